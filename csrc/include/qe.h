@@ -1,0 +1,384 @@
+/*
+ * libqe: schedules tests, runs them in processes of their own, judges them,
+ * and remembers them. This header is the whole public interface; the Python
+ * and Node bindings include nothing else.
+ *
+ * Conventions
+ *   - A function returns 0 or a negative QE_E* code unless it says otherwise.
+ *   - A function that fails has changed nothing that its caller can see, and
+ *     leaves nothing to free.
+ *   - Durations and monotonic times are uint64_t nanoseconds (`_ns`); wall
+ *     clock times are double seconds since the epoch (`_s`); sizes are bytes.
+ *   - Strings are NUL-terminated bytes, UTF-8 by convention; the core copies
+ *     what it keeps. Names of tests may hold any byte but NUL.
+ *   - `_free` and `_close` accept NULL.
+ *   - Nothing here is thread-safe on one handle unless it says so; different
+ *     handles are independent. There are no mutable globals.
+ */
+#ifndef QE_H
+#define QE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define QE_API __attribute__((visibility("default")))
+#else
+#define QE_API
+#endif
+
+#define QE_VERSION "0.1.0"
+
+/* ------------------------------------------------------------------ errors */
+
+#define QE_ERROR_LIST(X)                                                       \
+    X(NOMEM, 1, "out of memory")                                               \
+    X(INVAL, 2, "invalid argument")                                            \
+    X(SYS, 3, "system call failed (see errno)")                                \
+    X(FORMAT, 4, "malformed data")                                             \
+    X(CORRUPT, 5, "history database is corrupt")                               \
+    X(BUSY, 6, "history database is locked by another process")                \
+    X(READONLY, 7, "history database cannot be written")                       \
+    X(NOTFOUND, 8, "not found")                                                \
+    X(STATE, 9, "call out of order")                                           \
+    X(TOOBIG, 10, "value exceeds a documented bound")                          \
+    X(GONE, 11, "the peer process is gone")                                    \
+    X(UNSUPPORTED, 12, "not supported on this system")
+
+enum qe_error {
+    QE_OK = 0,
+#define QE_X(name, number, text) QE_E##name = -(number),
+    QE_ERROR_LIST(QE_X)
+#undef QE_X
+};
+
+/* A constant English sentence for a code; "unknown error" for others. */
+QE_API const char *qe_strerror(int code);
+
+/* Monotonic and wall clocks. */
+QE_API uint64_t qe_now_ns(void);
+QE_API double qe_wall_s(void);
+
+/* The processors this process may use: affinity mask, then the cgroup quota
+ * (v2 `cpu.max`, v1 `cpu.cfs_quota_us`), rounded up; at least 1. */
+QE_API unsigned qe_cpu_count(void);
+
+/* ---------------------------------------------------------------- outcomes */
+
+enum qe_outcome {
+    QE_NONE = 0,
+    QE_PASSED,
+    QE_FAILED,  /* the call phase failed */
+    QE_SKIPPED, /* skipped, or failed as expected */
+    QE_ERROR,   /* setup or teardown failed */
+    QE_TIMEOUT, /* killed at its time limit */
+    QE_CRASHED, /* its process died */
+    QE_FLAKY,   /* failed, then passed on a retry */
+    QE_OUTCOME_COUNT
+};
+
+/* "passed", "failed", ...; "none" for anything else. */
+QE_API const char *qe_outcome_name(enum qe_outcome outcome);
+
+/* -------------------------------------------------------------------- plan */
+
+#define QE_UNIT_SERIAL 1u   /* runs while nothing else runs, after all others */
+#define QE_UNIT_TOGETHER 2u /* its whole scope stays in one worker, in order */
+#define QE_UNIT_FRESH 4u    /* its scope gets a worker of its own (flaky pass) */
+
+typedef struct qe_unit {
+    const char *id;       /* unique with `pass`; copied */
+    const char *scope;    /* units of one scope stay together; NULL: own scope */
+    uint32_t item;        /* the host's own number for it */
+    uint32_t pass;        /* flaky mode: which pass, from 0; otherwise 0 */
+    uint32_t flags;       /* QE_UNIT_*; TOGETHER and FRESH hold for the scope
+                             if any of its units has them */
+    uint32_t retries;     /* attempts after the first, at most 65535 */
+    uint64_t timeout_ns;  /* 0: none */
+    uint64_t expected_ns; /* from history; 0: unknown */
+} qe_unit;
+
+typedef struct qe_plan qe_plan;
+
+QE_API int qe_plan_new(qe_plan **out);
+QE_API void qe_plan_free(qe_plan *plan);
+/* Adds a unit; its number is the count of units added before it.
+ * QE_ETOOBIG past 2^26 units. QE_ESTATE once sealed. */
+QE_API int qe_plan_add(qe_plan *plan, const qe_unit *unit);
+/* Ends adding: groups units by scope, keeping the order in which units were
+ * added within a scope. A sealed plan is read-only and may be shared. */
+QE_API int qe_plan_seal(qe_plan *plan);
+QE_API size_t qe_plan_count(const qe_plan *plan);
+/* The strings live as long as the plan. QE_EINVAL past the end. */
+QE_API int qe_plan_get(const qe_plan *plan, size_t unit, qe_unit *out);
+
+/* ------------------------------------------------------------------- shard */
+
+/* Which of `of` shards (from 0) each key belongs to. Without durations a key
+ * goes by a stable hash (64-bit FNV-1a) of its bytes alone, so every machine
+ * agrees without talking. With durations (NULL: none; 0: unknown, counted as
+ * the median) keys are spread longest first onto the least loaded shard, ties
+ * by key bytes; equal keys must be merged by the caller. */
+QE_API int qe_shard_assign(const char *const *keys, const uint64_t *durations_ns,
+                           size_t n, uint32_t of, uint32_t *shard_out);
+/* 64-bit FNV-1a, chained: start with `qe_digest_init`. */
+#define QE_DIGEST_INIT UINT64_C(0xcbf29ce484222325)
+QE_API uint64_t qe_digest(uint64_t digest, const void *data, size_t n);
+
+/* ------------------------------------------------------------------ worker */
+
+/* Phases of an attempt. */
+enum qe_phase {
+    QE_PHASE_NONE = 0,
+    QE_PHASE_SETUP,
+    QE_PHASE_CALL,
+    QE_PHASE_TEARDOWN,
+    QE_PHASE_SESSION /* teardown of session fixtures, after the last unit */
+};
+
+/* What a worker process holds: its slot in the arena and its event pipe. All
+ * calls belong to the worker's main thread. Every call compares the caller's
+ * process id with the owner's: in a child that a test forked they return
+ * QE_ESTATE and do nothing. */
+typedef struct qe_worker qe_worker;
+
+typedef struct qe_job {
+    uint32_t slot;    /* "gw<slot>" */
+    uint32_t epoch;   /* how many workers had this slot before */
+    uint32_t unit;    /* the unit to run, where single is set */
+    uint32_t attempt; /* from 1, of that unit */
+    bool single;      /* run this attempt only, then leave */
+    uint64_t seed;    /* for this worker's random generators */
+    int capture_fd[2];/* files for captured stdout and stderr, shared with the
+                         controller, which reads what a killed test printed */
+    int stack_fd;     /* file for stack dumps, likewise */
+    int stack_signal; /* signal that asks for one */
+} qe_job;
+
+typedef struct qe_claim {
+    uint32_t unit;
+    uint32_t item;
+    uint32_t pass;
+    uint32_t attempt;
+} qe_claim;
+
+QE_API void qe_worker_job(const qe_worker *w, qe_job *out);
+/* Looks at what would be claimed next, without claiming: 1 and *out, or 0. */
+QE_API int qe_worker_peek(qe_worker *w, qe_claim *out);
+/* Claims the next unit: 1 and *out; 0 if nothing can be claimed now; QE_EGONE
+ * if the run is over or stopping. With `wait`, blocks until one of the
+ * others is true. Safe against SIGKILL at any instant. */
+QE_API int qe_worker_claim(qe_worker *w, bool wait, qe_claim *out);
+/* True if every other unit is finished: the running one is the last. */
+QE_API bool qe_worker_is_last(qe_worker *w);
+/* The claimed unit starts: from here on a death is its crash. */
+QE_API int qe_worker_start(qe_worker *w, const qe_claim *claim);
+/* Enters a phase of the running unit; QE_PHASE_SESSION needs none. The time
+ * limit is laid over setup to teardown, or the call alone (`func_only`). */
+QE_API int qe_worker_phase(qe_worker *w, enum qe_phase phase);
+/* A passed phase without output: a small fixed record. */
+QE_API int qe_worker_passed(qe_worker *w, enum qe_phase phase, double start_s,
+                            double duration_s);
+/* Anything else, encoded by the host. `kind` is the host's own. */
+QE_API int qe_worker_send(qe_worker *w, uint32_t kind, const void *data,
+                          size_t n);
+/* The running unit is finished. `last`: no next unit was in sight, so session
+ * fixtures are still up. */
+QE_API int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last);
+/* A failure that counts for --maxfail; stops all claims at the limit. */
+QE_API int qe_worker_count_failure(qe_worker *w);
+/* Stops all claims in all workers (a plugin set `shouldstop`, pytest.exit). */
+QE_API int qe_worker_stop(qe_worker *w);
+/* The session is over: what follows is not part of any unit. */
+QE_API int qe_worker_bye(qe_worker *w);
+
+/* ----------------------------------------------------------------- session */
+
+typedef struct qe_session qe_session;
+
+/* How the host forks itself: called in the supervisor around fork(2) with the
+ * interpreter's own duties. `child` runs in the worker. NULL entries are
+ * skipped. */
+typedef struct qe_fork_hooks {
+    void (*before)(void *ctx);
+    void (*parent)(void *ctx);
+    void (*child)(void *ctx);
+    void *ctx;
+} qe_fork_hooks;
+
+enum qe_start { QE_START_FORK, QE_START_SPAWN };
+
+typedef struct qe_options {
+    uint32_t workers;          /* how many attempts run at once; 1..1024 */
+    enum qe_start start;
+    char *const *spawn_argv;   /* SPAWN: what a worker executes; it finds its
+                                  arena by the environment variable QE_WORKER */
+    bool isolate;              /* a fresh worker for every unit */
+    bool func_only;            /* the time limit covers the call phase alone */
+    bool steal_scopes;         /* never split a scope (xdist's loadscope) */
+    bool peak_memory;          /* measure each attempt's own peak (about 20 us
+                                  an attempt), not the worker's so far */
+    uint32_t maxfail;          /* 0: no limit */
+    uint32_t max_restarts;     /* crashes before the run is given up;
+                                  UINT32_MAX: no limit */
+    uint64_t session_timeout_ns; /* limit of a worker's session teardown */
+    uint64_t backoff_ns;       /* before the first retry; doubles; jittered */
+    uint64_t seed;
+} qe_options;
+
+enum qe_event_kind {
+    QE_EV_NONE = 0, /* nothing happened within the time given */
+    QE_EV_WORKER,   /* a worker began: slot, epoch, pid */
+    QE_EV_START,    /* an attempt began */
+    QE_EV_PASSED,   /* a phase passed without output: phase, start_s, duration_s */
+    QE_EV_DATA,     /* the host's own: data_kind, data, data_size */
+    QE_EV_FINISH,   /* an attempt ended by itself: outcome, peak_bytes, cpu_s;
+                       settled says whether the core has already judged it */
+    QE_EV_LOST,     /* an attempt ended with its process: outcome is CRASHED or
+                       TIMEOUT, phase, status (as from wait), stack data. With
+                       outcome NONE the attempt itself is void, through no fault
+                       of its own (its supervisor died), and runs again */
+    QE_EV_EXIT,     /* a worker ended: status; phase is SESSION, with outcome
+                       CRASHED or TIMEOUT, if it died in its session teardown */
+    QE_EV_GIVE_UP,  /* max_restarts reached, or no worker can be started */
+    QE_EV_DONE      /* nothing is left to run and no worker is alive */
+};
+
+typedef struct qe_event {
+    enum qe_event_kind kind;
+    uint32_t slot, epoch;
+    int32_t pid;
+    uint32_t unit, item, pass, attempt; /* unit is UINT32_MAX where none */
+    enum qe_phase phase;
+    enum qe_outcome outcome;
+    bool settled;
+    bool last; /* FINISH: more may come for it when its worker exits */
+    int status;
+    double start_s, duration_s, cpu_s;
+    uint64_t peak_bytes;
+    uint32_t data_kind;
+    const void *data; /* until the next call on this session */
+    size_t data_size;
+    int error; /* GIVE_UP: a QE_E* code; status is errno with QE_ESYS */
+} qe_event;
+
+/* Lays out the arena and starts the supervisor. In the controller: 0, and
+ * *out. In a worker, whose process this call also returns in under
+ * QE_START_FORK: 1, and *worker_out; *out is then NULL. The plan must be
+ * sealed and outlive the session. */
+QE_API int qe_session_start(qe_session **out, qe_worker **worker_out,
+                            const qe_plan *plan, const qe_options *options,
+                            const qe_fork_hooks *hooks);
+/* In a process started by QE_START_SPAWN: attaches to the arena. */
+QE_API int qe_worker_attach(qe_worker **out);
+/* Waits up to timeout_ms for the next event. Call without any host lock. */
+QE_API int qe_session_next(qe_session *s, int timeout_ms, qe_event *out);
+/* Judges an attempt that was not settled: was it to be retried (`retryable`:
+ * the host's own filter agrees)? *again says whether another attempt follows;
+ * then *final_out is QE_NONE, otherwise the unit's outcome. */
+QE_API int qe_session_settle(qe_session *s, uint32_t unit, uint32_t attempt,
+                             enum qe_outcome outcome, bool retryable,
+                             bool *again, enum qe_outcome *final_out);
+/* Stops: nothing new starts. `interrupt` also sends SIGINT to running tests.
+ * Both keep draining through qe_session_next. */
+QE_API int qe_session_stop(qe_session *s, bool interrupt);
+/* Kills everything still running; qe_session_next then reports it. */
+QE_API int qe_session_kill(qe_session *s);
+/* What runs now, for a progress line: fills up to n entries (unit, slot,
+ * phase, attempt, duration_s so far), longest first; returns how many. */
+QE_API size_t qe_session_running(qe_session *s, qe_event *out, size_t n);
+/* Units settled so far, and in all. */
+QE_API void qe_session_progress(const qe_session *s, size_t *done, size_t *all);
+/* Captured output so far of a slot's current phase: stream 0 stdout, 1 stderr.
+ * Copies up to n bytes from the end and returns how many. */
+QE_API size_t qe_session_captured(qe_session *s, uint32_t slot, int stream,
+                                  char *buffer, size_t n);
+/* Ends everything that is left, reaps it, frees. */
+QE_API void qe_session_close(qe_session *s);
+
+/* ------------------------------------------------------------------ record */
+
+/* One attempt, as remembered and reported. */
+typedef struct qe_attempt {
+    uint32_t item; /* index into the record's tests */
+    uint32_t pass, attempt, worker;
+    enum qe_outcome outcome;
+    double start_s, duration_s, cpu_s;
+    uint64_t peak_bytes;
+    int status;          /* wait status where the process died, else 0 */
+    const char *message; /* one line, NULL for none; copied */
+} qe_attempt;
+
+/* Flakiness of one test in the compatible terms. */
+enum qe_pattern { QE_STABLE_PASS, QE_STABLE_FAIL, QE_INTERMITTENT, QE_RANDOM };
+QE_API const char *qe_pattern_name(enum qe_pattern pattern);
+
+typedef struct qe_flakiness {
+    uint32_t passes, failures;
+    double score; /* 2*min(p,f)/n, 0 where n = 0 */
+    bool is_flaky; /* 0 < p < n */
+    enum qe_pattern pattern;
+} qe_flakiness;
+
+/* Counts, then judges, a sequence of results (1: passed, 0: failed, anything
+ * else: not counted). INTERMITTENT: more than 70 % of neighbouring results are
+ * equal, otherwise RANDOM. QE_EINVAL if nothing counts. */
+QE_API int qe_flakiness_of(const uint8_t *results, size_t n, qe_flakiness *out);
+
+/* What happened in a run, by test. The one source of history and reports. */
+typedef struct qe_record qe_record;
+
+QE_API int qe_record_new(qe_record **out);
+QE_API void qe_record_free(qe_record *r);
+/* Adds a test; its item number is the count of those added before. */
+QE_API int qe_record_add_test(qe_record *r, const char *id);
+QE_API int qe_record_add_attempt(qe_record *r, const qe_attempt *attempt);
+/* The test's outcome, and what failed in it (NULL: nothing), for the report. */
+QE_API int qe_record_set_outcome(qe_record *r, uint32_t item,
+                                 enum qe_outcome outcome, const char *message);
+/* The test's flakiness over the final attempt of each pass. */
+QE_API int qe_record_flakiness(const qe_record *r, uint32_t item,
+                               qe_flakiness *out);
+/* Writes the JSON result (docs/result.schema.json) to `path`, atomically: a
+ * temporary file beside it, then a rename. `run_json` is a JSON object of the
+ * host's (seed, shard, versions, ...), set as "run"; NULL for {}. With
+ * `flaky`, each test gets its flakiness. */
+QE_API int qe_record_write_json(const qe_record *r, const char *path,
+                                const char *run_json, bool flaky);
+
+/* ----------------------------------------------------------------- history */
+
+typedef struct qe_history qe_history;
+
+/* Opens or makes the database. A corrupt file is QE_ECORRUPT, one that
+ * another process holds for more than 2 s QE_EBUSY, one that cannot be made
+ * or written QE_EREADONLY; nothing is changed then. Several processes may
+ * hold one open. */
+QE_API int qe_history_open(qe_history **out, const char *path);
+QE_API void qe_history_close(qe_history *h);
+/* Saves a run with its attempts and outcomes, whole or not at all. */
+QE_API int qe_history_save(qe_history *h, const qe_record *r, double started_s,
+                           double wall_s, uint32_t workers, int64_t *run_id);
+/* Expected durations: the median of the last (at most 5) passed attempts of
+ * each id, 0 where unknown. */
+QE_API int qe_history_durations(qe_history *h, const char *const *ids, size_t n,
+                                uint64_t *out_ns);
+/* Keyed results. ttl_s <= 0: kept for ever. An expired entry is QE_ENOTFOUND
+ * at once. *value_out is freed by the caller with qe_free. */
+QE_API int qe_history_put(qe_history *h, const char *key, const char *value,
+                          double ttl_s);
+QE_API int qe_history_get(qe_history *h, const char *key, char **value_out);
+QE_API int qe_history_delete(qe_history *h, const char *key);
+/* Drops expired entries, and runs but the newest `keep_runs`. */
+QE_API int qe_history_gc(qe_history *h, uint32_t keep_runs);
+QE_API void qe_free(void *p);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

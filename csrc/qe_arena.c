@@ -1,0 +1,291 @@
+#include "qe_arena.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "qe_plan.h"
+
+#define QE__ARENA_MAGIC 0x41454551u /* "QEEA" */
+#define QE__ARENA_VERSION 1u
+
+static uint64_t align_up(uint64_t at, uint64_t to)
+{
+    return (at + to - 1) / to * to;
+}
+
+static void set_pointers(qe__arena *a)
+{
+    char *base = (char *) a->head;
+
+    a->units = (qe__arena_unit *) (void *) (base + a->head->units_at);
+    a->scopes = (qe__arena_scope *) (void *) (base + a->head->scopes_at);
+    a->order = (uint32_t *) (void *) (base + a->head->order_at);
+    a->queue = (uint32_t *) (void *) (base + a->head->queue_at);
+    a->slots = (qe__arena_slot *) (void *) (base + a->head->slots_at);
+}
+
+static void lay_units(qe__arena *a, const qe_plan *plan)
+{
+    uint32_t place = 0;
+    qe_unit unit;
+
+    for (uint32_t s = 0; s < a->head->scopes; s++) {
+        qe__arena_scope *scope = &a->scopes[s];
+        uint32_t flags = qe__plan_scope_flags(plan, s);
+        const uint32_t *units =
+            qe__plan_scope_units(plan, s, &scope->count);
+
+        scope->first = place;
+        scope->together = (flags & (QE_UNIT_TOGETHER | QE_UNIT_FRESH)) != 0 ||
+                          a->head->steal_scopes;
+        for (uint32_t i = 0; i < scope->count; i++) {
+            qe__arena_unit *u = &a->units[units[i]];
+
+            (void) qe_plan_get(plan, units[i], &unit);
+            u->timeout_ns = unit.timeout_ns;
+            u->expected_ns = unit.expected_ns ? unit.expected_ns : 1000000;
+            u->scope = s;
+            u->item = unit.item;
+            u->pass = unit.pass;
+            u->place = place;
+            atomic_store_explicit(&u->state, qe__state(QE__UNIT_PENDING, 1, 0),
+                                  memory_order_relaxed);
+            a->order[place++] = units[i];
+            if (unit.timeout_ns != 0 &&
+                (a->head->min_timeout_ns == 0 ||
+                 unit.timeout_ns < a->head->min_timeout_ns)) {
+                a->head->min_timeout_ns = unit.timeout_ns;
+            }
+        }
+    }
+}
+
+int qe__arena_new(qe__arena *a, const qe_plan *plan, const qe_options *options,
+                  uint32_t slots)
+{
+    uint32_t units = (uint32_t) qe_plan_count(plan);
+    uint32_t scopes = (uint32_t) qe__plan_scope_count(plan);
+    uint64_t units_at = align_up(sizeof(qe__arena_head), 128);
+    uint64_t scopes_at = units_at + (uint64_t) units * sizeof(qe__arena_unit);
+    uint64_t order_at = scopes_at + (uint64_t) scopes * sizeof(qe__arena_scope);
+    uint64_t queue_at = order_at + (uint64_t) units * sizeof(uint32_t);
+    uint64_t slots_at = align_up(queue_at + (uint64_t) units * sizeof(uint32_t), 128);
+    uint64_t size = slots_at + (uint64_t) slots * sizeof(qe__arena_slot);
+    void *map;
+    int saved;
+
+    /* A memfd has no name that could be left behind, and an address space of
+     * its own, unlike /dev/shm, which containers keep small. */
+    a->fd = memfd_create("qe-arena", MFD_CLOEXEC);
+    if (a->fd < 0) {
+        return QE_ESYS;
+    }
+    if (ftruncate(a->fd, (off_t) size) != 0) {
+        goto fail;
+    }
+    map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, a->fd, 0);
+    if (map == MAP_FAILED) {
+        goto fail;
+    }
+    a->size_bytes = size;
+    a->head = map;
+    a->head->magic = QE__ARENA_MAGIC;
+    a->head->version = QE__ARENA_VERSION;
+    a->head->size_bytes = size;
+    a->head->units = units;
+    a->head->scopes = scopes;
+    a->head->slots = slots;
+    a->head->units_at = units_at;
+    a->head->scopes_at = scopes_at;
+    a->head->order_at = order_at;
+    a->head->queue_at = queue_at;
+    a->head->slots_at = slots_at;
+    a->head->maxfail = options->maxfail;
+    a->head->func_only = options->func_only;
+    a->head->peak_memory = options->peak_memory;
+    a->head->steal_scopes = options->steal_scopes;
+    a->head->session_timeout_ns = options->session_timeout_ns;
+    a->head->min_timeout_ns = options->session_timeout_ns;
+    atomic_store(&a->head->open, units);
+    atomic_store(&a->head->sweep, units);
+    set_pointers(a);
+    lay_units(a, plan);
+    return 0;
+
+fail:
+    saved = errno;
+    (void) close(a->fd);
+    errno = saved;
+    return QE_ESYS;
+}
+
+int qe__arena_attach(qe__arena *a, int fd)
+{
+    struct stat st;
+    qe__arena_head *head;
+    uint64_t size;
+
+    if (fstat(fd, &st) != 0) {
+        return QE_ESYS;
+    }
+    size = (uint64_t) st.st_size;
+    if (size < sizeof(*head)) {
+        return QE_EFORMAT;
+    }
+    head = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (head == MAP_FAILED) {
+        return QE_ESYS;
+    }
+    if (head->magic != QE__ARENA_MAGIC || head->version != QE__ARENA_VERSION ||
+        head->size_bytes != size ||
+        head->slots_at + (uint64_t) head->slots * sizeof(qe__arena_slot) !=
+            size) {
+        (void) munmap(head, size);
+        return QE_EFORMAT;
+    }
+    a->fd = fd;
+    a->size_bytes = size;
+    a->head = head;
+    set_pointers(a);
+    return 0;
+}
+
+void qe__arena_close(qe__arena *a)
+{
+    if (a->head != NULL) {
+        (void) munmap(a->head, a->size_bytes);
+        (void) close(a->fd);
+        a->head = NULL;
+    }
+}
+
+/* ---------------------------------------------------------- the controller */
+
+static void make_ready(qe__arena *a, uint32_t unit)
+{
+    uint64_t word = atomic_load(&a->units[unit].state);
+
+    atomic_store(&a->units[unit].state,
+                 qe__state(QE__UNIT_READY, qe__state_attempt(word), 0));
+}
+
+void qe__arena_fill(qe__arena *a, uint32_t slot, const uint32_t *units,
+                    size_t n, uint32_t *used)
+{
+    qe__arena_slot *s = &a->slots[slot];
+    uint64_t load = 0;
+
+    s->queue = *used;
+    for (size_t i = 0; i < n; i++) {
+        a->queue[*used + i] = units[i];
+        load += a->units[units[i]].expected_ns;
+        make_ready(a, units[i]);
+    }
+    *used += (uint32_t) n;
+    atomic_store(&s->load_ns, load);
+    atomic_store(&s->head, 0);
+    atomic_store(&s->tail, (uint32_t) n);
+}
+
+void qe__arena_open_scope(qe__arena *a, uint32_t scope)
+{
+    const qe__arena_scope *s = &a->scopes[scope];
+
+    for (uint32_t i = 0; i < s->count; i++) {
+        make_ready(a, a->order[s->first + i]);
+    }
+}
+
+void qe__arena_ready(qe__arena *a, uint32_t unit)
+{
+    make_ready(a, unit);
+    atomic_store(&a->head->sweep, a->head->units);
+    qe__arena_wake(a);
+}
+
+void qe__arena_done(qe__arena *a, uint32_t unit)
+{
+    uint64_t word = atomic_load(&a->units[unit].state);
+
+    if (qe__state_of(word) != QE__UNIT_DONE) {
+        atomic_store(&a->units[unit].state,
+                     qe__state(QE__UNIT_DONE, qe__state_attempt(word), 0));
+        atomic_fetch_sub(&a->head->open, 1);
+    }
+}
+
+uint32_t qe__arena_held(const qe__arena *a, uint32_t slot, uint32_t from)
+{
+    for (uint32_t u = from; u < a->head->units; u++) {
+        uint64_t word = atomic_load(&a->units[u].state);
+        enum qe__unit_state state = qe__state_of(word);
+
+        if ((state == QE__UNIT_CLAIMED || state == QE__UNIT_RUNNING) &&
+            qe__state_slot(word) == slot) {
+            return u;
+        }
+    }
+    return QE__NONE;
+}
+
+bool qe__arena_any_ready(const qe__arena *a, uint32_t scope)
+{
+    uint32_t first = 0;
+    uint32_t end = a->head->units;
+
+    if (scope != QE__NONE) {
+        first = a->scopes[scope].first;
+        end = first + a->scopes[scope].count;
+    }
+    for (uint32_t i = first; i < end; i++) {
+        if (qe__state_of(atomic_load(&a->units[a->order[i]].state)) ==
+            QE__UNIT_READY) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void qe__arena_disown(qe__arena *a, uint32_t slot)
+{
+    for (uint32_t s = 0; s < a->head->scopes; s++) {
+        uint32_t owner = slot + 1;
+
+        (void) atomic_compare_exchange_strong(&a->scopes[s].owner, &owner, 0);
+    }
+}
+
+/* ------------------------------------------------------------------ anyone */
+
+void qe__arena_wake(qe__arena *a)
+{
+    atomic_fetch_add(&a->head->epoch, 1);
+    (void) syscall(SYS_futex, &a->head->epoch, FUTEX_WAKE, INT32_MAX, NULL,
+                   NULL, 0);
+}
+
+void qe__arena_wait(qe__arena *a, uint32_t seen, uint64_t ns)
+{
+    struct timespec t = {(time_t) (ns / 1000000000u),
+                         (long) (ns % 1000000000u)};
+
+    /* Bounded, so that a wake lost with a killed process costs a moment. */
+    (void) syscall(SYS_futex, &a->head->epoch, FUTEX_WAIT, seen, &t, NULL, 0);
+}
+
+void qe__arena_stop(qe__arena *a, enum qe__stop stop)
+{
+    uint32_t now = atomic_load(&a->head->stop);
+
+    while (now < (uint32_t) stop &&
+           !atomic_compare_exchange_weak(&a->head->stop, &now,
+                                         (uint32_t) stop)) {
+    }
+    qe__arena_wake(a);
+}

@@ -1,0 +1,281 @@
+/* How a worker finds its next unit: its job, its scope, its own queue, then
+ * what others have. Everything here may be killed between any two
+ * instructions, by design: only the state word decides. */
+#include "qe_arena.h"
+
+/* Whether `slot` may take units of this scope now; takes ownership if `take`.
+ * A scope that is not kept together only remembers who started it. */
+static bool own_scope(qe__arena *a, uint32_t slot, uint32_t scope, bool take)
+{
+    qe__arena_scope *s = &a->scopes[scope];
+    uint32_t owner = atomic_load(&s->owner);
+
+    if (owner == slot + 1) {
+        return true;
+    }
+    if (owner == 0) {
+        if (!take || atomic_compare_exchange_strong(&s->owner, &owner,
+                                                    slot + 1)) {
+            return true;
+        }
+    }
+    return !s->together;
+}
+
+static bool is_ready(const qe__arena *a, uint32_t unit)
+{
+    return qe__state_of(atomic_load(&a->units[unit].state)) == QE__UNIT_READY;
+}
+
+/* The claim itself. `from` is the state that the unit must be in. */
+static bool take(qe__arena *a, uint32_t slot, uint32_t unit,
+                 enum qe__unit_state from, uint32_t *attempt)
+{
+    qe__arena_unit *u = &a->units[unit];
+    uint64_t word = atomic_load(&u->state);
+
+    if (qe__state_of(word) != from ||
+        (from == QE__UNIT_READY && !own_scope(a, slot, u->scope, true))) {
+        return false;
+    }
+    qe__fault_point(1);
+    if (!atomic_compare_exchange_strong(
+            &u->state, &word,
+            qe__state(QE__UNIT_CLAIMED, qe__state_attempt(word), slot))) {
+        return false;
+    }
+    qe__fault_point(2);
+    *attempt = qe__state_attempt(word);
+    return true;
+}
+
+/* First READY unit of the scope that this slot works through. What becomes
+ * READY again behind the cursor is found by the sweep. */
+static bool scope_next(const qe__arena *a, uint32_t slot, uint32_t scope,
+                       uint32_t *unit)
+{
+    const qe__arena_scope *s = &a->scopes[scope];
+    uint32_t at = atomic_load_explicit(&a->slots[slot].scope_at,
+                                       memory_order_relaxed);
+
+    for (; at < s->count; at++) {
+        uint32_t u = a->order[s->first + at];
+
+        if (is_ready(a, u)) {
+            atomic_store_explicit(&a->slots[slot].scope_at, at,
+                                  memory_order_relaxed);
+            *unit = u;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void set_scope(qe__arena *a, uint32_t slot, uint32_t scope)
+{
+    qe__arena_slot *s = &a->slots[slot];
+
+    if (atomic_load_explicit(&s->scope, memory_order_relaxed) != scope + 1) {
+        atomic_store_explicit(&s->scope_at, 0, memory_order_relaxed);
+        atomic_store_explicit(&s->scope, scope + 1, memory_order_relaxed);
+    }
+}
+
+/* Finds what comes next in the slot's own queue, moving its head past what is
+ * no longer to be had. */
+static bool queue_next(qe__arena *a, uint32_t slot, uint32_t *unit)
+{
+    qe__arena_slot *s = &a->slots[slot];
+    uint32_t at = atomic_load(&s->head);
+
+    for (; at < atomic_load(&s->tail); at++) {
+        uint32_t u = a->queue[s->queue + at];
+
+        if (is_ready(a, u) && own_scope(a, slot, a->units[u].scope, false)) {
+            atomic_store(&s->head, at);
+            *unit = u;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The slot whose queue holds most expected work that is not taken. */
+static uint32_t fullest(const qe__arena *a, uint32_t slot)
+{
+    uint32_t best = QE__NONE;
+    uint64_t most = 0;
+
+    for (uint32_t i = 0; i < a->head->slots; i++) {
+        const qe__arena_slot *s = &a->slots[i];
+        uint64_t load = atomic_load(&s->load_ns);
+
+        if (i != slot && atomic_load(&s->head) < atomic_load(&s->tail) &&
+            (best == QE__NONE || load > most)) {
+            best = i;
+            most = load;
+        }
+    }
+    return best;
+}
+
+/* Looks at a victim's queue from its tail. A scope that nobody has started is
+ * taken from its beginning, so that its tests keep their order and its
+ * fixtures are set up once; of a started one the last test is taken. */
+static bool steal_from(qe__arena *a, uint32_t slot, uint32_t victim,
+                       uint32_t *unit)
+{
+    qe__arena_slot *v = &a->slots[victim];
+    uint32_t tail = atomic_load(&v->tail);
+    uint32_t head = atomic_load(&v->head);
+    bool at_end = true;
+
+    for (uint32_t at = tail; at > head; at--) {
+        uint32_t u = a->queue[v->queue + at - 1];
+        uint32_t scope = a->units[u].scope;
+
+        if (!is_ready(a, u)) {
+            if (at_end) {
+                (void) atomic_compare_exchange_strong(&v->tail, &tail, at - 1);
+                tail = at - 1;
+            }
+            continue;
+        }
+        at_end = false;
+        if (!own_scope(a, slot, scope, false)) {
+            continue;
+        }
+        if (atomic_load(&a->scopes[scope].owner) == 0) {
+            set_scope(a, slot, scope);
+            if (scope_next(a, slot, scope, unit)) {
+                return true;
+            }
+        }
+        *unit = u;
+        return true;
+    }
+    /* Nothing here is to be had: do not look again. */
+    if (at_end) {
+        (void) atomic_compare_exchange_strong(&v->tail, &tail, head);
+    }
+    return false;
+}
+
+/* The last resort, and the reason why queues may lose entries: any READY unit
+ * anywhere, from the end, where nobody is working. */
+static bool sweep(qe__arena *a, uint32_t slot, uint32_t *unit)
+{
+    uint32_t start = atomic_load(&a->head->sweep);
+    uint32_t at = start;
+    bool clear = true;
+
+    for (; at > 0; at--) {
+        uint32_t u = a->order[at - 1];
+
+        if (!is_ready(a, u)) {
+            continue;
+        }
+        if (own_scope(a, slot, a->units[u].scope, false)) {
+            break;
+        }
+        clear = false;
+    }
+    if (clear) {
+        (void) atomic_compare_exchange_strong(&a->head->sweep, &start, at);
+    }
+    if (at == 0) {
+        return false;
+    }
+    *unit = a->order[at - 1];
+    return true;
+}
+
+/* *from is the slot whose queue had it. */
+static bool find(qe__arena *a, uint32_t slot, bool others, uint32_t *unit,
+                 uint32_t *from)
+{
+    qe__arena_slot *s = &a->slots[slot];
+    uint32_t scope = atomic_load_explicit(&s->scope, memory_order_relaxed);
+
+    *from = slot;
+    if (s->job == QE__JOB_SCOPE) {
+        set_scope(a, slot, s->job_scope);
+        return scope_next(a, slot, s->job_scope, unit);
+    }
+    if (scope != 0) {
+        if (scope_next(a, slot, scope - 1, unit)) {
+            return true;
+        }
+        atomic_store_explicit(&s->scope, 0, memory_order_relaxed);
+    }
+    if (queue_next(a, slot, unit)) {
+        return true;
+    }
+    if (!others) {
+        return false;
+    }
+    for (uint32_t tries = 0; tries < a->head->slots; tries++) {
+        uint32_t victim = fullest(a, slot);
+
+        if (victim == QE__NONE) {
+            break;
+        }
+        if (steal_from(a, slot, victim, unit)) {
+            *from = victim;
+            return true;
+        }
+    }
+    return sweep(a, slot, unit);
+}
+
+bool qe__arena_peek(qe__arena *a, uint32_t slot, uint32_t *unit)
+{
+    uint32_t box = atomic_load(&a->slots[slot].mailbox);
+    uint32_t from;
+
+    if (box != 0) {
+        *unit = box - 1;
+        return true;
+    }
+    return find(a, slot, false, unit, &from);
+}
+
+static void unload(qe__arena_slot *s, uint64_t spent_ns)
+{
+    uint64_t load = atomic_load(&s->load_ns);
+
+    while (!atomic_compare_exchange_weak(
+        &s->load_ns, &load, load > spent_ns ? load - spent_ns : 0)) {
+    }
+}
+
+bool qe__arena_claim(qe__arena *a, uint32_t slot, uint32_t *unit,
+                     uint32_t *attempt)
+{
+    qe__arena_slot *s = &a->slots[slot];
+    uint32_t box = atomic_load(&s->mailbox);
+    uint32_t from;
+
+    if (box != 0) {
+        *unit = box - 1;
+        /* What comes by the mailbox is PENDING, so that no other worker's sweep
+         * can have it. */
+        bool taken = take(a, slot, *unit, QE__UNIT_PENDING, attempt);
+
+        qe__fault_point(6);
+        atomic_store(&s->mailbox, 0);
+        if (taken) {
+            return true;
+        }
+    }
+    while (find(a, slot, true, unit, &from)) {
+        if (take(a, slot, *unit, QE__UNIT_READY, attempt)) {
+            if (a->scopes[a->units[*unit].scope].together) {
+                set_scope(a, slot, a->units[*unit].scope);
+            }
+            unload(&a->slots[from], a->units[*unit].expected_ns);
+            return true;
+        } /* else another worker was faster: look again */
+    }
+    return false;
+}

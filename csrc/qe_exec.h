@@ -1,0 +1,107 @@
+/* What the controller, the supervisor and the workers share. Internal. */
+#ifndef QE_EXEC_H
+#define QE_EXEC_H
+
+#include <sys/types.h>
+
+#include "qe.h"
+#include "qe_arena.h"
+
+/* The files of one slot: made before the supervisor is, so that every process
+ * of the run can reach them, and used by one worker after the other. */
+typedef struct qe__slot_files {
+    int pipe_r, pipe_w; /* events; non-blocking at both ends */
+    int capture[2];     /* what the worker's tests print */
+    int stack;          /* stack dumps */
+} qe__slot_files;
+
+/* Controller to supervisor. */
+enum qe__order_kind {
+    QE__ORDER_START = 1, /* start a worker for `slot` */
+    QE__ORDER_SIGNAL,    /* send `value` to every worker, or to `slot`'s */
+    QE__ORDER_KILL,      /* SIGKILL its process group (QE__NONE: all) */
+    QE__ORDER_TAKE_OVER, /* to the standby: you are the supervisor now */
+    QE__ORDER_QUIT       /* end what is left, and leave */
+};
+
+typedef struct qe__order {
+    uint32_t kind;
+    uint32_t slot;
+    int32_t value;
+} qe__order;
+
+/* Supervisor to controller. */
+enum qe__notice_kind {
+    QE__NOTICE_STARTED = 1, /* pid */
+    QE__NOTICE_FAILED,      /* no worker could be started: value is errno */
+    QE__NOTICE_EXITED,      /* pid, status, cpu; timed_out */
+    QE__NOTICE_STANDBY      /* carries the standby's socket (SCM_RIGHTS) */
+};
+
+typedef struct qe__notice {
+    uint32_t kind;
+    uint32_t slot;
+    int32_t pid;
+    int32_t value; /* wait status, or errno */
+    uint32_t timed_out;
+    double cpu_s;
+    uint64_t peak_bytes;
+} qe__notice;
+
+/* What a supervisor needs; filled by the controller before it forks. */
+typedef struct qe__super {
+    qe__arena *arena;
+    qe__slot_files *files;
+    uint32_t slots;
+    int control;     /* this supervisor's socket */
+    int *foreign;    /* descriptors that belong to the controller alone */
+    size_t foreign_count;
+    pid_t controller;
+    const qe_options *options;
+    const qe_fork_hooks *hooks;
+} qe__super;
+
+/* Runs the supervisor; never returns in it. Returns the slot in a forked
+ * worker, which then goes on as one. */
+uint32_t qe__super_run(qe__super *super);
+
+/* The controller's end: the arena, the slots' files, the supervisor's socket. */
+typedef struct qe__exec {
+    qe__arena arena;
+    qe__slot_files *files;
+    uint32_t slots;
+    pid_t super; /* our child; 0 once reaped */
+    int control; /* socket to the supervisor in office; -1: there is none */
+    int standby; /* socket to the standby, -1 where there is none */
+    qe_options options; /* a copy, for the supervisor's life */
+} qe__exec;
+
+/* Makes all of it and forks the supervisor. 0 in the controller; 1 in a
+ * forked worker, with *slot. */
+int qe__exec_open(qe__exec *x, const qe_plan *plan, const qe_options *options,
+                  uint32_t slots, const qe_fork_hooks *hooks, uint32_t *slot);
+/* Prepares a slot's job; the order to start it follows by qe__exec_order. */
+void qe__exec_job(qe__exec *x, uint32_t slot, enum qe__job_kind kind,
+                  uint32_t unit, uint32_t attempt, uint32_t scope);
+int qe__exec_order(qe__exec *x, enum qe__order_kind kind, uint32_t slot,
+                   int32_t value);
+/* The next notice: 1; 0 where there is none yet; QE_EGONE: the supervisor is
+ * dead. Takes the standby's socket in by itself. */
+int qe__exec_notice(qe__exec *x, qe__notice *out);
+/* Puts the standby into office. QE_EGONE where there is none. */
+int qe__exec_take_over(qe__exec *x);
+/* Tells the supervisor to end everything, waits until it has. */
+void qe__exec_close(qe__exec *x);
+
+/* The worker's handle, in a forked worker. */
+int qe__worker_new(qe_worker **out, qe__arena *arena, uint32_t slot,
+                   const qe__slot_files *files);
+
+/* The signal that asks a worker for its stacks. */
+int qe__stack_signal(void);
+
+/* qe_exec_pool.c: in the child that the supervisor forked for a spawned
+ * worker: executes it. Returns only on failure, with errno set. */
+int qe__pool_execute(const qe__super *super, uint32_t slot);
+
+#endif

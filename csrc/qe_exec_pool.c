@@ -1,0 +1,31 @@
+/* Spawned workers: a program of its own for each, which finds the run by the
+ * environment variable QE_WORKER (see qe_worker_attach). */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "qe_exec.h"
+
+int qe__pool_execute(const qe__super *super, uint32_t slot)
+{
+    const qe__slot_files *files = &super->files[slot];
+    int inherited[] = {super->arena->fd, files->pipe_w, files->capture[0],
+                       files->capture[1], files->stack};
+    char text[96];
+
+    for (size_t i = 0; i < sizeof(inherited) / sizeof(inherited[0]); i++) {
+        if (fcntl(inherited[i], F_SETFD, 0) != 0) {
+            return QE_ESYS;
+        }
+    }
+    (void) snprintf(text, sizeof(text), "%u:%d:%d:%d:%d:%d", slot,
+                    inherited[0], inherited[1], inherited[2], inherited[3],
+                    inherited[4]);
+    if (setenv("QE_WORKER", text, 1) != 0) {
+        return QE_ESYS;
+    }
+    (void) execvp(super->options->spawn_argv[0], super->options->spawn_argv);
+    return QE_ESYS;
+}

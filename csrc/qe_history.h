@@ -1,0 +1,38 @@
+/* What the history's files share. Internal. */
+#ifndef QE_HISTORY_H
+#define QE_HISTORY_H
+
+#include "qe.h"
+
+#include <sqlite3.h>
+
+struct qe_history {
+    sqlite3 *db;
+};
+
+/* Turns SQLite's result into ours; where that is QE_ESYS, sets errno. */
+int qe__history_code(sqlite3 *db, int sqlite_rc);
+
+/* Statements without parameters or results. */
+int qe__history_exec(sqlite3 *db, const char *sql);
+/* Prepares one statement; *out is NULL on failure, which
+ * sqlite3_finalize accepts. */
+int qe__history_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out);
+/* Steps a statement that returns no rows, and resets it. */
+int qe__history_run(sqlite3 *db, sqlite3_stmt *stmt);
+/* Binds a string: text where it is UTF-8, otherwise its bytes as a blob, so
+ * that any name comes back as it was. NULL binds NULL. The string must live
+ * until the statement is reset. */
+int qe__history_bind(sqlite3 *db, sqlite3_stmt *stmt, int at, const char *text);
+
+/* A write transaction: begin waits for the lock, at most the busy timeout. */
+int qe__history_begin(sqlite3 *db);
+/* Commits where rc is QE_OK; otherwise, or when that fails, rolls back and
+ * keeps errno. Returns rc or the commit's failure. */
+int qe__history_end(sqlite3 *db, int rc);
+
+/* qe_history_schema.c: makes, upgrades or checks the schema, and proves that
+ * the file can be written. Changes nothing where it fails. */
+int qe__history_schema(sqlite3 *db);
+
+#endif

@@ -1,0 +1,16 @@
+/* What the scheduler and the arena read of a sealed plan. Internal. */
+#ifndef QE_PLAN_H
+#define QE_PLAN_H
+
+#include "qe.h"
+
+size_t qe__plan_scope_count(const qe_plan *plan);
+/* The units of a scope in the order they were added; n to *count. */
+const uint32_t *qe__plan_scope_units(const qe_plan *plan, uint32_t scope,
+                                     uint32_t *count);
+/* OR of the flags of its units. */
+uint32_t qe__plan_scope_flags(const qe_plan *plan, uint32_t scope);
+uint32_t qe__plan_unit_scope(const qe_plan *plan, uint32_t unit);
+/* Scopes are numbered by the first unit that names them. */
+
+#endif

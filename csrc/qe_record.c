@@ -1,0 +1,221 @@
+/* The record of a run: its tests, and the attempts of each, in memory. */
+#include "qe_record.h"
+
+#include "qe_util.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Strings live in chunks that never move, so that a record of millions of
+ * names costs one allocation in thousands of strings. */
+#define CHUNK_BYTES ((size_t)64 * 1024)
+
+struct qe__chunk {
+    struct qe__chunk *next;
+    size_t used, size;
+    char bytes[];
+};
+
+static struct qe__chunk *chunk_new(size_t need)
+{
+    size_t size = need > CHUNK_BYTES ? need : CHUNK_BYTES;
+    struct qe__chunk *chunk;
+
+    if (size > SIZE_MAX - sizeof(*chunk))
+        return NULL;
+    chunk = malloc(sizeof(*chunk) + size);
+    if (chunk == NULL)
+        return NULL;
+    chunk->next = NULL;
+    chunk->used = 0;
+    chunk->size = size;
+    return chunk;
+}
+
+/* Copies a string; NULL stays NULL and is no failure. */
+static int keep(qe_record *r, const char *text, const char **out)
+{
+    struct qe__chunk *chunk = r->chunks;
+    size_t n;
+
+    *out = NULL;
+    if (text == NULL)
+        return QE_OK;
+    n = strlen(text) + 1;
+    if (chunk == NULL || chunk->size - chunk->used < n) {
+        struct qe__chunk *fresh = chunk_new(n);
+        if (fresh == NULL)
+            return QE_ENOMEM;
+        if (chunk != NULL && n > CHUNK_BYTES / 2) {
+            /* A long string gets a chunk of its own behind the current one,
+             * which still has room for short ones. */
+            fresh->next = chunk->next;
+            chunk->next = fresh;
+        } else {
+            fresh->next = chunk;
+            r->chunks = fresh;
+        }
+        chunk = fresh;
+    }
+    *out = memcpy(chunk->bytes + chunk->used, text, n);
+    chunk->used += n;
+    return QE_OK;
+}
+
+QE_API int qe_record_new(qe_record **out)
+{
+    qe_record *r;
+
+    if (out == NULL)
+        return QE_EINVAL;
+    r = calloc(1, sizeof(*r));
+    if (r == NULL)
+        return QE_ENOMEM;
+    *out = r;
+    return QE_OK;
+}
+
+QE_API void qe_record_free(qe_record *r)
+{
+    if (r == NULL)
+        return;
+    while (r->chunks != NULL) {
+        struct qe__chunk *next = r->chunks->next;
+        free(r->chunks);
+        r->chunks = next;
+    }
+    free(r->tests);
+    free(r->attempts);
+    free(r);
+}
+
+QE_API int qe_record_add_test(qe_record *r, const char *id)
+{
+    qe__test test = {
+        .outcome = QE_NONE, .first = QE__NO_ATTEMPT, .last = QE__NO_ATTEMPT};
+    int rc;
+
+    if (r == NULL || id == NULL)
+        return QE_EINVAL;
+    if (r->test_count >= UINT32_MAX)
+        return QE_ETOOBIG;
+    rc = qe__grow(&r->tests, &r->test_capacity, r->test_count + 1,
+                  sizeof(*r->tests));
+    if (rc != QE_OK)
+        return rc;
+    rc = keep(r, id, &test.id);
+    if (rc != QE_OK)
+        return rc;
+    r->tests[r->test_count++] = test;
+    return QE_OK;
+}
+
+/* A clock that was set back, or a host's arithmetic, must not cost a result:
+ * what is no duration counts as 0. */
+static double seconds(double value)
+{
+    return isfinite(value) && value > 0 ? value : 0;
+}
+
+static bool is_outcome(enum qe_outcome outcome)
+{
+    return (unsigned)outcome < QE_OUTCOME_COUNT;
+}
+
+QE_API int qe_record_add_attempt(qe_record *r, const qe_attempt *attempt)
+{
+    qe__attempt entry;
+    qe__test *test;
+    uint32_t index;
+    int rc;
+
+    if (r == NULL || attempt == NULL || attempt->item >= r->test_count ||
+        !is_outcome(attempt->outcome))
+        return QE_EINVAL;
+    if (r->attempt_count >= QE__NO_ATTEMPT)
+        return QE_ETOOBIG;
+    rc = qe__grow(&r->attempts, &r->attempt_capacity, r->attempt_count + 1,
+                  sizeof(*r->attempts));
+    if (rc != QE_OK)
+        return rc;
+    entry.data = *attempt;
+    entry.data.start_s = seconds(attempt->start_s);
+    entry.data.duration_s = seconds(attempt->duration_s);
+    entry.data.cpu_s = seconds(attempt->cpu_s);
+    entry.next = QE__NO_ATTEMPT;
+    rc = keep(r, attempt->message, &entry.data.message);
+    if (rc != QE_OK)
+        return rc;
+
+    index = (uint32_t)r->attempt_count++;
+    r->attempts[index] = entry;
+    test = &r->tests[attempt->item];
+    if (test->first == QE__NO_ATTEMPT)
+        test->first = index;
+    else
+        r->attempts[test->last].next = index;
+    test->last = index;
+    return QE_OK;
+}
+
+QE_API int qe_record_set_outcome(qe_record *r, uint32_t item,
+                                 enum qe_outcome outcome, const char *message)
+{
+    const char *copy;
+    int rc;
+
+    if (r == NULL || item >= r->test_count || !is_outcome(outcome))
+        return QE_EINVAL;
+    rc = keep(r, message, &copy);
+    if (rc != QE_OK)
+        return rc;
+    r->tests[item].outcome = outcome;
+    r->tests[item].message = copy;
+    return QE_OK;
+}
+
+/* -1, 0 or 1 by pass, then attempt. */
+static int compare(const qe_attempt *a, const qe_attempt *b)
+{
+    if (a->pass != b->pass)
+        return a->pass < b->pass ? -1 : 1;
+    if (a->attempt != b->attempt)
+        return a->attempt < b->attempt ? -1 : 1;
+    return 0;
+}
+
+/* Attempts lie in one array in the order in which they were added, so that
+ * their addresses settle ties, and a sort that is not stable will do. */
+static int compare_entries(const void *left, const void *right)
+{
+    const qe_attempt *a = *(const qe_attempt *const *)left;
+    const qe_attempt *b = *(const qe_attempt *const *)right;
+    int order = compare(a, b);
+
+    if (order != 0)
+        return order;
+    return a < b ? -1 : a > b;
+}
+
+int qe__record_attempts(const qe_record *r, uint32_t item, qe__attempts *list)
+{
+    bool sorted = true;
+    uint32_t i;
+
+    list->count = 0;
+    for (i = r->tests[item].first; i != QE__NO_ATTEMPT;
+         i = r->attempts[i].next) {
+        const qe_attempt *attempt = &r->attempts[i].data;
+        int rc = qe__grow(&list->at, &list->capacity, list->count + 1,
+                          sizeof(*list->at));
+        if (rc != QE_OK)
+            return rc;
+        if (list->count > 0 && compare(list->at[list->count - 1], attempt) > 0)
+            sorted = false;
+        list->at[list->count++] = attempt;
+    }
+    if (!sorted)
+        qsort(list->at, list->count, sizeof(*list->at), compare_entries);
+    return QE_OK;
+}

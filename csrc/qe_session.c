@@ -1,0 +1,646 @@
+/*
+ * The one loop of a run: while there is room and something is ready, start
+ * it; otherwise wait for one event. Who gets what is the scheduler's, who runs
+ * it the executor's; this file carries decisions one way and events the other.
+ */
+#include "qe_session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "qe_judge.h"
+#include "qe_plan.h"
+#include "qe_util.h"
+
+#define READ_LIMIT ((size_t) 1 << 20)
+#define MAX_WORKERS 1024u
+
+/* ------------------------------------------------------------------- start */
+
+static void on_slot(uv_poll_t *handle, int status, int events)
+{
+    (void) status;
+    (void) events;
+    ((qe__session_slot *) handle->data)->readable = true;
+}
+
+static void on_control(uv_poll_t *handle, int status, int events)
+{
+    (void) status;
+    (void) events;
+    ((qe_session *) handle->data)->control_readable = true;
+}
+
+static void on_timer(uv_timer_t *handle)
+{
+    (void) handle;
+}
+
+static int watch_control(qe_session *s)
+{
+    if (uv_poll_init(&s->loop, &s->control, s->exec.control) != 0) {
+        return QE_ESYS;
+    }
+    s->control.data = s;
+    return uv_poll_start(&s->control, UV_READABLE | UV_DISCONNECT,
+                         on_control) == 0
+               ? 0
+               : QE_ESYS;
+}
+
+/* The loop comes after the fork: an epoll descriptor must not be shared. */
+static int open_loop(qe_session *s)
+{
+    if (uv_loop_init(&s->loop) != 0) {
+        return QE_ESYS;
+    }
+    s->loop_open = true;
+    (void) uv_timer_init(&s->loop, &s->timer);
+    for (uint32_t i = 0; i < s->exec.slots; i++) {
+        qe__session_slot *w = &s->slots[i];
+
+        qe__reader_init(&w->reader, s->exec.files[i].pipe_r);
+        if (uv_poll_init(&s->loop, &w->poll, w->reader.fd) != 0) {
+            return QE_ESYS;
+        }
+        w->poll.data = w;
+        w->polling = true;
+        if (uv_poll_start(&w->poll, UV_READABLE, on_slot) != 0) {
+            return QE_ESYS;
+        }
+    }
+    return watch_control(s);
+}
+
+/* Gives every slot its queue and starts the workers that have work. */
+static int start_homes(qe_session *s)
+{
+    uint32_t used = 0;
+    int status;
+
+    if (s->options.isolate) {
+        return 0; /* nothing is queued: every attempt is yielded by itself */
+    }
+    for (uint32_t i = 0; i < s->homes; i++) {
+        const uint32_t *units;
+        size_t n;
+
+        status = qe__sched_queue(s->sched, i, &units, &n);
+        if (status != 0) {
+            return status;
+        }
+        qe__arena_fill(&s->exec.arena, i, units, n, &used);
+    }
+    for (uint32_t i = 0; i < s->homes; i++) {
+        bool own = atomic_load(&s->exec.arena.slots[i].tail) > 0;
+
+        /* One with nothing of its own steals, where single tests may be. */
+        if (own || (!s->options.steal_scopes && i < used)) {
+            status = qe__session_launch(s, i, QE__JOB_POOL, 0, 0, 0, i);
+            if (status != 0) {
+                return status;
+            }
+        } else {
+            qe__sched_slot_free(s->sched, i);
+        }
+    }
+    return 0;
+}
+
+static void close_loop(qe_session *s)
+{
+    if (!s->loop_open) {
+        return;
+    }
+    for (uint32_t i = 0; i < s->exec.slots; i++) {
+        if (s->slots[i].polling) {
+            uv_close((uv_handle_t *) &s->slots[i].poll, NULL);
+        }
+    }
+    uv_close((uv_handle_t *) &s->timer, NULL);
+    if (s->control.data != NULL) {
+        uv_close((uv_handle_t *) &s->control, NULL);
+    }
+    (void) uv_run(&s->loop, UV_RUN_DEFAULT);
+    (void) uv_loop_close(&s->loop);
+    s->loop_open = false;
+}
+
+static int check_options(const qe_plan *plan, const qe_options *o)
+{
+    qe_unit unit;
+
+    if (o->workers < 1 || o->workers > MAX_WORKERS ||
+        (o->start == QE_START_SPAWN && o->spawn_argv == NULL)) {
+        return QE_EINVAL;
+    }
+    /* An unsealed plan has no units to give out. */
+    return qe_plan_count(plan) > 0 && qe_plan_get(plan, 0, &unit) != 0
+               ? QE_ESTATE
+               : 0;
+}
+
+int qe_session_start(qe_session **out, qe_worker **worker_out,
+                     const qe_plan *plan, const qe_options *options,
+                     const qe_fork_hooks *hooks)
+{
+    qe__sched_options how = {options->workers, options->isolate,
+                             options->steal_scopes};
+    qe_session *s;
+    uint32_t slot;
+    int status = check_options(plan, options);
+
+    *out = NULL;
+    if (status != 0) {
+        return status;
+    }
+    s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        return QE_ENOMEM;
+    }
+    s->plan = plan;
+    s->options = *options;
+    s->homes = options->workers;
+    s->slots = calloc((size_t) s->homes * 2, sizeof(s->slots[0]));
+    s->units = calloc(qe_plan_count(plan) + 1, sizeof(s->units[0]));
+    status = s->slots == NULL || s->units == NULL
+                 ? QE_ENOMEM
+                 : qe__sched_new(&s->sched, plan, &how);
+    if (status == 0) {
+        status = qe__exec_open(&s->exec, plan, options, s->homes * 2, hooks,
+                               &slot);
+    }
+    if (status == 1) {
+        /* A worker. The session's memory stays: the arena's handle is in it. */
+        status = qe__worker_new(worker_out, &s->exec.arena, slot,
+                                &s->exec.files[slot]);
+        return status == 0 ? 1 : status;
+    }
+    if (status != 0) {
+        goto fail;
+    }
+    status = open_loop(s);
+    if (status == 0) {
+        status = start_homes(s);
+    }
+    if (status != 0) {
+        qe_session_close(s);
+        return status;
+    }
+    *out = s;
+    return 0;
+
+fail:
+    qe__sched_free(s->sched);
+    free(s->units);
+    free(s->slots);
+    free(s);
+    return status;
+}
+
+/* ----------------------------------------------------------------- decisions */
+
+void qe__session_halt(qe_session *s)
+{
+    if (!s->stopping) {
+        s->stopping = true;
+        qe__sched_cancel(s->sched);
+        qe__arena_stop(&s->exec.arena, QE__STOP_NOW);
+    }
+}
+
+/* Carries out one START. A fresh worker uses the slot of its own number where
+ * no home worker lives, otherwise a guest's, while the home worker rests. */
+static int carry_out(qe_session *s, const qe__step *step)
+{
+    uint32_t home = step->slot;
+    bool lives = s->slots[home].alive;
+    uint32_t slot = lives ? home + s->homes : home;
+
+    if (!step->fresh) {
+        atomic_store(&s->exec.arena.slots[home].mailbox, step->unit + 1);
+        if (lives) {
+            s->slots[home].idle = false;
+            qe__arena_wake(&s->exec.arena);
+            return 0;
+        }
+        return qe__session_launch(s, home, QE__JOB_POOL, 0, 0, 0, home);
+    }
+    if (lives) {
+        atomic_store(&s->exec.arena.slots[home].park, 1);
+    }
+    if (step->count > 1 || (qe__plan_scope_flags(
+                                s->plan, qe__plan_unit_scope(
+                                             s->plan, step->unit)) &
+                            QE_UNIT_FRESH) != 0) {
+        uint32_t scope = qe__plan_unit_scope(s->plan, step->unit);
+        int status = qe__session_launch(s, slot, QE__JOB_SCOPE, step->unit, 1,
+                                        scope, home);
+
+        if (status == 0) {
+            qe__arena_open_scope(&s->exec.arena, scope);
+        }
+        return status;
+    }
+    if (step->attempt > 1 && s->retries_waiting > 0) {
+        s->retries_waiting--;
+    }
+    return qe__session_launch(s, slot, QE__JOB_SINGLE, step->unit,
+                              step->attempt, 0, home);
+}
+
+/* A retry that is due must not wait until the queues are empty: one worker is
+ * asked to rest after its current test. Its word that it is idle frees its
+ * turn, which the scheduler then gives to the retry. */
+static void make_room(qe_session *s, uint64_t now, uint64_t *wake_ns)
+{
+    for (uint32_t i = 0; i < s->homes; i++) {
+        qe__arena_slot *a = &s->exec.arena.slots[i];
+
+        if (s->slots[i].idle && *wake_ns != UINT64_MAX) {
+            s->retry_due_ns = *wake_ns; /* room, and still none to start */
+        }
+        if (s->slots[i].idle && !s->slots[i + s->homes].alive &&
+            atomic_load(&a->park) != 0) {
+            atomic_store(&a->park, 0);
+            qe__arena_wake(&s->exec.arena);
+        }
+    }
+    if (s->retries_waiting == 0) {
+        return;
+    }
+    if (now < s->retry_due_ns) {
+        *wake_ns = s->retry_due_ns < *wake_ns ? s->retry_due_ns : *wake_ns;
+        return;
+    }
+    for (uint32_t i = 0; i < s->homes; i++) {
+        uint32_t at = (s->next_park + i) % s->homes;
+
+        if (s->slots[at].alive && s->slots[at].idle) {
+            return; /* there is room already */
+        }
+        if (atomic_load(&s->exec.arena.slots[at].park) != 0) {
+            return; /* one is being made */
+        }
+    }
+    for (uint32_t i = 0; i < s->homes; i++) {
+        uint32_t at = (s->next_park + i) % s->homes;
+
+        if (s->slots[at].alive &&
+            s->exec.arena.slots[at].job == QE__JOB_POOL) {
+            atomic_store(&s->exec.arena.slots[at].park, 1);
+            s->next_park = at + 1;
+            return;
+        }
+    }
+}
+
+/* Starts all that can start. *wake_ns: when to look again. */
+static int decide(qe_session *s, uint64_t *wake_ns)
+{
+    *wake_ns = UINT64_MAX;
+    if (atomic_load(&s->exec.arena.head->stop) == QE__STOP_NOW) {
+        qe__session_halt(s);
+    }
+    while (!s->stopping && !s->draining) {
+        qe__step step;
+        int status = qe__sched_next(s->sched, qe_now_ns(), &step);
+
+        if (status != 0) {
+            return status;
+        }
+        if (step.kind == QE__STEP_WAIT) {
+            *wake_ns = step.wake_ns;
+            make_room(s, qe_now_ns(), wake_ns);
+            return 0;
+        }
+        if (step.kind == QE__STEP_DONE) {
+            s->draining = true;
+            qe__arena_stop(&s->exec.arena, QE__STOP_DRAIN);
+            return 0;
+        }
+        status = carry_out(s, &step);
+        if (status != 0) {
+            return status;
+        }
+    }
+    return 0;
+}
+
+/* -------------------------------------------------------------------- events */
+
+/* Waits until a process that is not our child is gone. */
+static void await_death(int32_t pid)
+{
+    struct pollfd p = {.fd = (int) syscall(SYS_pidfd_open, pid, 0),
+                       .events = POLLIN};
+
+    if (p.fd >= 0) {
+        (void) poll(&p, 1, 2000);
+        (void) close(p.fd);
+    } else if (errno != ESRCH) {
+        (void) poll(NULL, 0, 100);
+    }
+}
+
+/* The supervisor was killed, and its workers with it by the kernel. */
+static void supervisor_died(qe_session *s)
+{
+    uv_close((uv_handle_t *) &s->control, NULL);
+    s->control.data = NULL;
+    (void) uv_run(&s->loop, UV_RUN_NOWAIT);
+    for (uint32_t i = 0; i < s->exec.slots; i++) {
+        qe__session_slot *w = &s->slots[i];
+        uint32_t pid = atomic_load(&s->exec.arena.slots[i].pid);
+
+        if (!w->alive || w->exited) {
+            continue;
+        }
+        if (w->pid == 0) {
+            w->pid = (int32_t) pid;
+        }
+        if (w->pid > 0) {
+            await_death(w->pid);
+        }
+        w->exited = w->is_void = w->readable = true;
+        w->exit = (qe__notice){.kind = QE__NOTICE_EXITED, .value = 9};
+    }
+    if (s->exec.standby < 0 || qe__exec_take_over(&s->exec) != 0 ||
+        watch_control(s) != 0) {
+        s->trouble = QE_EGONE;
+    }
+}
+
+static bool take_notices(qe_session *s, qe_event *out)
+{
+    qe__notice n;
+    int status;
+
+    s->control_readable = false;
+    while ((status = qe__exec_notice(&s->exec, &n)) == 1) {
+        qe__session_slot *w;
+
+        if (n.slot >= s->exec.slots || !s->slots[n.slot].alive) {
+            continue;
+        }
+        w = &s->slots[n.slot];
+        if (n.kind == QE__NOTICE_EXITED) {
+            w->exit = n;
+            w->exited = w->readable = true;
+        } else if (n.kind == QE__NOTICE_STARTED) {
+            w->pid = n.pid;
+            memset(out, 0, sizeof(*out));
+            out->kind = QE_EV_WORKER;
+            out->slot = n.slot;
+            out->epoch = s->exec.arena.slots[n.slot].epoch;
+            out->pid = n.pid;
+            out->unit = QE__NONE;
+            s->control_readable = true; /* there may be more */
+            return true;
+        } else if (n.kind == QE__NOTICE_FAILED) {
+            qe__session_refused(s, n.slot, n.value);
+        }
+    }
+    if (status == QE_EGONE && s->exec.control >= 0 && s->trouble == 0) {
+        supervisor_died(s);
+    }
+    return false;
+}
+
+/* The next event of the slots: frames first, then ends. */
+static bool take_slots(qe_session *s, qe_event *out)
+{
+    for (uint32_t i = 0; i < s->exec.slots; i++) {
+        uint32_t at = (s->next_slot + i) % s->exec.slots;
+        qe__session_slot *w = &s->slots[at];
+        qe__frame frame;
+        const void *data;
+
+        for (;;) {
+            size_t got = 0;
+
+            while (qe__reader_next(&w->reader, &frame, &data) == 1) {
+                if (qe__session_frame(s, at, &frame, data, out)) {
+                    s->next_slot = at; /* stay: what is read is cheapest */
+                    return true;
+                }
+            }
+            if (!w->readable) {
+                break;
+            }
+            if (qe__reader_fill(&w->reader, READ_LIMIT, &got) != 0 ||
+                got < READ_LIMIT) {
+                w->readable = false;
+            }
+        }
+        if (w->exited) {
+            (void) qe__reader_drop(&w->reader);
+            if (qe__session_exit(s, at, out)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool take(qe_session *s, qe_event *out)
+{
+    if (take_slots(s, out) || (s->control_readable && take_notices(s, out)) ||
+        take_slots(s, out)) {
+        return true;
+    }
+    memset(out, 0, sizeof(*out));
+    out->unit = QE__NONE;
+    if (s->trouble != 0 && !s->trouble_told) {
+        s->trouble_told = true;
+        out->kind = QE_EV_GIVE_UP;
+        out->error = s->trouble;
+        out->status = s->trouble_errno;
+        qe__session_halt(s);
+        return true;
+    }
+    if (s->alive == 0 && (s->stopping || s->draining)) {
+        s->done = true;
+        out->kind = QE_EV_DONE;
+        return true;
+    }
+    return false;
+}
+
+int qe_session_next(qe_session *s, int timeout_ms, qe_event *out)
+{
+    uint64_t until =
+        qe_now_ns() + (uint64_t) (timeout_ms > 0 ? timeout_ms : 0) * 1000000u;
+
+    free(s->blob);
+    s->blob = NULL;
+    for (;;) {
+        uint64_t wake, now;
+        int status;
+
+        if (s->done || take(s, out)) {
+            if (s->done) {
+                out->kind = QE_EV_DONE;
+            }
+            return 0;
+        }
+        status = decide(s, &wake);
+        if (status == QE_EGONE) {
+            s->control_readable = true; /* the supervisor's end will tell */
+        } else if (status != 0 && s->trouble == 0) {
+            s->trouble = status;
+            continue;
+        }
+        if (take(s, out)) {
+            return 0;
+        }
+        now = qe_now_ns();
+        if (now >= until) {
+            out->kind = QE_EV_NONE;
+            return 0;
+        }
+        wake = wake < until ? wake : until;
+        (void) uv_timer_start(
+            &s->timer, on_timer,
+            wake > now ? (wake - now + 999999u) / 1000000u : 0, 0);
+        (void) uv_run(&s->loop, UV_RUN_ONCE);
+    }
+}
+
+int qe_session_settle(qe_session *s, uint32_t unit, uint32_t attempt,
+                      enum qe_outcome outcome, bool retryable, bool *again,
+                      enum qe_outcome *final_out)
+{
+    qe__verdict verdict;
+    qe_unit u;
+    uint64_t delay;
+    int status = qe_plan_get(s->plan, unit, &u);
+
+    if (status != 0) {
+        return status;
+    }
+    if (s->units[unit].settled) {
+        return QE_ESTATE;
+    }
+    delay = qe__retry_delay_ns(s->options.backoff_ns, attempt, unit,
+                               s->options.seed);
+    status = qe__judge(attempt, s->stopping ? 0 : u.retries, outcome, retryable,
+                       qe_now_ns(), delay, &verdict);
+    if (status != 0) {
+        return status;
+    }
+    *again = verdict.again;
+    *final_out = verdict.outcome;
+    if (verdict.again) {
+        *final_out = QE_NONE;
+        if (s->retries_waiting++ == 0 ||
+            verdict.not_before_ns < s->retry_due_ns) {
+            s->retry_due_ns = verdict.not_before_ns;
+        }
+        return qe__sched_retry(s->sched, unit, attempt + 1,
+                               verdict.not_before_ns);
+    }
+    s->units[unit].settled = true;
+    return s->stopping ? 0 : qe__sched_settled(s->sched, unit);
+}
+
+int qe_session_stop(qe_session *s, bool interrupt)
+{
+    qe__session_halt(s);
+    return interrupt
+               ? qe__exec_order(&s->exec, QE__ORDER_SIGNAL, QE__NONE, SIGINT)
+               : 0;
+}
+
+int qe_session_kill(qe_session *s)
+{
+    qe__session_halt(s);
+    return qe__exec_order(&s->exec, QE__ORDER_KILL, QE__NONE, 0);
+}
+
+/* --------------------------------------------------------------------- views */
+
+static int longest_first(const void *a, const void *b)
+{
+    double x = ((const qe_event *) a)->duration_s;
+    double y = ((const qe_event *) b)->duration_s;
+
+    return (x < y) - (x > y);
+}
+
+size_t qe_session_running(qe_session *s, qe_event *out, size_t n)
+{
+    uint64_t now = qe_now_ns();
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < s->exec.slots && count < n; i++) {
+        qe__arena_slot *a = &s->exec.arena.slots[i];
+        uint64_t running = atomic_load(&a->running);
+        uint64_t start = atomic_load(&a->start_ns);
+        uint32_t unit = qe__running_unit(running);
+        qe_event *e = &out[count];
+
+        if (!s->slots[i].alive || unit >= s->exec.arena.head->units) {
+            continue;
+        }
+        memset(e, 0, sizeof(*e));
+        e->slot = i;
+        e->unit = unit;
+        e->item = s->exec.arena.units[unit].item;
+        e->pass = s->exec.arena.units[unit].pass;
+        e->attempt = qe__running_attempt(running);
+        e->phase = qe__running_phase(running);
+        e->duration_s = now > start ? (double) (now - start) / 1e9 : 0;
+        count++;
+    }
+    qsort(out, count, sizeof(*out), longest_first);
+    return count;
+}
+
+void qe_session_progress(const qe_session *s, size_t *done, size_t *all)
+{
+    *done = qe__sched_settled_count(s->sched);
+    *all = qe_plan_count(s->plan);
+}
+
+size_t qe_session_captured(qe_session *s, uint32_t slot, int stream,
+                           char *buffer, size_t n)
+{
+    struct stat st;
+    off_t from;
+    ssize_t got;
+    int fd;
+
+    if (slot >= s->exec.slots || stream < 0 || stream > 1) {
+        return 0;
+    }
+    fd = s->exec.files[slot].capture[stream];
+    if (fstat(fd, &st) != 0 || st.st_size <= 0) {
+        return 0;
+    }
+    from = (size_t) st.st_size > n ? st.st_size - (off_t) n : 0;
+    got = pread(fd, buffer, n, from);
+    return got > 0 ? (size_t) got : 0;
+}
+
+void qe_session_close(qe_session *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    close_loop(s);
+    qe__exec_close(&s->exec);
+    for (uint32_t i = 0; i < s->homes * 2; i++) {
+        qe__reader_free(&s->slots[i].reader);
+    }
+    qe__sched_free(s->sched);
+    free(s->blob);
+    free(s->units);
+    free(s->slots);
+    free(s);
+}

@@ -1,0 +1,79 @@
+/* The session's state, shared by qe_session.c (the loop and what the host
+ * calls) and qe_session_slot.c (what happens to one worker). Internal. */
+#ifndef QE_SESSION_H
+#define QE_SESSION_H
+
+#include <uv.h>
+
+#include "qe.h"
+#include "qe_exec.h"
+#include "qe_sched.h"
+#include "qe_wire.h"
+
+typedef struct qe__session_slot {
+    qe__reader reader;
+    uv_poll_t poll;
+    bool polling;
+    bool alive;    /* ordered, started, or ended with its end not handled */
+    bool idle;     /* waits for something to claim */
+    bool bye;      /* its session has ended as it should */
+    bool began;    /* this worker has started at least one attempt */
+    bool exited;   /* exit holds its end */
+    bool is_void;  /* it died because its supervisor did */
+    bool readable;
+    bool lost_told; /* its running attempt was reported as lost */
+    uint32_t sched_slot; /* whose turn it uses */
+    int32_t pid;
+    qe__notice exit;
+} qe__session_slot;
+
+typedef struct qe__session_unit {
+    uint16_t finished; /* last attempt whose end was seen */
+    bool settled;
+} qe__session_unit;
+
+struct qe_session {
+    const qe_plan *plan;
+    qe_options options;
+    qe__exec exec;
+    qe_sched *sched;
+    uv_loop_t loop;
+    uv_poll_t control;
+    uv_timer_t timer;
+    bool loop_open;
+    bool control_readable;
+    uint32_t homes; /* sched slots; arena slots from here on are for guests */
+    qe__session_slot *slots;
+    qe__session_unit *units;
+    uint32_t next_slot; /* where the search for a frame begins, for fairness */
+    uint32_t alive;
+    uint32_t retries_waiting; /* retries asked for and not started */
+    uint64_t retry_due_ns;    /* when the first of them may start, or before */
+    uint32_t next_park;       /* whose turn it is to make room */
+    uint32_t crashes;
+    uint32_t false_starts; /* workers in a row that died before any attempt */
+    uint32_t refusals;     /* workers that the system would not start */
+    int trouble;           /* a QE_E* code that ends the run */
+    int trouble_errno;     /* with QE_ESYS */
+    bool trouble_told;
+    bool stopping;
+    bool draining;
+    bool done;
+    char *blob; /* data of the last event that needed a copy */
+};
+
+/* Starts a worker in an arena slot. */
+int qe__session_launch(qe_session *s, uint32_t slot, enum qe__job_kind kind,
+                       uint32_t unit, uint32_t attempt, uint32_t scope,
+                       uint32_t sched_slot);
+/* One decoded frame: true if it is an event for the host. */
+bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
+                       const void *data, qe_event *out);
+/* The next event of a worker's end; after the last one the slot is free. */
+bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out);
+/* The system would not start the worker of this slot. */
+void qe__session_refused(qe_session *s, uint32_t slot, int error);
+/* Nothing new is to start. */
+void qe__session_halt(qe_session *s);
+
+#endif

@@ -1,0 +1,342 @@
+/* What happens to one worker: its start, its events, its end. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "qe_session.h"
+
+#define FALSE_STARTS_MAX 3
+#define REFUSALS_MAX 20u
+#define REFUSAL_PAUSE_NS UINT64_C(500000000)
+
+static void mark_again(qe_session *s, uint32_t unit)
+{
+    qe__arena_unit *u = &s->exec.arena.units[unit];
+    uint64_t word = atomic_load(&u->state);
+
+    /* A unit that was finished is open again. */
+    if (qe__state_of(word) == QE__UNIT_DONE) {
+        atomic_fetch_add(&s->exec.arena.head->open, 1);
+    }
+    atomic_store(&u->state, qe__state(QE__UNIT_PENDING, 1, 0));
+}
+
+int qe__session_launch(qe_session *s, uint32_t slot, enum qe__job_kind kind,
+                       uint32_t unit, uint32_t attempt, uint32_t scope,
+                       uint32_t sched_slot)
+{
+    qe__session_slot *w = &s->slots[slot];
+    int status;
+
+    if (kind == QE__JOB_SINGLE) {
+        mark_again(s, unit);
+    }
+    if (kind == QE__JOB_SCOPE) {
+        /* Owned before it is opened, so that nobody else can have it. */
+        atomic_store(&s->exec.arena.scopes[scope].owner, slot + 1);
+    }
+    qe__exec_job(&s->exec, slot, kind, unit, attempt, scope);
+    status = qe__exec_order(&s->exec, QE__ORDER_START, slot, 0);
+    if (status != 0) {
+        return status;
+    }
+    w->alive = true;
+    w->idle = w->bye = w->began = w->exited = w->is_void = false;
+    w->lost_told = false;
+    w->pid = 0;
+    w->sched_slot = sched_slot;
+    s->alive++;
+    return 0;
+}
+
+static void event_init(qe_session *s, uint32_t slot, enum qe_event_kind kind,
+                       uint32_t unit, uint32_t attempt, qe_event *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->kind = kind;
+    out->slot = slot;
+    out->epoch = s->exec.arena.slots[slot].epoch;
+    out->pid = s->slots[slot].pid;
+    out->unit = unit;
+    out->attempt = attempt;
+    if (unit < s->exec.arena.head->units) {
+        out->item = s->exec.arena.units[unit].item;
+        out->pass = s->exec.arena.units[unit].pass;
+    } else {
+        out->unit = QE__NONE;
+    }
+}
+
+static void free_slot(qe_session *s, qe__session_slot *w)
+{
+    if (!w->idle) {
+        w->idle = true;
+        qe__sched_slot_free(s->sched, w->sched_slot);
+    }
+}
+
+bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
+                       const void *data, qe_event *out)
+{
+    qe__session_slot *w = &s->slots[slot];
+    bool has_unit = frame->unit < s->exec.arena.head->units;
+
+    /* A process that a test forked has the pipe too, but not the right. */
+    if (w->pid != 0 && frame->pid != (uint32_t) w->pid) {
+        return false;
+    }
+    event_init(s, slot, QE_EV_NONE, frame->unit, frame->attempt, out);
+    out->phase = (enum qe_phase) frame->phase;
+    out->start_s = frame->start_s;
+    out->duration_s = frame->duration_s;
+    switch (frame->type) {
+    case QE__FRAME_START:
+        w->began = true;
+        s->false_starts = 0;
+        out->kind = QE_EV_START;
+        return has_unit;
+    case QE__FRAME_PASSED:
+        out->kind = QE_EV_PASSED;
+        return has_unit;
+    case QE__FRAME_DATA:
+        out->kind = QE_EV_DATA;
+        out->data_kind = frame->kind;
+        out->data = data;
+        out->data_size = frame->size;
+        return true;
+    case QE__FRAME_FINISH:
+        if (!has_unit || frame->outcome >= QE_OUTCOME_COUNT) {
+            return false;
+        }
+        s->units[frame->unit].finished = (uint16_t) frame->attempt;
+        out->kind = QE_EV_FINISH;
+        out->outcome = (enum qe_outcome) frame->outcome;
+        out->last = frame->last;
+        out->cpu_s = frame->cpu_s;
+        out->peak_bytes = frame->peak_bytes;
+        if (frame->attempt == 1 && (out->outcome == QE_PASSED ||
+                                    out->outcome == QE_SKIPPED)) {
+            out->settled = true;
+            s->units[frame->unit].settled = true;
+            (void) qe__sched_settled(s->sched, frame->unit);
+        }
+        return true;
+    case QE__FRAME_IDLE:
+        free_slot(s, w);
+        return false;
+    case QE__FRAME_BUSY:
+        return false;
+    case QE__FRAME_BYE:
+        w->bye = true;
+        return false;
+    default:
+        return false;
+    }
+}
+
+/* The stack dump of a dead worker, for the host; NUL-terminated. */
+static void read_stack(qe_session *s, uint32_t slot, qe_event *out)
+{
+    int fd = s->exec.files[slot].stack;
+    struct stat st;
+    ssize_t n;
+
+    free(s->blob);
+    s->blob = NULL;
+    if (fstat(fd, &st) != 0 || st.st_size <= 0 || st.st_size > (16 << 20)) {
+        return;
+    }
+    s->blob = malloc((size_t) st.st_size + 1);
+    if (s->blob == NULL) {
+        return;
+    }
+    n = pread(fd, s->blob, (size_t) st.st_size, 0);
+    if (n > 0) {
+        s->blob[n] = '\0';
+        out->data = s->blob;
+        out->data_size = (size_t) n;
+    }
+}
+
+/* Gives back what the dead worker had claimed and not started; true if it was
+ * running something: *unit. */
+static bool give_back(qe_session *s, uint32_t slot, uint32_t *unit,
+                      uint32_t *attempt)
+{
+    qe__arena *a = &s->exec.arena;
+    uint32_t job = a->slots[slot].job;
+    bool running = false;
+
+    for (uint32_t u = qe__arena_held(a, slot, 0); u != QE__NONE;
+         u = qe__arena_held(a, slot, u + 1)) {
+        uint64_t word = atomic_load(&a->units[u].state);
+        uint32_t n = qe__state_attempt(word);
+
+        if (s->units[u].settled || s->units[u].finished >= n) {
+            qe__arena_done(a, u); /* its end was seen: only the word is late */
+        } else if (qe__state_of(word) == QE__UNIT_RUNNING) {
+            running = true;
+            *unit = u;
+            *attempt = n;
+        } else if (job == QE__JOB_SCOPE) {
+            qe__arena_ready(a, u);
+        } else {
+            uint32_t box = u + 1;
+
+            /* It may have come by the mailbox, which must not give it twice. */
+            (void) atomic_compare_exchange_strong(&a->slots[slot].mailbox, &box,
+                                                  0);
+            mark_again(s, u);
+            (void) qe__sched_requeue(s->sched, u, n);
+        }
+    }
+    return running;
+}
+
+/* A single attempt whose worker never began it. */
+static void give_back_single(qe_session *s, uint32_t slot)
+{
+    const qe__arena_slot *job = &s->exec.arena.slots[slot];
+
+    if (job->job == QE__JOB_SINGLE && !s->slots[slot].began &&
+        s->units[job->job_unit].finished < job->job_attempt) {
+        mark_again(s, job->job_unit);
+        (void) qe__sched_requeue(s->sched, job->job_unit, job->job_attempt);
+    }
+}
+
+static bool lost_event(qe_session *s, uint32_t slot, uint32_t unit,
+                       uint32_t attempt, qe_event *out)
+{
+    qe__session_slot *w = &s->slots[slot];
+    qe__arena *a = &s->exec.arena;
+    uint64_t running = atomic_load(&a->slots[slot].running);
+
+    event_init(s, slot, QE_EV_LOST, unit, attempt, out);
+    out->status = w->exit.value;
+    if (qe__running_unit(running) == unit) {
+        out->phase = qe__running_phase(running);
+        out->duration_s =
+            (double) (qe_now_ns() - atomic_load(&a->slots[slot].start_ns)) /
+            1e9;
+    }
+    out->peak_bytes = w->exit.peak_bytes;
+    out->start_s = qe_wall_s() - out->duration_s;
+    s->units[unit].finished = (uint16_t) attempt;
+    if (w->is_void) {
+        s->units[unit].finished = (uint16_t) (attempt - 1);
+        if (a->slots[slot].job == QE__JOB_SCOPE) {
+            qe__arena_ready(a, unit);
+        } else {
+            mark_again(s, unit);
+            (void) qe__sched_requeue(s->sched, unit, attempt);
+        }
+        return true; /* outcome NONE */
+    }
+    out->outcome = w->exit.timed_out ? QE_TIMEOUT : QE_CRASHED;
+    if (!w->exit.timed_out && !s->stopping) {
+        s->crashes++;
+    }
+    qe__arena_done(a, unit);
+    read_stack(s, slot, out);
+    return true;
+}
+
+/* What goes on in this slot, or instead of it. */
+static void succeed(qe_session *s, uint32_t slot)
+{
+    qe__session_slot *w = &s->slots[slot];
+    qe__arena_slot *job = &s->exec.arena.slots[slot];
+    bool more = false;
+    int status = 0;
+
+    qe__arena_disown(&s->exec.arena, slot);
+    if (!s->stopping && s->trouble == 0) {
+        if (job->job == QE__JOB_SCOPE) {
+            more = qe__arena_any_ready(&s->exec.arena, job->job_scope);
+        } else if (job->job == QE__JOB_POOL) {
+            more = atomic_load(&job->mailbox) != 0 ||
+                   qe__arena_any_ready(&s->exec.arena, QE__NONE);
+        }
+    }
+    if (slot >= s->homes) {
+        /* The host of this guest goes on. */
+        atomic_store(&s->exec.arena.slots[w->sched_slot].park, 0);
+        qe__arena_wake(&s->exec.arena);
+    }
+    if (more) {
+        bool idle = w->idle;
+
+        status = qe__session_launch(s, slot, (enum qe__job_kind) job->job, 0, 0,
+                                    job->job_scope, w->sched_slot);
+        w->idle = idle && status == 0;
+    }
+    if (!more || status != 0) {
+        free_slot(s, w);
+    }
+}
+
+void qe__session_refused(qe_session *s, uint32_t slot, int error)
+{
+    qe__session_slot *w = &s->slots[slot];
+    uint32_t job = s->exec.arena.slots[slot].job;
+
+    w->alive = false;
+    s->alive--;
+    s->refusals++;
+    if (job == QE__JOB_SINGLE && s->refusals < REFUSALS_MAX) {
+        const qe__arena_slot *a = &s->exec.arena.slots[slot];
+
+        (void) qe__sched_retry(s->sched, a->job_unit, a->job_attempt,
+                               qe_now_ns() + REFUSAL_PAUSE_NS);
+        free_slot(s, w);
+        return;
+    }
+    /* Fewer pool workers are enough, as the others steal; none is not. The
+     * turn of this one is not given out again. */
+    if (s->trouble == 0 && (job != QE__JOB_POOL || s->alive == 0)) {
+        s->trouble = QE_ESYS;
+        s->trouble_errno = error;
+    }
+}
+
+bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out)
+{
+    qe__session_slot *w = &s->slots[slot];
+    uint64_t running = atomic_load(&s->exec.arena.slots[slot].running);
+    uint32_t unit, attempt;
+
+    if (!w->lost_told) {
+        w->lost_told = true;
+        if (give_back(s, slot, &unit, &attempt)) {
+            w->began = true;
+            return lost_event(s, slot, unit, attempt, out);
+        }
+    }
+    event_init(s, slot, QE_EV_EXIT, qe__running_unit(running),
+               qe__running_attempt(running), out);
+    out->status = w->exit.value;
+    out->cpu_s = w->exit.cpu_s;
+    out->peak_bytes = w->exit.peak_bytes;
+    out->phase = qe__running_phase(running);
+    if (!w->bye && !w->is_void) {
+        out->outcome = w->exit.timed_out ? QE_TIMEOUT : QE_CRASHED;
+        if (out->phase == QE_PHASE_SESSION) {
+            read_stack(s, slot, out);
+        }
+        if (!w->began && ++s->false_starts >= FALSE_STARTS_MAX &&
+            s->trouble == 0) {
+            s->trouble = QE_EGONE;
+        }
+    }
+    give_back_single(s, slot);
+    if (s->crashes > s->options.max_restarts && s->trouble == 0) {
+        s->trouble = QE_ETOOBIG;
+    }
+    w->alive = w->exited = false;
+    s->alive--;
+    succeed(s, slot);
+    return true;
+}

@@ -1,0 +1,659 @@
+/*
+ * The supervisor: a process that never runs a test and never waits for the
+ * controller. It forks workers from the state that collection left, enforces
+ * their deadlines by what the arena says, reaps them, and takes everything
+ * down when the controller is gone. A standby, forked from it while it was
+ * still pristine, takes its place if it is killed.
+ *
+ * It runs without the host's lock; fork(2) alone is wrapped in the host's
+ * hooks. After its start it allocates nothing.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "qe_exec.h"
+
+#define MS UINT64_C(1000000)
+#define DUMP_LIMIT_NS (150 * MS) /* a stack dump that takes longer is cut */
+#define DUMP_STABLE_NS (4 * MS)  /* no growth for so long: it is complete */
+#define SWEEP_LIMIT_NS (5000 * MS)
+
+enum kill_phase { KILL_NO, KILL_DUMPING, KILL_SENT };
+
+typedef struct slot_state {
+    pid_t pid; /* 0: no worker */
+    enum kill_phase phase;
+    bool timed_out;
+    uint64_t dump_since_ns, grown_ns;
+    off_t dump_size;
+} slot_state;
+
+typedef struct state {
+    qe__super *super;
+    slot_state *slots;
+    qe__notice *queue; /* notices that the controller has not taken yet */
+    size_t queued, queue_capacity;
+    pid_t self, standby;
+    int signals;    /* signalfd for SIGCHLD */
+    int controller; /* pidfd, or -1 */
+    sigset_t old_mask;
+} state;
+
+static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN,
+                              SIGTTOU, SIGPIPE, SIGUSR1, SIGUSR2};
+#define IGNORED (sizeof(ignored) / sizeof(ignored[0]))
+
+typedef struct saved_signals {
+    struct sigaction actions[IGNORED];
+    struct sigaction child;
+    sigset_t mask;
+} saved_signals;
+
+/* ------------------------------------------------------------------ notices */
+
+static void flush(state *st)
+{
+    size_t sent = 0;
+
+    while (sent < st->queued) {
+        ssize_t n = send(st->super->control, &st->queue[sent],
+                         sizeof(st->queue[0]), MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
+            break;
+        }
+        sent++; /* sent, or nobody is there to take it */
+    }
+    st->queued -= sent;
+    memmove(st->queue, st->queue + sent, st->queued * sizeof(st->queue[0]));
+}
+
+static void notify(state *st, const qe__notice *notice)
+{
+    /* A slot has at most two notices under way for each order, and the
+     * controller gives one order a slot at a time, so this never fills. */
+    if (st->queued < st->queue_capacity) {
+        st->queue[st->queued++] = *notice;
+    }
+    flush(st);
+}
+
+static int send_descriptor(int socket, int fd)
+{
+    qe__notice notice = {.kind = QE__NOTICE_STANDBY};
+    struct iovec part = {.iov_base = &notice, .iov_len = sizeof(notice)};
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    struct cmsghdr *c;
+
+    memset(&control, 0, sizeof(control));
+    c = CMSG_FIRSTHDR(&message);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof(int));
+    return sendmsg(socket, &message, MSG_NOSIGNAL) < 0 ? QE_ESYS : 0;
+}
+
+/* ------------------------------------------------------------------ forking */
+
+static pid_t fork_host(const state *st)
+{
+    const qe_fork_hooks *h =
+        st->super->options->start == QE_START_FORK ? st->super->hooks : NULL;
+    pid_t pid;
+    int saved;
+
+    if (h != NULL && h->before != NULL) {
+        h->before(h->ctx);
+    }
+    pid = fork();
+    saved = errno;
+    if (pid == 0) {
+        if (h != NULL && h->child != NULL) {
+            h->child(h->ctx);
+        }
+    } else if (h != NULL && h->parent != NULL) {
+        h->parent(h->ctx);
+    }
+    errno = saved;
+    return pid;
+}
+
+static void quiet_signals(saved_signals *saved)
+{
+    struct sigaction action;
+    sigset_t child;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = SIG_IGN;
+    for (size_t i = 0; i < IGNORED; i++) {
+        (void) sigaction(ignored[i], &action, &saved->actions[i]);
+    }
+    action.sa_handler = SIG_DFL;
+    (void) sigaction(SIGCHLD, &action, &saved->child);
+    (void) sigemptyset(&child);
+    (void) sigaddset(&child, SIGCHLD);
+    (void) sigprocmask(SIG_BLOCK, &child, &saved->mask);
+}
+
+static void restore_signals(const saved_signals *saved)
+{
+    for (size_t i = 0; i < IGNORED; i++) {
+        (void) sigaction(ignored[i], &saved->actions[i], NULL);
+    }
+    (void) sigaction(SIGCHLD, &saved->child, NULL);
+    (void) sigprocmask(SIG_SETMASK, &saved->mask, NULL);
+}
+
+static void null_stdin(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (fd > 0) {
+        (void) dup2(fd, 0);
+        (void) close(fd);
+    }
+}
+
+static void leave_supervisor(const state *st)
+{
+    (void) close(st->super->control);
+    (void) close(st->signals);
+    if (st->controller >= 0) {
+        (void) close(st->controller);
+    }
+}
+
+/* Starts a worker; true in the worker itself. */
+static bool start_worker(state *st, uint32_t slot, const saved_signals *saved)
+{
+    qe__slot_files *files = &st->super->files[slot];
+    qe__notice notice = {.kind = QE__NOTICE_STARTED, .slot = slot};
+    pid_t pid;
+
+    (void) !ftruncate(files->capture[0], 0);
+    (void) !ftruncate(files->capture[1], 0);
+    (void) !ftruncate(files->stack, 0);
+    atomic_store(&st->super->arena->slots[slot].deadline_ns, 0);
+    atomic_store(&st->super->arena->slots[slot].blocked_ns, 0);
+    atomic_store(&st->super->arena->slots[slot].running, 0);
+    pid = fork_host(st);
+    if (pid == 0) {
+        /* The kill reaches a worker whatever ends the supervisor; the second
+         * look closes the gap before the first line. */
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != st->self) {
+            _exit(127);
+        }
+        (void) setpgid(0, 0);
+        leave_supervisor(st);
+        null_stdin();
+        restore_signals(saved);
+        if (st->super->options->start == QE_START_SPAWN) {
+            (void) qe__pool_execute(st->super, slot);
+            dprintf(2, "qe: cannot start a worker: %s: %s\n",
+                    st->super->options->spawn_argv[0], strerror(errno));
+            _exit(127);
+        }
+        return true;
+    }
+    if (pid < 0) {
+        notice.kind = QE__NOTICE_FAILED;
+        notice.value = errno;
+    } else {
+        (void) setpgid(pid, pid);
+        memset(&st->slots[slot], 0, sizeof(st->slots[slot]));
+        st->slots[slot].pid = pid;
+        notice.pid = pid;
+    }
+    notify(st, &notice);
+    return false;
+}
+
+/* ------------------------------------------------------------------ killing */
+
+static void kill_worker(state *st, uint32_t slot)
+{
+    pid_t pid = st->slots[slot].pid;
+
+    if (pid > 0) {
+        st->slots[slot].phase = KILL_SENT;
+        (void) kill(-pid, SIGKILL);
+        (void) kill(pid, SIGKILL);
+    }
+}
+
+/* Whether the worker would take the stack signal: it has a handler for it and
+ * does not block it. Without a handler the signal would be the kill. */
+static bool takes_signal(pid_t pid, int sig, bool *blocked)
+{
+    char path[40], text[4096];
+    uint64_t mask = UINT64_C(1) << (sig - 1);
+    const char *at;
+    ssize_t n;
+    int fd;
+
+    *blocked = false;
+    (void) snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    n = read(fd, text, sizeof(text) - 1);
+    (void) close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    at = strstr(text, "SigBlk:");
+    if (at != NULL && (strtoull(at + 7, NULL, 16) & mask) != 0) {
+        *blocked = true;
+        return false;
+    }
+    at = strstr(text, "SigCgt:");
+    return at != NULL && (strtoull(at + 7, NULL, 16) & mask) != 0;
+}
+
+static void begin_kill(state *st, uint32_t slot, uint64_t now)
+{
+    static const char no_stack[] = "no stack: signal blocked\n";
+    slot_state *s = &st->slots[slot];
+    int sig = qe__stack_signal();
+    bool blocked;
+
+    s->timed_out = true;
+    if (takes_signal(s->pid, sig, &blocked) && kill(s->pid, sig) == 0) {
+        s->phase = KILL_DUMPING;
+        s->dump_since_ns = s->grown_ns = now;
+        s->dump_size = 0;
+        return;
+    }
+    if (blocked) {
+        (void) !pwrite(st->super->files[slot].stack, no_stack,
+                       sizeof(no_stack) - 1, 0);
+    }
+    kill_worker(st, slot);
+}
+
+/* Looks at every deadline; returns when to look again. */
+static uint64_t check_deadlines(state *st, uint64_t now)
+{
+    uint64_t wake = UINT64_MAX;
+    uint64_t shortest = st->super->arena->head->min_timeout_ns;
+
+    for (uint32_t i = 0; i < st->super->slots; i++) {
+        slot_state *s = &st->slots[i];
+        qe__arena_slot *a = &st->super->arena->slots[i];
+        uint64_t deadline;
+        struct stat file;
+
+        if (s->pid == 0 || s->phase == KILL_SENT) {
+            continue;
+        }
+        if (s->phase == KILL_DUMPING) {
+            if (fstat(st->super->files[i].stack, &file) == 0 &&
+                file.st_size != s->dump_size) {
+                s->dump_size = file.st_size;
+                s->grown_ns = now;
+            }
+            if ((s->dump_size > 0 && now - s->grown_ns >= DUMP_STABLE_NS) ||
+                now - s->dump_since_ns >= DUMP_LIMIT_NS) {
+                kill_worker(st, i);
+            } else if (now + MS < wake) {
+                wake = now + MS;
+            }
+            continue;
+        }
+        /* A test that starts after this look cannot be due before now plus
+         * the shortest limit of all. */
+        if (shortest != 0 && now + shortest < wake) {
+            wake = now + shortest;
+        }
+        deadline = atomic_load(&a->deadline_ns);
+        if (deadline == 0 || deadline == QE__DEADLINE_KILLED) {
+            continue;
+        }
+        if (atomic_load(&a->blocked_ns) != 0) {
+            wake = now + 10 * MS < wake ? now + 10 * MS : wake;
+        } else if (deadline > now) {
+            wake = deadline < wake ? deadline : wake;
+        } else if (atomic_compare_exchange_strong(&a->deadline_ns, &deadline,
+                                                  QE__DEADLINE_KILLED)) {
+            begin_kill(st, i, now);
+            wake = now + MS;
+        }
+    }
+    return wake;
+}
+
+/* ------------------------------------------------------------------ reaping */
+
+static double seconds(const struct timeval *t)
+{
+    return (double) t->tv_sec + (double) t->tv_usec / 1e6;
+}
+
+static bool make_standby(state *st, saved_signals *saved, uint32_t *slot);
+
+/* Reaps what has ended. A worker's group is killed before its leader is
+ * reaped, while its process group id cannot be anyone else's. */
+static void reap(state *st, bool *standby_died)
+{
+    siginfo_t info;
+
+    *standby_died = false;
+    for (;;) {
+        struct rusage usage;
+        int status;
+        pid_t pid;
+        uint32_t slot;
+
+        memset(&info, 0, sizeof(info));
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+            info.si_pid == 0) {
+            return;
+        }
+        for (slot = 0; slot < st->super->slots; slot++) {
+            if (st->slots[slot].pid == info.si_pid) {
+                (void) kill(-info.si_pid, SIGKILL);
+                break;
+            }
+        }
+        pid = wait4(info.si_pid, &status, 0, &usage);
+        if (pid == st->standby) {
+            *standby_died = true;
+            st->standby = 0;
+        }
+        if (pid > 0 && slot < st->super->slots) {
+            qe__notice notice = {.kind = QE__NOTICE_EXITED,
+                                 .slot = slot,
+                                 .pid = pid,
+                                 .value = status,
+                                 .timed_out = st->slots[slot].timed_out,
+                                 .cpu_s = seconds(&usage.ru_utime) +
+                                          seconds(&usage.ru_stime),
+                                 .peak_bytes =
+                                     (uint64_t) usage.ru_maxrss * 1024};
+
+            st->slots[slot].pid = 0;
+            notify(st, &notice);
+        }
+    }
+}
+
+/* Kills the children that are left, among them what tests started in sessions
+ * of their own and left behind: as the subreaper this process inherits them.
+ * Again and again, as killing one may hand over its children. */
+static void sweep(const state *st)
+{
+    uint64_t until = qe_now_ns() + SWEEP_LIMIT_NS;
+    char path[64], text[8192];
+
+    (void) snprintf(path, sizeof(path), "/proc/self/task/%d/children",
+                    (int) st->self);
+    for (uint32_t i = 0; i < st->super->slots; i++) {
+        if (st->slots[i].pid > 0) {
+            (void) kill(-st->slots[i].pid, SIGKILL);
+        }
+    }
+    while (qe_now_ns() < until) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+        char *at = text;
+
+        if (fd >= 0) {
+            (void) close(fd);
+        }
+        text[n > 0 ? n : 0] = '\0';
+        for (long pid = strtol(at, &at, 10); pid > 0;
+             pid = strtol(at, &at, 10)) {
+            (void) kill((pid_t) pid, SIGKILL);
+        }
+        for (;;) {
+            pid_t pid = waitpid(-1, NULL, WNOHANG);
+
+            if (pid < 0 && errno == ECHILD) {
+                return;
+            }
+            if (pid <= 0) {
+                break;
+            }
+        }
+        (void) poll(NULL, 0, 1);
+    }
+}
+
+/* ------------------------------------------------------------------ the loop */
+
+static bool controller_alive(const state *st)
+{
+    return kill(st->super->controller, 0) == 0 || errno == EPERM;
+}
+
+/* One order. True in a new worker; *quit when it is time to leave. */
+static bool obey(state *st, const qe__order *order, saved_signals *saved,
+                 bool *quit)
+{
+    uint32_t first = order->slot == QE__NONE ? 0 : order->slot;
+    uint32_t end = order->slot == QE__NONE ? st->super->slots : order->slot + 1;
+
+    if (order->kind == QE__ORDER_QUIT) {
+        *quit = true;
+        return false;
+    }
+    if (end > st->super->slots) {
+        return false;
+    }
+    if (order->kind == QE__ORDER_START) {
+        return st->slots[order->slot].pid == 0 &&
+               start_worker(st, order->slot, saved);
+    }
+    for (uint32_t i = first; i < end; i++) {
+        if (st->slots[i].pid <= 0) {
+            continue;
+        }
+        if (order->kind == QE__ORDER_KILL) {
+            kill_worker(st, i);
+        } else if (order->kind == QE__ORDER_SIGNAL) {
+            (void) kill(st->slots[i].pid, order->value);
+        }
+    }
+    return false;
+}
+
+static int wait_ms(uint64_t now, uint64_t wake, bool have_pidfd)
+{
+    uint64_t ms = wake == UINT64_MAX ? UINT64_MAX
+                  : wake <= now      ? 0
+                                     : (wake - now + MS - 1) / MS;
+
+    /* Without a pidfd the controller's life is looked at now and then. */
+    if (!have_pidfd && ms > 200) {
+        return 200;
+    }
+    return ms > 60000 ? 60000 : (int) ms;
+}
+
+/* Serves until told to quit or until the controller is gone. True in a new
+ * worker, whose slot is *slot. */
+static bool serve(state *st, saved_signals *saved, uint32_t *slot)
+{
+    bool quit = false;
+
+    while (!quit) {
+        struct pollfd p[3] = {
+            {.fd = st->super->control, .events = POLLIN},
+            {.fd = st->signals, .events = POLLIN},
+            {.fd = st->controller, .events = POLLIN},
+        };
+        uint64_t now = qe_now_ns();
+        uint64_t wake = check_deadlines(st, now);
+        bool standby_died;
+
+        if (st->queued > 0) {
+            p[0].events |= POLLOUT;
+        }
+        (void) poll(p, 3, wait_ms(now, wake, st->controller >= 0));
+        if (p[2].revents != 0 ||
+            (st->controller < 0 && !controller_alive(st))) {
+            break;
+        }
+        if (p[1].revents != 0) {
+            struct signalfd_siginfo skip[8];
+
+            (void) !read(st->signals, skip, sizeof(skip));
+        }
+        reap(st, &standby_died);
+        if (standby_died && make_standby(st, saved, slot)) {
+            return true;
+        }
+        if (st->queued > 0) {
+            flush(st);
+        }
+        if ((p[0].revents & (POLLIN | POLLHUP)) != 0) {
+            qe__order order;
+            ssize_t n;
+
+            while ((n = recv(st->super->control, &order, sizeof(order),
+                             MSG_DONTWAIT)) == (ssize_t) sizeof(order)) {
+                if (obey(st, &order, saved, &quit)) {
+                    *slot = order.slot;
+                    return true;
+                }
+            }
+            quit = quit || n == 0;
+        }
+    }
+    return false;
+}
+
+static int open_signals(void)
+{
+    sigset_t child;
+
+    (void) sigemptyset(&child);
+    (void) sigaddset(&child, SIGCHLD);
+    return signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* The standby's life until it is needed: it only waits. */
+static bool stand_by(state *st)
+{
+    for (;;) {
+        struct pollfd p[2] = {
+            {.fd = st->super->control, .events = POLLIN},
+            {.fd = st->controller, .events = POLLIN},
+        };
+        qe__order order;
+        ssize_t n;
+
+        (void) poll(p, 2, st->controller >= 0 ? 60000 : 200);
+        if (p[1].revents != 0 ||
+            (st->controller < 0 && !controller_alive(st))) {
+            return false;
+        }
+        n = recv(st->super->control, &order, sizeof(order), MSG_DONTWAIT);
+        if (n == 0) {
+            return false;
+        }
+        if (n == (ssize_t) sizeof(order)) {
+            return order.kind == QE__ORDER_TAKE_OVER;
+        }
+    }
+}
+
+/* Forks the standby. In the standby itself this returns only in a worker that
+ * it forked after it took over: true, with that worker's slot. */
+static bool make_standby(state *st, saved_signals *saved, uint32_t *slot)
+{
+    int pair[2];
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+        return false; /* then there is none: the run goes on without */
+    }
+    pid = fork_host(st);
+    if (pid == 0) {
+        (void) close(pair[0]);
+        (void) close(st->super->control);
+        (void) close(st->signals);
+        st->super->control = pair[1];
+        st->self = getpid();
+        st->standby = 0;
+        st->queued = 0;
+        memset(st->slots, 0, st->super->slots * sizeof(st->slots[0]));
+        (void) setpgid(0, 0);
+        st->signals = open_signals();
+        if (!stand_by(st)) {
+            _exit(0);
+        }
+        (void) prctl(PR_SET_CHILD_SUBREAPER, 1);
+        if (make_standby(st, saved, slot) || serve(st, saved, slot)) {
+            return true;
+        }
+        sweep(st);
+        _exit(0);
+    }
+    (void) close(pair[1]);
+    if (pid > 0) {
+        st->standby = pid;
+        (void) send_descriptor(st->super->control, pair[0]);
+    }
+    (void) close(pair[0]);
+    return false;
+}
+
+uint32_t qe__super_run(qe__super *super)
+{
+    saved_signals saved;
+    state st;
+    uint32_t slot = 0;
+
+    memset(&st, 0, sizeof(st));
+    st.super = super;
+    st.self = getpid();
+    st.queue_capacity = (size_t) super->slots * 4 + 16;
+    st.slots = calloc(super->slots, sizeof(st.slots[0]));
+    st.queue = calloc(st.queue_capacity, sizeof(st.queue[0]));
+    if (st.slots == NULL || st.queue == NULL) {
+        _exit(1);
+    }
+    for (size_t i = 0; i < super->foreign_count; i++) {
+        (void) close(super->foreign[i]);
+    }
+    (void) setpgid(0, 0);
+    quiet_signals(&saved);
+    (void) prctl(PR_SET_CHILD_SUBREAPER, 1);
+    st.signals = open_signals();
+    st.controller = (int) syscall(SYS_pidfd_open, super->controller, 0);
+    if (st.controller >= 0) {
+        (void) fcntl(st.controller, F_SETFD, FD_CLOEXEC);
+    }
+    if (make_standby(&st, &saved, &slot) || serve(&st, &saved, &slot)) {
+        free(st.slots);
+        free(st.queue);
+        return slot;
+    }
+    sweep(&st);
+    _exit(0);
+}

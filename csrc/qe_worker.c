@@ -1,0 +1,501 @@
+/* The worker's side: claims from the arena, events into its pipe. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "qe_exec.h"
+#include "qe_wire.h"
+
+struct qe_worker {
+    qe__arena *arena;
+    qe__arena own; /* where this process attached to it by itself */
+    qe__arena_slot *slot;
+    uint32_t number;
+    pid_t pid;
+    int pipe;
+    int capture[2];
+    int stack;
+    bool single_done;
+    bool running;
+    qe_claim now;
+    double cpu_before_s;
+    int clear_refs; /* /proc/self/clear_refs, or -1 */
+};
+
+#define WAIT_NS UINT64_C(200000000)
+
+/* A descriptor of this process's own on the same file, with an offset of its
+ * own that begins at 0: forked processes would otherwise share one. */
+static int reopen(int fd)
+{
+    char path[40];
+    int own;
+
+    (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    own = open(path, O_RDWR | O_CLOEXEC | O_APPEND);
+    return own >= 0 ? own : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+int qe__stack_signal(void)
+{
+    /* glibc keeps the first real-time signals; libraries like to take
+     * SIGRTMIN itself, so this is the last but two. */
+    return SIGRTMAX - 2;
+}
+
+int qe__worker_new(qe_worker **out, qe__arena *arena, uint32_t slot,
+                   const qe__slot_files *files)
+{
+    qe_worker *w = calloc(1, sizeof(*w));
+
+    if (w == NULL) {
+        return QE_ENOMEM;
+    }
+    w->arena = arena;
+    w->slot = &arena->slots[slot];
+    w->number = slot;
+    w->pid = getpid();
+    w->pipe = files->pipe_w;
+    w->capture[0] = reopen(files->capture[0]);
+    w->capture[1] = reopen(files->capture[1]);
+    w->stack = reopen(files->stack);
+    w->clear_refs = arena->head->peak_memory
+                        ? open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC)
+                        : -1;
+    atomic_store(&w->slot->pid, (uint32_t) w->pid);
+    *out = w;
+    return 0;
+}
+
+void qe_worker_job(const qe_worker *w, qe_job *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->slot = w->number;
+    out->epoch = w->slot->epoch;
+    out->single = w->slot->job == QE__JOB_SINGLE;
+    out->unit = w->slot->job_unit;
+    out->attempt = w->slot->job_attempt;
+    out->seed = w->slot->job_seed;
+    out->capture_fd[0] = w->capture[0];
+    out->capture_fd[1] = w->capture[1];
+    out->stack_fd = w->stack;
+    out->stack_signal = qe__stack_signal();
+}
+
+static bool foreign(const qe_worker *w)
+{
+    return getpid() != w->pid;
+}
+
+/* ------------------------------------------------------------------ events */
+
+/* Waits until the pipe takes more. That time is the controller's, not the
+ * test's: the deadline moves by as much, and the supervisor leaves a blocked
+ * worker alone. */
+static void wait_writable(qe_worker *w)
+{
+    struct pollfd p = {.fd = w->pipe, .events = POLLOUT};
+    uint64_t since = qe_now_ns();
+    uint64_t deadline;
+
+    atomic_store(&w->slot->blocked_ns, since);
+    (void) poll(&p, 1, 1000);
+    deadline = atomic_load(&w->slot->deadline_ns);
+    while (deadline != 0 && deadline != QE__DEADLINE_KILLED &&
+           !atomic_compare_exchange_weak(&w->slot->deadline_ns, &deadline,
+                                         deadline + (qe_now_ns() - since))) {
+    }
+    atomic_store(&w->slot->blocked_ns, 0);
+}
+
+static int write_frame(qe_worker *w, qe__frame *frame, const void *data,
+                       size_t n)
+{
+    size_t at = 0;
+    size_t all = sizeof(*frame) + n;
+
+    if (n > QE__WIRE_MAX_BYTES) {
+        return QE_ETOOBIG;
+    }
+    frame->magic = QE__WIRE_MAGIC;
+    frame->size = (uint32_t) n;
+    frame->pid = (uint32_t) w->pid;
+    while (at < all) {
+        struct iovec parts[2];
+        int count = 0;
+        ssize_t wrote;
+
+        if (at < sizeof(*frame)) {
+            parts[count].iov_base = (char *) frame + at;
+            parts[count++].iov_len = sizeof(*frame) - at;
+        }
+        if (n > 0) {
+            size_t skip = at > sizeof(*frame) ? at - sizeof(*frame) : 0;
+
+            /* writev only reads from it. */
+            parts[count].iov_base = (char *) (uintptr_t) data + skip;
+            parts[count++].iov_len = n - skip;
+        }
+        wrote = writev(w->pipe, parts, count);
+        if (wrote > 0) {
+            at += (size_t) wrote;
+        } else if (wrote < 0 && errno == EAGAIN) {
+            wait_writable(w);
+        } else if (wrote < 0 && errno != EINTR) {
+            return errno == EPIPE ? QE_EGONE : QE_ESYS;
+        }
+    }
+    return 0;
+}
+
+static qe__frame frame_of(const qe_worker *w, enum qe__frame_type type)
+{
+    qe__frame frame;
+
+    memset(&frame, 0, sizeof(frame));
+    frame.type = (uint8_t) type;
+    frame.unit = w->running ? w->now.unit : QE__NONE;
+    frame.attempt = w->running ? w->now.attempt : 0;
+    frame.phase =
+        (uint8_t) qe__running_phase(atomic_load(&w->slot->running));
+    return frame;
+}
+
+static int send_plain(qe_worker *w, enum qe__frame_type type)
+{
+    qe__frame frame = frame_of(w, type);
+
+    return write_frame(w, &frame, NULL, 0);
+}
+
+int qe_worker_passed(qe_worker *w, enum qe_phase phase, double start_s,
+                     double duration_s)
+{
+    qe__frame frame;
+
+    if (foreign(w) || !w->running) {
+        return QE_ESTATE;
+    }
+    frame = frame_of(w, QE__FRAME_PASSED);
+    frame.phase = (uint8_t) phase;
+    frame.start_s = start_s;
+    frame.duration_s = duration_s;
+    return write_frame(w, &frame, NULL, 0);
+}
+
+int qe_worker_send(qe_worker *w, uint32_t kind, const void *data, size_t n)
+{
+    qe__frame frame;
+
+    if (foreign(w)) {
+        return QE_ESTATE;
+    }
+    frame = frame_of(w, QE__FRAME_DATA);
+    frame.kind = kind;
+    return write_frame(w, &frame, data, n);
+}
+
+/* ------------------------------------------------------------------ claims */
+
+static void claim_of(const qe_worker *w, uint32_t unit, uint32_t attempt,
+                     qe_claim *out)
+{
+    out->unit = unit;
+    out->item = w->arena->units[unit].item;
+    out->pass = w->arena->units[unit].pass;
+    out->attempt = attempt;
+}
+
+static bool may_claim(const qe_worker *w)
+{
+    return atomic_load(&w->arena->head->stop) == QE__STOP_NO &&
+           atomic_load(&w->slot->park) == 0;
+}
+
+int qe_worker_peek(qe_worker *w, qe_claim *out)
+{
+    uint32_t unit;
+
+    if (foreign(w)) {
+        return QE_ESTATE;
+    }
+    if (w->slot->job == QE__JOB_SINGLE || !may_claim(w) ||
+        !qe__arena_peek(w->arena, w->number, &unit)) {
+        return 0;
+    }
+    claim_of(w, unit, 1, out);
+    return 1;
+}
+
+static int claim_once(qe_worker *w, qe_claim *out)
+{
+    uint32_t unit, attempt;
+
+    if (w->slot->job == QE__JOB_SINGLE) {
+        if (w->single_done ||
+            atomic_load(&w->arena->head->stop) == QE__STOP_NOW) {
+            return QE_EGONE;
+        }
+        w->single_done = true;
+        claim_of(w, w->slot->job_unit, w->slot->job_attempt, out);
+        return 1;
+    }
+    if (atomic_load(&w->arena->head->stop) != QE__STOP_NO) {
+        return QE_EGONE;
+    }
+    if (!may_claim(w)) {
+        return 0;
+    }
+    if (!qe__arena_claim(w->arena, w->number, &unit, &attempt)) {
+        return w->slot->job == QE__JOB_SCOPE ? QE_EGONE : 0;
+    }
+    claim_of(w, unit, attempt, out);
+    return 1;
+}
+
+int qe_worker_claim(qe_worker *w, bool wait, qe_claim *out)
+{
+    bool told = false;
+
+    if (foreign(w)) {
+        return QE_ESTATE;
+    }
+    for (;;) {
+        uint32_t epoch = atomic_load(&w->arena->head->epoch);
+        int status = claim_once(w, out);
+
+        if (status != 0 || !wait) {
+            if (status == 1 && told) {
+                (void) send_plain(w, QE__FRAME_BUSY);
+            }
+            return status;
+        }
+        if (!told) {
+            told = true;
+            status = send_plain(w, QE__FRAME_IDLE);
+            if (status != 0) {
+                return status;
+            }
+        }
+        qe__arena_wait(w->arena, epoch, WAIT_NS);
+    }
+}
+
+bool qe_worker_is_last(qe_worker *w)
+{
+    return w->slot->job == QE__JOB_SINGLE ||
+           atomic_load(&w->arena->head->open) <= 1 ||
+           atomic_load(&w->arena->head->stop) != QE__STOP_NO;
+}
+
+/* --------------------------------------------------------------- attempts */
+
+static double cpu_s(uint64_t *peak_bytes)
+{
+    struct rusage usage;
+
+    (void) getrusage(RUSAGE_SELF, &usage);
+    if (peak_bytes != NULL) {
+        *peak_bytes = (uint64_t) usage.ru_maxrss * 1024;
+    }
+    return (double) (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double) (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+int qe_worker_start(qe_worker *w, const qe_claim *claim)
+{
+    qe__arena_unit *unit;
+    qe__frame frame;
+
+    if (foreign(w) || w->running || claim->unit >= w->arena->head->units) {
+        return QE_ESTATE;
+    }
+    if (atomic_load(&w->arena->head->stop) == QE__STOP_NOW) {
+        return QE_EGONE; /* it stays claimed, and so is never started */
+    }
+    unit = &w->arena->units[claim->unit];
+    if (w->clear_refs >= 0) {
+        /* Resets the high-water mark of resident memory (proc(5)). */
+        (void) !write(w->clear_refs, "5", 1);
+    }
+    w->cpu_before_s = cpu_s(NULL);
+    w->now = *claim;
+    w->running = true;
+    qe__fault_point(3);
+    atomic_store(&w->slot->start_ns, qe_now_ns());
+    atomic_store(&w->slot->running,
+                 qe__running(claim->unit, claim->attempt, QE_PHASE_NONE));
+    atomic_store(&unit->state,
+                 qe__state(QE__UNIT_RUNNING, claim->attempt, w->number));
+    qe__fault_point(4);
+    frame = frame_of(w, QE__FRAME_START);
+    frame.start_s = qe_wall_s();
+    return write_frame(w, &frame, NULL, 0);
+}
+
+/* Lays the limit, or lifts it; once the supervisor has begun to kill, the
+ * process waits for its end instead of going on to another test. */
+static void set_deadline(qe_worker *w, uint64_t limit_ns)
+{
+    uint64_t now = atomic_load(&w->slot->deadline_ns);
+    uint64_t next = limit_ns == 0 ? 0 : qe_now_ns() + limit_ns;
+
+    do {
+        while (now == QE__DEADLINE_KILLED) {
+            (void) poll(NULL, 0, 1000);
+            now = atomic_load(&w->slot->deadline_ns);
+        }
+    } while (!atomic_compare_exchange_weak(&w->slot->deadline_ns, &now, next));
+}
+
+int qe_worker_phase(qe_worker *w, enum qe_phase phase)
+{
+    const qe__arena_head *head = w->arena->head;
+    uint64_t limit;
+
+    if (foreign(w)) {
+        return QE_ESTATE;
+    }
+    if (phase == QE_PHASE_SESSION) {
+        atomic_store(&w->slot->start_ns, qe_now_ns());
+        atomic_store(&w->slot->running,
+                     qe__running(w->now.unit, w->now.attempt, phase));
+        set_deadline(w, head->session_timeout_ns);
+        return 0;
+    }
+    if (!w->running) {
+        return QE_ESTATE;
+    }
+    atomic_store(&w->slot->running,
+                 qe__running(w->now.unit, w->now.attempt, phase));
+    limit = w->arena->units[w->now.unit].timeout_ns;
+    if (limit != 0) {
+        if (head->func_only) {
+            set_deadline(w, phase == QE_PHASE_CALL ? limit : 0);
+        } else if (phase == QE_PHASE_SETUP) {
+            set_deadline(w, limit);
+        }
+    }
+    return 0;
+}
+
+int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last)
+{
+    qe__arena_unit *unit;
+    qe__frame frame;
+    int status;
+
+    if (foreign(w) || !w->running) {
+        return QE_ESTATE;
+    }
+    set_deadline(w, 0);
+    unit = &w->arena->units[w->now.unit];
+    frame = frame_of(w, QE__FRAME_FINISH);
+    frame.outcome = (uint8_t) outcome;
+    frame.last = last;
+    frame.cpu_s = cpu_s(&frame.peak_bytes) - w->cpu_before_s;
+    frame.duration_s =
+        (double) (qe_now_ns() - atomic_load(&w->slot->start_ns)) / 1e9;
+    status = write_frame(w, &frame, NULL, 0);
+    if (status != 0) {
+        return status;
+    }
+    qe__fault_point(5);
+    /* The event is out, so the controller counts the unit as finished even if
+     * this process dies before the next line. */
+    atomic_store(&unit->state,
+                 qe__state(QE__UNIT_DONE, w->now.attempt, w->number));
+    atomic_fetch_sub(&w->arena->head->open, 1);
+    atomic_store(&w->slot->running, 0);
+    w->running = false;
+    return 0;
+}
+
+int qe_worker_count_failure(qe_worker *w)
+{
+    qe__arena_head *head = w->arena->head;
+
+    if (foreign(w)) {
+        return QE_ESTATE;
+    }
+    if (atomic_fetch_add(&head->failures, 1) + 1 >= head->maxfail &&
+        head->maxfail != 0) {
+        qe__arena_stop(w->arena, QE__STOP_NOW);
+    }
+    return 0;
+}
+
+int qe_worker_stop(qe_worker *w)
+{
+    if (foreign(w)) {
+        return QE_ESTATE;
+    }
+    qe__arena_stop(w->arena, QE__STOP_NOW);
+    return 0;
+}
+
+int qe_worker_bye(qe_worker *w)
+{
+    if (foreign(w)) {
+        return QE_ESTATE;
+    }
+    set_deadline(w, 0);
+    atomic_store(&w->slot->running, 0);
+    return send_plain(w, QE__FRAME_BYE);
+}
+
+/* ------------------------------------------------------------------ attach */
+
+/* QE_WORKER is "slot:arena:pipe:stdout:stderr:stack", descriptors of this
+ * process. It is removed, so that what a test starts is no worker. */
+int qe_worker_attach(qe_worker **out)
+{
+    const char *text = getenv("QE_WORKER");
+    qe__slot_files files;
+    qe__arena arena;
+    qe_worker *w;
+    unsigned slot;
+    int fd, status;
+    char extra;
+
+    memset(&files, 0, sizeof(files));
+    if (text == NULL ||
+        sscanf(text, "%u:%d:%d:%d:%d:%d%c", &slot, &fd, &files.pipe_w,
+               &files.capture[0], &files.capture[1], &files.stack,
+               &extra) != 6) {
+        return QE_EFORMAT;
+    }
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
+        fcntl(files.pipe_w, F_SETFD, FD_CLOEXEC) != 0 ||
+        fcntl(files.capture[0], F_SETFD, FD_CLOEXEC) != 0 ||
+        fcntl(files.capture[1], F_SETFD, FD_CLOEXEC) != 0 ||
+        fcntl(files.stack, F_SETFD, FD_CLOEXEC) != 0) {
+        return QE_ESYS;
+    }
+    status = qe__arena_attach(&arena, fd);
+    if (status != 0) {
+        return status;
+    }
+    if (slot >= arena.head->slots) {
+        qe__arena_close(&arena);
+        return QE_EFORMAT;
+    }
+    status = qe__worker_new(&w, &arena, slot, &files);
+    if (status != 0) {
+        qe__arena_close(&arena);
+        return status;
+    }
+    w->own = arena;
+    w->arena = &w->own;
+    w->slot = &w->own.slots[slot];
+    (void) unsetenv("QE_WORKER");
+    *out = w;
+    return 0;
+}

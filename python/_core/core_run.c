@@ -1,0 +1,737 @@
+/* Plan, Session and Worker. */
+#include "core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH 512 /* events in one list at the most */
+
+/* -------------------------------------------------------------------- Plan */
+
+typedef struct Plan {
+    PyObject_HEAD
+    qe_plan *plan;
+} Plan;
+
+static PyObject *Plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    allocfunc alloc = (allocfunc) PyType_GetSlot(type, Py_tp_alloc);
+    Plan *self = (Plan *) alloc(type, 0);
+    int status;
+
+    (void) args;
+    (void) kwargs;
+    if (self == NULL) {
+        return NULL;
+    }
+    status = qe_plan_new(&self->plan);
+    if (status != 0) {
+        Py_DECREF(self);
+        return core_raise(status);
+    }
+    return (PyObject *) self;
+}
+
+static void release(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc free_slot = (freefunc) PyType_GetSlot(type, Py_tp_free);
+
+    free_slot(self);
+    Py_DECREF(type);
+}
+
+static void Plan_dealloc(PyObject *self)
+{
+    qe_plan_free(((Plan *) self)->plan);
+    release(self);
+}
+
+static PyObject *Plan_add(PyObject *self, PyObject *args)
+{
+    unsigned int item, pass, flags, retries;
+    unsigned long long timeout_ns, expected_ns;
+    const char *id, *scope;
+    qe_unit unit;
+    int status;
+
+    if (!PyArg_ParseTuple(args, "yyIIIIKK", &id, &scope, &item, &pass, &flags,
+                          &retries, &timeout_ns, &expected_ns)) {
+        return NULL;
+    }
+    unit = (qe_unit){id, scope, item, pass, flags, retries, timeout_ns,
+                     expected_ns};
+    status = qe_plan_add(((Plan *) self)->plan, &unit);
+    if (status != 0) {
+        return core_raise(status);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *Plan_seal(PyObject *self, PyObject *unused)
+{
+    int status = qe_plan_seal(((Plan *) self)->plan);
+
+    (void) unused;
+    if (status != 0) {
+        return core_raise(status);
+    }
+    Py_RETURN_NONE;
+}
+
+static Py_ssize_t Plan_len(PyObject *self)
+{
+    return (Py_ssize_t) qe_plan_count(((Plan *) self)->plan);
+}
+
+static PyMethodDef Plan_methods[] = {
+    {"add", Plan_add, METH_VARARGS,
+     "add(id: bytes, scope: bytes, item, pass_, flags, retries, timeout_ns, "
+     "expected_ns)\n\nAdds a unit; units are numbered from 0 as added."},
+    {"seal", Plan_seal, METH_NOARGS, "seal()\n\nEnds adding."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot Plan_slots[] = {
+    {Py_tp_new, (void *) Plan_new},
+    {Py_tp_dealloc, (void *) Plan_dealloc},
+    {Py_tp_methods, Plan_methods},
+    {Py_sq_length, (void *) Plan_len},
+    {Py_tp_doc, "What is to run: units, in order, by scope."},
+    {0, NULL},
+};
+
+static PyType_Spec Plan_spec = {"pytest_qe._core.Plan", sizeof(Plan), 0,
+                                Py_TPFLAGS_DEFAULT, Plan_slots};
+
+/* ------------------------------------------------------------------ Worker */
+
+typedef struct Worker {
+    PyObject_HEAD
+    qe_worker *worker;
+    PyObject *plan; /* what the arena's memory came from lives as long */
+} Worker;
+
+static PyObject *claim_tuple(const qe_claim *c)
+{
+    return Py_BuildValue("(IIII)", c->unit, c->item, c->pass, c->attempt);
+}
+
+static PyObject *done(int status)
+{
+    if (status < 0) {
+        return core_raise(status);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *Worker_peek(PyObject *self, PyObject *unused)
+{
+    qe_claim claim;
+    int status = qe_worker_peek(((Worker *) self)->worker, &claim);
+
+    (void) unused;
+    return status == 1 ? claim_tuple(&claim) : done(status);
+}
+
+static PyObject *Worker_claim(PyObject *self, PyObject *args)
+{
+    qe_worker *worker = ((Worker *) self)->worker;
+    qe_claim claim;
+    int wait, status;
+
+    if (!PyArg_ParseTuple(args, "p", &wait)) {
+        return NULL;
+    }
+    status = qe_worker_claim(worker, false, &claim);
+    if (status == 0 && wait) {
+        Py_BEGIN_ALLOW_THREADS
+        status = qe_worker_claim(worker, true, &claim);
+        Py_END_ALLOW_THREADS
+    }
+    if (status == QE_EGONE) {
+        Py_RETURN_FALSE;
+    }
+    return status == 1 ? claim_tuple(&claim) : done(status);
+}
+
+static PyObject *Worker_start(PyObject *self, PyObject *args)
+{
+    qe_claim c;
+    int status;
+
+    if (!PyArg_ParseTuple(args, "(IIII)", &c.unit, &c.item, &c.pass,
+                          &c.attempt)) {
+        return NULL;
+    }
+    status = qe_worker_start(((Worker *) self)->worker, &c);
+    if (status == QE_EGONE) {
+        Py_RETURN_FALSE;
+    }
+    if (status != 0) {
+        return core_raise(status);
+    }
+    Py_RETURN_TRUE;
+}
+
+static PyObject *Worker_phase(PyObject *self, PyObject *args)
+{
+    int phase;
+
+    if (!PyArg_ParseTuple(args, "i", &phase)) {
+        return NULL;
+    }
+    return done(
+        qe_worker_phase(((Worker *) self)->worker, (enum qe_phase) phase));
+}
+
+static PyObject *Worker_passed(PyObject *self, PyObject *args)
+{
+    double start, duration;
+    int phase, status;
+
+    if (!PyArg_ParseTuple(args, "idd", &phase, &start, &duration)) {
+        return NULL;
+    }
+    status = qe_worker_passed(((Worker *) self)->worker,
+                              (enum qe_phase) phase, start, duration);
+    return done(status);
+}
+
+static PyObject *Worker_send(PyObject *self, PyObject *args)
+{
+    unsigned int kind;
+    const char *data;
+    Py_ssize_t n;
+    int status;
+
+    if (!PyArg_ParseTuple(args, "Iy#", &kind, &data, &n)) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_send(((Worker *) self)->worker, kind, data, (size_t) n);
+    Py_END_ALLOW_THREADS
+    return done(status);
+}
+
+static PyObject *Worker_finish(PyObject *self, PyObject *args)
+{
+    int outcome, last;
+
+    if (!PyArg_ParseTuple(args, "ip", &outcome, &last)) {
+        return NULL;
+    }
+    return done(qe_worker_finish(((Worker *) self)->worker,
+                                 (enum qe_outcome) outcome, last));
+}
+
+static PyObject *Worker_is_last(PyObject *self, PyObject *unused)
+{
+    (void) unused;
+    return PyBool_FromLong(qe_worker_is_last(((Worker *) self)->worker));
+}
+
+static PyObject *Worker_count_failure(PyObject *self, PyObject *unused)
+{
+    (void) unused;
+    return done(qe_worker_count_failure(((Worker *) self)->worker));
+}
+
+static PyObject *Worker_stop(PyObject *self, PyObject *unused)
+{
+    (void) unused;
+    return done(qe_worker_stop(((Worker *) self)->worker));
+}
+
+static PyObject *Worker_bye(PyObject *self, PyObject *unused)
+{
+    (void) unused;
+    return done(qe_worker_bye(((Worker *) self)->worker));
+}
+
+static PyObject *Worker_job(PyObject *self, PyObject *unused)
+{
+    qe_job job;
+
+    (void) unused;
+    qe_worker_job(((Worker *) self)->worker, &job);
+    return Py_BuildValue(
+        "{s:I,s:I,s:O,s:K,s:i,s:i,s:i,s:i}", "slot", job.slot, "epoch",
+        job.epoch, "single", job.single ? Py_True : Py_False, "seed",
+        (unsigned long long) job.seed, "stdout", job.capture_fd[0], "stderr",
+        job.capture_fd[1], "stack", job.stack_fd, "stack_signal",
+        job.stack_signal);
+}
+
+static void Worker_dealloc(PyObject *self)
+{
+    /* The handle stays: a worker leaves by _exit, and a test that forked may
+     * still hold it. */
+    Py_CLEAR(((Worker *) self)->plan);
+    release(self);
+}
+
+static PyMethodDef Worker_methods[] = {
+    {"job", Worker_job, METH_NOARGS, "job() -> dict"},
+    {"peek", Worker_peek, METH_NOARGS,
+     "peek() -> (unit, item, pass, attempt) | None"},
+    {"claim", Worker_claim, METH_VARARGS,
+     "claim(wait) -> (unit, item, pass, attempt), None if there is nothing "
+     "now, False if the run is over"},
+    {"start", Worker_start, METH_VARARGS,
+     "start(claim) -> bool: False if the run was stopped"},
+    {"phase", Worker_phase, METH_VARARGS, "phase(number)"},
+    {"passed", Worker_passed, METH_VARARGS,
+     "passed(phase, start_s, duration_s)"},
+    {"send", Worker_send, METH_VARARGS, "send(kind, data: bytes)"},
+    {"finish", Worker_finish, METH_VARARGS, "finish(outcome, last)"},
+    {"is_last", Worker_is_last, METH_NOARGS, "is_last() -> bool"},
+    {"count_failure", Worker_count_failure, METH_NOARGS, "count_failure()"},
+    {"stop", Worker_stop, METH_NOARGS, "stop(): nothing more starts"},
+    {"bye", Worker_bye, METH_NOARGS, "bye(): the session is over"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot Worker_slots[] = {
+    {Py_tp_dealloc, (void *) Worker_dealloc},
+    {Py_tp_methods, Worker_methods},
+    {Py_tp_doc, "What a worker process holds; see qe_worker in qe.h."},
+    {0, NULL},
+};
+
+static PyType_Spec Worker_spec = {
+    "pytest_qe._core.Worker", sizeof(Worker), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, Worker_slots};
+
+/* ----------------------------------------------------------------- Session */
+
+typedef struct Session {
+    PyObject_HEAD
+    qe_session *session;
+    PyObject *plan;
+    char **argv;
+    PyThreadState *thread;
+} Session;
+
+static PyObject *new_object(PyObject *module, const char *name)
+{
+    PyTypeObject *type =
+        (PyTypeObject *) PyObject_GetAttrString(module, name);
+    PyObject *self;
+
+    if (type == NULL) {
+        return NULL;
+    }
+    self = ((allocfunc) PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    Py_DECREF(type);
+    return self;
+}
+
+/* The interpreter's duties around fork(2). The lock is released between. */
+static void before_fork(void *ctx)
+{
+    PyEval_RestoreThread(((Session *) ctx)->thread);
+    PyOS_BeforeFork();
+}
+
+static void after_fork_parent(void *ctx)
+{
+    PyOS_AfterFork_Parent();
+    ((Session *) ctx)->thread = PyEval_SaveThread();
+}
+
+static void after_fork_child(void *ctx)
+{
+    PyOS_AfterFork_Child();
+    ((Session *) ctx)->thread = PyEval_SaveThread();
+}
+
+static void free_argv(char **argv)
+{
+    for (size_t i = 0; argv != NULL && argv[i] != NULL; i++) {
+        free(argv[i]);
+    }
+    free(argv);
+}
+
+/* A list of bytes as a NULL-terminated array; NULL with an exception. */
+static char **argv_of(PyObject *list)
+{
+    Py_ssize_t n = PySequence_Size(list);
+    char **argv = n < 0 ? NULL : calloc((size_t) n + 1, sizeof(*argv));
+
+    if (n >= 0 && argv == NULL) {
+        (void) PyErr_NoMemory();
+    }
+    for (Py_ssize_t i = 0; argv != NULL && i < n; i++) {
+        PyObject *item = PySequence_GetItem(list, i);
+        char *text = item == NULL ? NULL : PyBytes_AsString(item);
+
+        argv[i] = text == NULL ? NULL : strdup(text);
+        Py_XDECREF(item);
+        if (argv[i] == NULL) {
+            if (!PyErr_Occurred()) {
+                (void) PyErr_NoMemory();
+            }
+            free_argv(argv);
+            return NULL;
+        }
+    }
+    return argv;
+}
+
+static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {
+        "plan",     "workers",      "argv",    "isolate",
+        "func_only", "steal_scopes", "peak_memory", "maxfail",
+        "max_restarts", "session_timeout_ns", "backoff_ns", "seed", NULL};
+    PyObject *plan, *argv = Py_None;
+    int isolate = 0, func_only = 0, steal_scopes = 0, peak_memory = 0;
+    unsigned int workers, maxfail = 0, max_restarts = UINT32_MAX;
+    unsigned long long session_timeout = 0, backoff = 0, seed = 0;
+    qe_worker *worker = NULL;
+    Session *self;
+    qe_options options;
+    int status;
+
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "OI|OppppIIKKK", names, &plan, &workers, &argv,
+            &isolate, &func_only, &steal_scopes, &peak_memory, &maxfail,
+            &max_restarts, &session_timeout, &backoff, &seed)) {
+        return NULL;
+    }
+    self = (Session *) new_object(module, "Session");
+    if (self == NULL) {
+        return NULL;
+    }
+    if (argv != Py_None && (self->argv = argv_of(argv)) == NULL) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    Py_INCREF(plan);
+    self->plan = plan;
+    memset(&options, 0, sizeof(options));
+    options.workers = workers;
+    options.start = self->argv == NULL ? QE_START_FORK : QE_START_SPAWN;
+    options.spawn_argv = self->argv;
+    options.isolate = isolate;
+    options.func_only = func_only;
+    options.steal_scopes = steal_scopes;
+    options.peak_memory = peak_memory;
+    options.maxfail = maxfail;
+    options.max_restarts = max_restarts;
+    options.session_timeout_ns = session_timeout;
+    options.backoff_ns = backoff;
+    options.seed = seed;
+    qe_fork_hooks hooks = {before_fork, after_fork_parent, after_fork_child,
+                           self};
+    self->thread = PyEval_SaveThread();
+    status = qe_session_start(&self->session, &worker,
+                              ((Plan *) plan)->plan, &options, &hooks);
+    PyEval_RestoreThread(self->thread);
+    if (status < 0) {
+        Py_DECREF(self);
+        return core_raise(status);
+    }
+    if (status == 1) {
+        /* A worker: its session object stays for ever, as its memory is what
+         * the worker's handle points into. */
+        Worker *w = (Worker *) new_object(module, "Worker");
+
+        if (w == NULL) {
+            return NULL;
+        }
+        w->worker = worker;
+        w->plan = plan;
+        Py_INCREF(plan);
+        return Py_BuildValue("(ON)", Py_None, w);
+    }
+    return Py_BuildValue("(NO)", self, Py_None);
+}
+
+static PyObject *attach(PyObject *module, PyObject *unused)
+{
+    qe_worker *worker;
+    Worker *w;
+    int status = qe_worker_attach(&worker);
+
+    (void) unused;
+    if (status != 0) {
+        return core_raise(status);
+    }
+    w = (Worker *) new_object(module, "Worker");
+    if (w != NULL) {
+        w->worker = worker;
+    }
+    return (PyObject *) w;
+}
+
+static PyObject *bytes_or_none(const qe_event *e)
+{
+    if (e->data == NULL) {
+        Py_RETURN_NONE;
+    }
+    return PyBytes_FromStringAndSize(e->data, (Py_ssize_t) e->data_size);
+}
+
+/* The tuples are described in pytest_qe/events.py. */
+static PyObject *event_tuple(const qe_event *e)
+{
+    int kind = (int) e->kind;
+
+    switch (e->kind) {
+    case QE_EV_WORKER:
+        return Py_BuildValue("(iIIi)", kind, e->slot, e->epoch, e->pid);
+    case QE_EV_START:
+        return Py_BuildValue("(iIIId)", kind, e->slot, e->unit, e->attempt,
+                             e->start_s);
+    case QE_EV_PASSED:
+        return Py_BuildValue("(iIIIidd)", kind, e->slot, e->unit, e->attempt,
+                             (int) e->phase, e->start_s, e->duration_s);
+    case QE_EV_DATA:
+        return Py_BuildValue("(iIIIIN)", kind, e->slot, e->unit, e->attempt,
+                             e->data_kind, bytes_or_none(e));
+    case QE_EV_FINISH:
+        return Py_BuildValue("(iIIIiiiddK)", kind, e->slot, e->unit,
+                             e->attempt, (int) e->outcome, (int) e->settled,
+                             (int) e->last, e->duration_s, e->cpu_s,
+                             (unsigned long long) e->peak_bytes);
+    case QE_EV_LOST:
+        return Py_BuildValue("(iIIIiiiddKN)", kind, e->slot, e->unit,
+                             e->attempt, (int) e->outcome, (int) e->phase,
+                             e->status, e->start_s, e->duration_s,
+                             (unsigned long long) e->peak_bytes,
+                             bytes_or_none(e));
+    case QE_EV_EXIT:
+        return Py_BuildValue("(iIIIiiiN)", kind, e->slot, e->unit, e->attempt,
+                             (int) e->outcome, (int) e->phase, e->status,
+                             bytes_or_none(e));
+    case QE_EV_GIVE_UP:
+        return Py_BuildValue("(iiis)", kind, e->error, e->status,
+                             qe_strerror(e->error));
+    default:
+        return Py_BuildValue("(i)", kind);
+    }
+}
+
+static qe_session *open_session(PyObject *self)
+{
+    qe_session *s = ((Session *) self)->session;
+
+    if (s == NULL) {
+        (void) core_raise(QE_ESTATE);
+    }
+    return s;
+}
+
+static PyObject *Session_events(PyObject *self, PyObject *args)
+{
+    qe_session *s = open_session(self);
+    PyObject *list;
+    qe_event event;
+    int timeout_ms, status;
+
+    if (s == NULL || !PyArg_ParseTuple(args, "i", &timeout_ms)) {
+        return NULL;
+    }
+    list = PyList_New(0);
+    if (list == NULL) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_session_next(s, timeout_ms, &event);
+    Py_END_ALLOW_THREADS
+    for (int n = 0; status == 0 && event.kind != QE_EV_NONE; n++) {
+        PyObject *tuple = event_tuple(&event);
+
+        if (tuple == NULL || PyList_Append(list, tuple) != 0) {
+            Py_XDECREF(tuple);
+            Py_DECREF(list);
+            return NULL;
+        }
+        Py_DECREF(tuple);
+        if (n >= BATCH || event.kind == QE_EV_DONE) {
+            break;
+        }
+        status = qe_session_next(s, 0, &event);
+    }
+    if (status != 0) {
+        Py_DECREF(list);
+        return core_raise(status);
+    }
+    return list;
+}
+
+static PyObject *Session_settle(PyObject *self, PyObject *args)
+{
+    qe_session *s = open_session(self);
+    unsigned int unit, attempt;
+    enum qe_outcome final;
+    int outcome, retryable, status;
+    bool again;
+
+    if (s == NULL || !PyArg_ParseTuple(args, "IIip", &unit, &attempt, &outcome,
+                                       &retryable)) {
+        return NULL;
+    }
+    status = qe_session_settle(s, unit, attempt, (enum qe_outcome) outcome,
+                               retryable, &again, &final);
+    if (status != 0) {
+        return core_raise(status);
+    }
+    return Py_BuildValue("(Oi)", again ? Py_True : Py_False, (int) final);
+}
+
+static PyObject *Session_stop(PyObject *self, PyObject *args)
+{
+    qe_session *s = open_session(self);
+    int interrupt = 0;
+
+    if (s == NULL || !PyArg_ParseTuple(args, "|p", &interrupt)) {
+        return NULL;
+    }
+    (void) qe_session_stop(s, interrupt);
+    Py_RETURN_NONE;
+}
+
+static PyObject *Session_kill(PyObject *self, PyObject *unused)
+{
+    qe_session *s = open_session(self);
+
+    (void) unused;
+    if (s == NULL) {
+        return NULL;
+    }
+    (void) qe_session_kill(s);
+    Py_RETURN_NONE;
+}
+
+static PyObject *Session_running(PyObject *self, PyObject *unused)
+{
+    qe_session *s = open_session(self);
+    qe_event events[64];
+    PyObject *list;
+    size_t n;
+
+    (void) unused;
+    if (s == NULL) {
+        return NULL;
+    }
+    n = qe_session_running(s, events, 64);
+    list = PyList_New((Py_ssize_t) n);
+    for (size_t i = 0; list != NULL && i < n; i++) {
+        PyObject *t =
+            Py_BuildValue("(IIIid)", events[i].slot, events[i].unit,
+                          events[i].attempt, (int) events[i].phase,
+                          events[i].duration_s);
+
+        if (t == NULL || PyList_SetItem(list, (Py_ssize_t) i, t) != 0) {
+            Py_DECREF(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static PyObject *Session_progress(PyObject *self, PyObject *unused)
+{
+    qe_session *s = open_session(self);
+    size_t settled, all;
+
+    (void) unused;
+    if (s == NULL) {
+        return NULL;
+    }
+    qe_session_progress(s, &settled, &all);
+    return Py_BuildValue("(nn)", (Py_ssize_t) settled, (Py_ssize_t) all);
+}
+
+static PyObject *Session_captured(PyObject *self, PyObject *args)
+{
+    qe_session *s = open_session(self);
+    unsigned int slot;
+    int stream;
+    Py_ssize_t n;
+    PyObject *result;
+    char *buffer;
+
+    if (s == NULL || !PyArg_ParseTuple(args, "Iin", &slot, &stream, &n)) {
+        return NULL;
+    }
+    if (n < 0 || (buffer = malloc((size_t) n + 1)) == NULL) {
+        return PyErr_NoMemory();
+    }
+    n = (Py_ssize_t) qe_session_captured(s, slot, stream, buffer, (size_t) n);
+    result = PyBytes_FromStringAndSize(buffer, n);
+    free(buffer);
+    return result;
+}
+
+static PyObject *Session_close(PyObject *self, PyObject *unused)
+{
+    Session *me = (Session *) self;
+    qe_session *s = me->session;
+
+    (void) unused;
+    me->session = NULL;
+    Py_BEGIN_ALLOW_THREADS
+    qe_session_close(s);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
+static void Session_dealloc(PyObject *self)
+{
+    Session *me = (Session *) self;
+
+    qe_session_close(me->session);
+    free_argv(me->argv);
+    Py_CLEAR(me->plan);
+    release(self);
+}
+
+static PyMethodDef Session_methods[] = {
+    {"events", Session_events, METH_VARARGS,
+     "events(timeout_ms) -> list of tuples (see pytest_qe.events)"},
+    {"settle", Session_settle, METH_VARARGS,
+     "settle(unit, attempt, outcome, retryable) -> (again, final outcome)"},
+    {"stop", Session_stop, METH_VARARGS, "stop(interrupt=False)"},
+    {"kill", Session_kill, METH_NOARGS, "kill()"},
+    {"running", Session_running, METH_NOARGS,
+     "running() -> [(slot, unit, attempt, phase, seconds)], longest first"},
+    {"progress", Session_progress, METH_NOARGS, "progress() -> (done, all)"},
+    {"captured", Session_captured, METH_VARARGS,
+     "captured(slot, stream, n) -> bytes"},
+    {"close", Session_close, METH_NOARGS, "close()"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot Session_slots[] = {
+    {Py_tp_dealloc, (void *) Session_dealloc},
+    {Py_tp_methods, Session_methods},
+    {Py_tp_doc, "A run under way; see qe_session in qe.h."},
+    {0, NULL},
+};
+
+static PyType_Spec Session_spec = {
+    "pytest_qe._core.Session", sizeof(Session), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, Session_slots};
+
+static PyMethodDef functions[] = {
+    {"start", (PyCFunction) (void (*)(void)) start,
+     METH_VARARGS | METH_KEYWORDS,
+     "start(plan, workers, ...) -> (Session, None), or (None, Worker) in a "
+     "forked worker, in which this call also returns"},
+    {"attach", attach, METH_NOARGS,
+     "attach() -> Worker, in a spawned worker (environment QE_WORKER)"},
+    {NULL, NULL, 0, NULL},
+};
+
+int core_add_run(PyObject *module)
+{
+    return core_add_type(module, &Plan_spec, "Plan") ||
+           core_add_type(module, &Worker_spec, "Worker") ||
+           core_add_type(module, &Session_spec, "Session") ||
+           PyModule_AddFunctions(module, functions);
+}

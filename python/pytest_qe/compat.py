@@ -1,0 +1,198 @@
+"""What other plugins need, each rule an entry in a table with its reason."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .options import Options
+
+#: Hooks that report a run. In workers only ours hear them: what a conftest or
+#: plugin does there (print, count, write a file) happens once, in the
+#: controller, which calls them again with what the worker sent.
+CONTROLLER_HOOKS = (
+    "pytest_runtest_logreport",
+    "pytest_runtest_logstart",
+    "pytest_runtest_logfinish",
+    "pytest_warning_recorded",
+)
+
+#: Plugins, by registered name, that must not live in a worker, and why.
+NOT_IN_WORKERS = {
+    "terminalreporter": "it prints; the controller's does so once",
+    "lfplugin": "it writes the cache of last failures",
+    "nfplugin": "it writes the cache of new tests",
+    "stepwiseplugin": "it writes the cache of the stepwise position",
+    "pastebin": "it collects the terminal's output",
+    "dsession": "pytest-xdist's controller",
+}
+
+#: Threads, by the module of their target or class, that may live at a fork.
+HARMLESS_THREADS = {
+    "pytest_rerunfailures": "its server only serves pytest-xdist workers",
+}
+
+#: Native thread pools, by a word in the library's file name, that prepare
+#: themselves for fork (pthread_atfork).
+HARMLESS_LIBRARIES = {
+    "openblas": "stops and restarts its threads around fork",
+}
+
+XDIST_OPTIONS = ("-n", "--numprocesses", "--dist", "-d", "--tx")
+
+
+# ------------------------------------------------------------- pytest-xdist
+
+
+def has_xdist(pluginmanager: pytest.PytestPluginManager) -> bool:
+    """Whether pytest-xdist's plugin is registered."""
+    return pluginmanager.hasplugin("xdist")
+
+
+def add_hooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declares xdist's hooks where xdist does not."""
+    from . import xdisthooks
+
+    hook = pluginmanager.hook
+    missing = {
+        name: getattr(xdisthooks, name)
+        for name in dir(xdisthooks)
+        if name.startswith("pytest_")
+        and not getattr(getattr(hook, name, None), "spec", None)
+    }
+    if missing:
+        namespace = type("QeXdistHooks", (), {k: staticmethod(v) for k, v in missing.items()})
+        pluginmanager.add_hookspecs(namespace)
+
+
+def auto_num_workers(config: pytest.Config) -> int | None:
+    """What conftests say ``auto`` means; None if none of them does.
+
+    xdist's own answer is left out: it knows neither affinity nor quota.
+    """
+    own = [p for n, p in config.pluginmanager.list_name_plugin() if n == "xdist" and p]
+    caller = config.pluginmanager.subset_hook_caller("pytest_xdist_auto_num_workers", own)
+    result = caller(config=config)
+    if isinstance(result, list):
+        result = next((r for r in result if r is not None), None)
+    return None if result is None else int(result)
+
+
+def _typed(config: pytest.Config) -> list[str]:
+    found = []
+    for arg in config.invocation_params.args:
+        text = str(arg)
+        if text == "--":
+            break
+        for name in XDIST_OPTIONS:
+            if text == name or text.startswith(name + "=") or (
+                name == "-n" and text.startswith("-n") and text[2:3].isalnum()
+            ):
+                found.append(text)
+    return found
+
+
+def override_xdist(config: pytest.Config, options: Options) -> str | None:
+    """Makes an idle plugin of xdist; returns a notice where it was asked for.
+
+    From ini or environment it is overridden; typed beside ``--qe-parallel`` on
+    one command line it is an error, as nobody can know which was meant.
+    """
+    if not has_xdist(config.pluginmanager):
+        return None
+    option = config.option
+    wanted = getattr(option, "numprocesses", None) or getattr(option, "dist", "no") != "no"
+    if not wanted:
+        return None
+    typed = _typed(config)
+    if typed:
+        raise pytest.UsageError(
+            f"{typed[0]} and --qe-parallel exclude each other: "
+            "pytest-xdist or qe runs the tests; give one of them"
+        )
+    asked = f"-n {option.numprocesses}" if option.numprocesses else f"--dist {option.dist}"
+    option.numprocesses = None
+    option.dist = "no"
+    option.distload = False
+    option.tx = []
+    return f"{asked} (ini or environment) is overridden by --qe-parallel"
+
+
+class _Spec:
+    """The shape of an execnet XSpec that plugins look at."""
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.popen = True
+        self.chdir = None
+        self.python = sys.executable
+
+    def __str__(self) -> str:
+        return "popen"
+
+
+class _Gateway:
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.spec = _Spec(id)
+
+
+@dataclass
+class Node:
+    """A worker as xdist's hooks and the terminal see it."""
+
+    config: pytest.Config
+    slot: int
+    workerinput: dict[str, Any] = field(default_factory=dict)
+    workeroutput: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.gateway = _Gateway(f"gw{self.slot}")
+        self.workerinfo = {
+            "id": self.gateway.id,
+            "version": sys.version,
+            "version_info": tuple(sys.version_info),
+            "sysplatform": sys.platform,
+            "platform": sys.platform,
+            "executable": sys.executable,
+            "cwd": os.getcwd(),
+        }
+
+    __test__ = False
+
+    def __hash__(self) -> int:
+        return self.slot
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Node) and other.slot == self.slot
+
+
+def add_fixtures(pluginmanager: pytest.PytestPluginManager) -> None:
+    """xdist's ``worker_id`` and ``testrun_uid`` where xdist is absent."""
+    if not has_xdist(pluginmanager):
+        from . import xdistfixtures
+
+        pluginmanager.register(xdistfixtures, "qe-xdist-fixtures")
+
+
+# ---------------------------------------------------------------- in workers
+
+
+def quiet_worker(config: pytest.Config, keep: object) -> None:
+    """Takes out of a forked worker what belongs to the controller."""
+    manager = config.pluginmanager
+    for name in NOT_IN_WORKERS:
+        plugin = manager.get_plugin(name)
+        if plugin is not None:
+            manager.unregister(plugin)
+    for name in CONTROLLER_HOOKS:
+        caller = getattr(manager.hook, name)
+        for impl in list(caller.get_hookimpls()):
+            if impl.plugin is not keep:
+                # pluggy has no public way to take out one implementation.
+                caller._remove_plugin(impl.plugin)

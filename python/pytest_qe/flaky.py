@@ -1,0 +1,77 @@
+"""Counting passes and failures over many passes; the judging is the core's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import _core
+
+if TYPE_CHECKING:
+    from .controller import Attempt
+
+_FAILED = (_core.FAILED, _core.ERROR, _core.TIMEOUT, _core.CRASHED)
+_NOT_RUN = 2  # neither a pass nor a failure
+
+#: Fewer passes than this see little: a test that fails one time in ten gets
+#: through ten passes with 35 %.
+FEW_PASSES = 10
+
+
+class FlakyTally:
+    """For every test its results by pass, and the attempt to show for it.
+
+    Shown is the first failing attempt, or the first of all where none failed.
+    """
+
+    def __init__(self, items: int, passes: int) -> None:
+        self.passes = passes
+        self.results = [bytearray([_NOT_RUN]) * passes for _ in range(items)]
+        self._left = [passes] * items
+        self._shown: list[tuple[Attempt, int, int] | None] = [None] * items
+
+    def add(
+        self, item: int, pass_: int, attempt: Attempt, outcome: int
+    ) -> tuple[Attempt, int] | None:
+        """Counts one result; after the last one, what to show."""
+        failed = outcome in _FAILED
+        if failed:
+            self.results[item][pass_] = 0
+        elif outcome == _core.PASSED:
+            self.results[item][pass_] = 1
+        shown = self._shown[item]
+        better = (
+            shown is None
+            or (failed and shown[1] not in _FAILED)
+            or (failed == (shown[1] in _FAILED) and pass_ < shown[2])
+        )
+        if better:
+            self._shown[item] = (attempt, outcome, pass_)
+        self._left[item] -= 1
+        return self._show(item) if self._left[item] == 0 else None
+
+    def _show(self, item: int) -> tuple[Attempt, int]:
+        shown = self._shown[item]
+        assert shown is not None
+        self._shown[item] = None
+        attempt, outcome, _ = shown
+        judged = self.judge(item)
+        if judged is not None and judged["is_flaky"]:
+            outcome = _core.FLAKY
+            if attempt.failed is not None:
+                failures = judged["failures"]
+                total = failures + judged["passes"]
+                passes = [str(i + 1) for i, r in enumerate(self.results[item]) if r == 0]
+                some = ", ".join(passes[:10]) + (", ..." if len(passes) > 10 else "")
+                attempt.failed.sections.append(
+                    ("qe", f"flaky: failed in {failures} of {total} passes (pass {some})")
+                )
+        return attempt, outcome
+
+    def leftovers(self) -> list[tuple[Attempt, int]]:
+        """What to show of tests that did not get all their passes."""
+        return [self._show(i) for i, shown in enumerate(self._shown) if shown is not None]
+
+    def judge(self, item: int) -> dict[str, Any] | None:
+        """The compatible verdict (see ``qe_flakiness`` in qe.h)."""
+        counted = bytes(r for r in self.results[item] if r != _NOT_RUN)
+        return _core.flakiness_of(counted) if counted else None

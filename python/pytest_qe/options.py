@@ -1,0 +1,283 @@
+"""Options: declared, read from the command line and ini, checked, in one place."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from . import _core, compat
+
+DISTS = ("worksteal", "loadscope", "loadfile", "loadgroup")
+STARTS = ("auto", "fork", "spawn")
+MAX_WORKERS = 1024
+MAX_PASSES = 100_000
+
+
+@dataclass
+class Options:
+    """What the user asked for. Times in seconds; None is "not asked"."""
+
+    parallel: int | str | None = None
+    dist: str = "worksteal"
+    timeout: float | None = None
+    timeout_func_only: bool = False
+    retries: int = 0
+    retry_backoff: float = 0.0
+    retry_only: re.Pattern[str] | None = None
+    start: str = "auto"
+    max_worker_restart: int | None = None
+    isolate: bool = False
+    shard: tuple[int, int] | None = None
+    shard_durations: str | None = None
+    flaky: int | None = None
+    seed: int | None = None
+    json: str | None = None
+    history: str | None = None
+    no_history: bool = False
+    grace: float = 30.0
+
+    @property
+    def active(self) -> bool:
+        """Whether this run goes through the core at all."""
+        return bool(
+            self.parallel is not None
+            or self.flaky is not None
+            or self.timeout is not None
+            or self.retries
+            or self.isolate
+            or self.json is not None
+        )
+
+
+class _Bad(ValueError):
+    """A value that an option does not take; the text says what it takes."""
+
+
+def _workers(text: str) -> int | str | None:
+    if text in ("auto", "logical"):
+        return "auto"
+    if text in ("no", "off", "0"):
+        return None
+    if text.isdecimal() and 1 <= int(text) <= MAX_WORKERS:
+        return int(text)
+    raise _Bad(f"a number of workers from 1 to {MAX_WORKERS}, or auto")
+
+
+def _count(low: int, high: int, what: str) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if text.isdecimal() and low <= int(text) <= high:
+            return int(text)
+        raise _Bad(f"{what} from {low} to {high}")
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if 0 < value < 1e7:
+        return value
+    raise _Bad("a number of seconds above 0, such as 2.5")
+
+
+def _seconds_or_0(text: str) -> float:
+    return 0.0 if text in ("0", "0.0") else _seconds(text)
+
+
+def _regex(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise _Bad(f"a regular expression ({error})") from None
+
+
+def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text in names:
+            return text
+        raise _Bad("one of " + ", ".join(names))
+
+    return parse
+
+
+def _shard(text: str) -> tuple[int, int] | None:
+    found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text)
+    if found and 1 <= int(found[1]) <= int(found[2]):
+        return int(found[1]), int(found[2])
+    raise _Bad("I/N with I from 1 to N, such as 2/4")
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off", ""):
+        return False
+    raise _Bad("true or false")
+
+
+def _path(text: str) -> str:
+    if text:
+        return text
+    raise _Bad("a path")
+
+
+@dataclass(frozen=True)
+class _Spec:
+    """One option: its name without ``qe``, its parser, its help."""
+
+    name: str
+    parse: Callable[[str], Any]
+    metavar: str | None  # None: a flag
+    help: str
+    ini_only: bool = False
+
+
+_SPECS = (
+    _Spec("parallel", _workers, "N",
+          "Run tests in N worker processes. Without N, or with auto: as many "
+          "as the CPUs this process may use (affinity and cgroup quota)."),
+    _Spec("dist", _one_of(DISTS), "MODE",
+          "How tests are placed: worksteal (default: a module's tests stay "
+          "together while nobody is idle), loadscope, loadfile, loadgroup."),
+    _Spec("timeout", _seconds, "S",
+          "Hard limit in seconds for each test, setup to teardown. The stacks "
+          "of all threads are shown, then the test is killed."),
+    _Spec("timeout_func_only", _flag, "BOOL",
+          "The limit covers the test function alone.", ini_only=True),
+    _Spec("retries", _count(0, 100, "a number of retries"), "N",
+          "Run a failed test again up to N times, each in a fresh process."),
+    _Spec("retry_backoff", _seconds_or_0, "S",
+          "Wait S seconds before the first retry, twice as long before each "
+          "next one (with jitter). No worker waits meanwhile."),
+    _Spec("retry_only", _regex, "REGEX",
+          "Retry only failures whose text matches REGEX."),
+    _Spec("start", _one_of(STARTS), "METHOD",
+          "How workers start: fork, spawn, or auto (default): fork unless "
+          "live threads or open descriptors make that unsafe."),
+    _Spec("max_worker_restart", _count(0, 1_000_000, "a number of crashes"),
+          "N", "End the run with an error after more than N crashed workers."),
+    _Spec("isolate", _flag, None, "Run every test in a process of its own."),
+    _Spec("shard", _shard, "I/N",
+          "Run part I of N of the suite: by the hash of each file's path, or "
+          "balanced with --qe-shard-durations."),
+    _Spec("shard_durations", _path, "FILE",
+          "Balance shards by the durations in FILE (JSON). The file is "
+          "written by the run; pass the same one to every shard."),
+    _Spec("flaky", _count(1, MAX_PASSES, "a number of passes"), "N",
+          "Hunt flaky tests: N passes over the selection, each in a fresh "
+          "process with its own seed and order."),
+    _Spec("seed", _count(0, 2**64 - 1, "a number"), "S",
+          "The seed of orders and random generators (printed always)."),
+    _Spec("json", _path, "PATH",
+          "Write the machine-readable result to PATH (docs/result.schema.json)."),
+    _Spec("history", _path, "PATH",
+          "Where durations are remembered (default: .qe/history.db in the "
+          "rootdir)."),
+    _Spec("no_history", _flag, None, "Neither read nor write the history."),
+    _Spec("grace", _seconds_or_0, "S",
+          "After Ctrl-C, how long running tests get for their teardown "
+          "(default 30)."),
+)  # fmt: skip
+
+
+def _flag_name(spec: _Spec) -> str:
+    return "--qe-" + spec.name.replace("_", "-")
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declares every option and its ini key."""
+    group = parser.getgroup("qe", "native parallel runs, retries and flaky hunting (qe)")
+    for spec in _SPECS:
+        dest = "qe_" + spec.name
+        parser.addini(dest, spec.help, type="string", default=None)
+        if spec.ini_only:
+            continue
+        if spec.metavar is None:
+            group.addoption(
+                _flag_name(spec), dest=dest, action="store_const",
+                const="true", default=None, help=spec.help,
+            )  # fmt: skip
+        elif spec.name == "parallel":
+            group.addoption(
+                _flag_name(spec), dest=dest, nargs="?", const="auto",
+                default=None, metavar="N", help=spec.help,
+            )  # fmt: skip
+        else:
+            group.addoption(
+                _flag_name(spec), dest=dest, default=None,
+                metavar=spec.metavar, help=spec.help,
+            )  # fmt: skip
+
+
+def normalise_args(args: list[str]) -> bool:
+    """Keeps ``--qe-parallel tests/`` from taking ``tests/`` as its value.
+
+    argparse cannot say "a value only after =". Rewrites in place; returns
+    whether anything was changed.
+    """
+    changed = False
+    for i, arg in enumerate(args):
+        if arg == "--":
+            break
+        if arg != "--qe-parallel":
+            continue
+        following = args[i + 1] if i + 1 < len(args) else ""
+        looks_like_value = following.isdecimal() or following == "auto"
+        if looks_like_value and not os.path.exists(following):
+            continue
+        args[i] = "--qe-parallel=auto"
+        changed = True
+    return changed
+
+
+def read(config: pytest.Config) -> Options:
+    """The options of a run: command line first, then ini.
+
+    Raises ``pytest.UsageError`` (exit status 4) with one line that names the
+    option, what was given and what it takes.
+    """
+    options = Options()
+    for spec in _SPECS:
+        dest = "qe_" + spec.name
+        text = None if spec.ini_only else config.getoption(dest, None)
+        where = _flag_name(spec)
+        if text is None:
+            text = config.getini(dest)
+            where = dest + " (ini)"
+            if text is None or text == "":
+                continue
+        try:
+            value = spec.parse(str(text))
+        except _Bad as error:
+            raise pytest.UsageError(f"{where}={text}: takes {error}") from None
+        setattr(options, spec.name, value)
+    return options
+
+
+def worker_count(config: pytest.Config, options: Options) -> int:
+    """How many workers to use, by option, environment and xdist's hook."""
+    asked = options.parallel
+    if asked is None:
+        asked = "auto" if options.flaky is not None else 1
+    if asked == "auto":
+        count = compat.auto_num_workers(config)
+        if count is None:
+            text = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", "")
+            if text and not text.isdecimal():
+                raise pytest.UsageError(
+                    f"PYTEST_XDIST_AUTO_NUM_WORKERS={text}: takes a number"
+                )
+            count = int(text) if text else _core.cpu_count()
+    else:
+        count = int(asked)
+    limit = config.getoption("maxprocesses", None)
+    if limit:
+        count = min(int(count), int(limit))
+    return max(1, min(int(count), MAX_WORKERS))

@@ -1,0 +1,164 @@
+"""From collected items to a sealed plan: scopes, limits, passes, expectations."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from . import _core
+from .options import Options
+
+#: Scheduling by file, class and module needs no fixture closure, only ids.
+NS = 1_000_000_000
+
+
+def key(text: str) -> bytes:
+    """An id or path as the core keeps it: bytes without NUL."""
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError:
+        data = text.encode("utf-8", "surrogatepass")
+    return data.replace(b"\0", b"\\x00")
+
+
+@dataclass
+class Wish:
+    """What one test's markers and the options ask for."""
+
+    timeout: float | None
+    retries: int
+    serial: bool
+    group: str | None
+
+
+class MarkerError(pytest.UsageError):
+    """A ``qe`` marker that asks for something impossible."""
+
+
+_TAKES = {
+    "timeout": "a number of seconds above 0, or None",
+    "retries": "a whole number from 0 to 100",
+    "serial": "True or False",
+    "group": "a name",
+}
+
+
+def _check_marker(item: pytest.Item, name: str, value: Any) -> None:
+    good = {
+        "timeout": value is None
+        or (isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e7),
+        "retries": isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100,
+        "serial": isinstance(value, bool),
+        "group": isinstance(value, str) and value != "",
+    }.get(name)
+    if good is None:
+        raise MarkerError(
+            f"{item.nodeid}: @pytest.mark.qe has no {name!r}; it takes " + ", ".join(_TAKES)
+        )
+    if not good:
+        raise MarkerError(
+            f"{item.nodeid}: @pytest.mark.qe({name}={value!r}): takes {_TAKES[name]}"
+        )
+
+
+def wish_of(item: pytest.Item, options: Options) -> Wish:
+    """Options, overridden by markers, the nearest first."""
+    wish = Wish(options.timeout, options.retries, False, None)
+    seen: set[str] = set()
+    for mark in item.iter_markers("qe"):
+        if mark.args:
+            raise MarkerError(
+                f"{item.nodeid}: @pytest.mark.qe takes keywords only: " + ", ".join(_TAKES)
+            )
+        for name, value in mark.kwargs.items():
+            _check_marker(item, name, value)
+            if name not in seen:
+                seen.add(name)
+                setattr(wish, name, value)
+    if wish.group is None:
+        mark = item.get_closest_marker("xdist_group")
+        if mark is not None:
+            name = mark.kwargs.get("name", mark.args[0] if mark.args else "default")
+            wish.group = str(name)
+    if options.flaky is not None:
+        wish.retries = 0
+    return wish
+
+
+def _module(nodeid: str) -> str:
+    return nodeid.split("::", 1)[0]
+
+
+def scope_of(nodeid: str, dist: str) -> str:
+    """Which tests stay together, in xdist's words."""
+    if dist == "loadscope":
+        # Everything before the last "::" outside of brackets: class or module.
+        return nodeid.split("[", 1)[0].rpartition("::")[0] or _module(nodeid)
+    return _module(nodeid)
+
+
+def build(
+    items: list[pytest.Item],
+    wishes: list[Wish],
+    options: Options,
+    expected_ns: list[int],
+    seed: int,
+) -> tuple[_core.Plan, list[tuple[int, int]]]:
+    """The sealed plan, and (item, pass) of every unit."""
+    plan = _core.Plan()
+    units: list[tuple[int, int]] = []
+
+    def add(number: int, scope: str, pass_: int, flags: int) -> None:
+        wish = wishes[number]
+        timeout = 0 if wish.timeout is None else int(wish.timeout * NS)
+        plan.add(
+            key(items[number].nodeid), key(scope), number, pass_, flags,
+            wish.retries, timeout, expected_ns[number],
+        )  # fmt: skip
+        units.append((number, pass_))
+
+    if options.flaky is not None:
+        for pass_ in range(options.flaky):
+            for number in pass_order(items, pass_, seed):
+                add(number, f"pass {pass_}", pass_, _core.FRESH | _core.TOGETHER)
+    else:
+        whole = options.dist in ("loadscope", "loadfile")
+        for number, item in enumerate(items):
+            wish = wishes[number]
+            flags = _core.SERIAL if wish.serial else 0
+            if wish.group is not None:
+                add(number, "group " + wish.group, 0, flags | _core.TOGETHER)
+            elif options.dist == "loadgroup":
+                # As xdist: without a group every test is on its own.
+                add(number, f"test {number}", 0, flags)
+            else:
+                scope = "scope " + scope_of(item.nodeid, options.dist)
+                add(number, scope, 0, flags | (_core.TOGETHER if whole else 0))
+    plan.seal()
+    return plan, units
+
+
+def pass_order(items: list[pytest.Item], pass_: int, seed: int) -> list[int]:
+    """The order of a pass: the first in file order, the others shuffled.
+
+    Modules are shuffled, then the tests within each, so that fixtures of a
+    module are set up once, as in any legal order.
+    """
+    if pass_ == 0:
+        return list(range(len(items)))
+    rng = random.Random(f"{seed}:{pass_}")
+    modules: dict[str, list[int]] = {}
+    for number, item in enumerate(items):
+        modules.setdefault(_module(item.nodeid), []).append(number)
+    groups = list(modules.values())
+    rng.shuffle(groups)
+    order: list[int] = []
+    for group in groups:
+        # Higher-scoped parametrisation and classes set their fixtures up anew
+        # when tests interleave, as pytest does for any order: legal.
+        rng.shuffle(group)
+        order.extend(group)
+    return order

@@ -1,0 +1,95 @@
+"""The pytest plugin: hooks and wiring. Without an option it does nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator
+
+import pytest
+
+_SERIAL_NOTICE = "qe: parallel runs need Linux; running serially"
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from . import compat
+
+    compat.add_hooks(pluginmanager)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    from . import options
+
+    options.add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> None:
+    import copy
+
+    from . import options
+
+    if options.normalise_args(args):
+        early_config.known_args_namespace = parser.parse_known_args(
+            args, namespace=copy.copy(early_config.option)
+        )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    _prepare(config)
+    return (yield)
+
+
+def _prepare(config: pytest.Config) -> None:
+    """Reads the options, and takes the run over where they ask for it."""
+    if hasattr(config, "workerinput") or "QE_WORKER" in os.environ:
+        return
+    from . import compat, options
+
+    wanted = options.read(config)
+    if config.option.collectonly or config.option.help or config.option.version:
+        return
+    if wanted.shard is not None and not wanted.active:
+        from .sharding import Sharding
+
+        config.pluginmanager.register(_ShardOnly(Sharding(config, wanted)), "qe-shard")
+    if not wanted.active:
+        return
+    if not sys.platform.startswith("linux"):
+        print(_SERIAL_NOTICE, file=sys.stderr)
+        return
+    if getattr(config.option, "usepdb", False) or getattr(config.option, "trace", False):
+        print("qe: --pdb and --trace need one process: running serially", file=sys.stderr)
+        return
+    notice = compat.override_xdist(config, wanted)
+    from .controller import Controller
+
+    config.pluginmanager.register(Controller(config, wanted, notice), "qe-controller")
+    compat.add_fixtures(config.pluginmanager)
+
+
+class _ShardOnly:
+    """``--qe-shard`` without anything else: selection, then plain pytest."""
+
+    def __init__(self, sharding: object) -> None:
+        self.sharding = sharding
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        self.sharding.select(items)  # type: ignore[attr-defined]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "qe(timeout=None, retries=0, serial=False, group=None): time limit in seconds, "
+        "retries of a failure, whether the test runs with no neighbour, and which tests "
+        "it shares a worker with (pytest-qe).",
+    )
+    if not config.pluginmanager.hasplugin("xdist"):
+        config.addinivalue_line(
+            "markers", "xdist_group(name): tests of one group run in the same worker (pytest-qe)."
+        )

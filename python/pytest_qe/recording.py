@@ -1,0 +1,118 @@
+"""The record of a run: history, JSON and durations files are written from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import _core
+from .errors import QeError
+from .options import Options
+from .planning import key
+
+_KEEP_RUNS = 200
+_IGNORE = "# Everything here is made by qe; nothing of it belongs in git.\n*\n"
+
+
+def one_line(text: str, limit: int = 500) -> str:
+    """The first line of ``text``, bounded."""
+    line = text.strip().split("\n", 1)[0]
+    return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+class Recording:
+    """Tests, attempts and outcomes as they become known."""
+
+    def __init__(self, config: pytest.Config, options: Options, nodeids: list[str]) -> None:
+        self.config = config
+        self.options = options
+        self.record = _core.Record()
+        self.warnings: list[str] = []
+        self.started = time.time()
+        self.ids = [key(nodeid) for nodeid in nodeids]
+        for name in self.ids:
+            self.record.add_test(name)
+        self._history = self._open_history()
+
+    # ------------------------------------------------------------- history
+
+    def _path(self) -> Path:
+        given = self.options.history
+        if given:
+            return self.config.invocation_params.dir / given
+        return self.config.rootpath / ".qe" / "history.db"
+
+    def _open_history(self) -> _core.History | None:
+        if self.options.no_history:
+            return None
+        path = self._path()
+        try:
+            if not self.options.history:
+                path.parent.mkdir(exist_ok=True)
+                ignore = path.parent / ".gitignore"
+                if not ignore.exists():
+                    ignore.write_text(_IGNORE)
+            return _core.History(os.fsencode(path))
+        except (QeError, OSError) as error:
+            self._warn(f"history {path} is not used: {error}")
+            return None
+
+    def _warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def expected_ns(self) -> list[int]:
+        """Expected durations of all tests; 0 where unknown."""
+        if self._history is not None:
+            try:
+                return self._history.durations(self.ids)
+            except (QeError, OSError) as error:
+                self._warn(f"history cannot be read: {error}")
+        return [0] * len(self.ids)
+
+    def close_before_fork(self) -> None:
+        """No database may be open across the fork."""
+        if self._history is not None:
+            self._history.close()
+            self._history = None
+            self._reopen = True
+
+    _reopen = False
+
+    def save(self, wall: float, workers: int) -> None:
+        """Saves the run into the history; trouble is a warning."""
+        if not self._reopen:
+            return
+        try:
+            history = _core.History(os.fsencode(self._path()))
+            history.save(self.record, self.started, wall, workers)
+            history.gc(_KEEP_RUNS)
+            history.close()
+        except (QeError, OSError) as error:
+            self._warn(f"history was not saved: {error}")
+
+    # ---------------------------------------------------------------- files
+
+    def write_json(self, run: dict[str, Any]) -> None:
+        """Writes the result for ``--qe-json``; trouble is a warning."""
+        if self.options.json is None:
+            return
+        path = self.config.invocation_params.dir / self.options.json
+        run = {
+            "started": self.started,
+            "python": platform.python_version(),
+            "pytest": pytest.__version__,
+            **run,
+        }
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.record.write_json(
+                os.fsencode(path), json.dumps(run), self.options.flaky is not None
+            )
+        except (QeError, OSError) as error:
+            self._warn(f"--qe-json: {path} was not written: {error}")

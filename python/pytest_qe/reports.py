@@ -1,0 +1,217 @@
+"""Test reports across processes, and the reports of tests that died.
+
+A report travels as ``pytest_report_to_serializable`` gives it, in marshal
+format (fast, keeps tuples, carries no code). What that cannot hold becomes
+its ``repr``, so that no value can end a session.
+"""
+
+from __future__ import annotations
+
+import linecache
+import marshal
+import os
+import re
+import signal
+import warnings
+from typing import Any
+
+import pytest
+
+from . import _core
+
+PHASES = {_core.SETUP: "setup", _core.CALL: "call", _core.TEARDOWN: "teardown"}
+PHASE_NUMBERS = {name: number for number, name in PHASES.items()}
+
+#: The attributes of a report that carries nothing beyond its phase.
+_PLAIN = frozenset(
+    ("location", "keywords", "outcome", "longrepr", "when", "user_properties",
+     "sections", "duration", "start", "stop", "_id", "nodeid")
+)  # fmt: skip
+
+_MAX_DEPTH = 50
+
+
+def is_plain(report: pytest.TestReport) -> bool:
+    """Whether a passed phase says nothing but that it passed."""
+    return (
+        report.outcome == "passed"
+        and not report.sections
+        and report.longrepr is None
+        and not report.user_properties
+        and type(report) is pytest.TestReport
+        and report.__dict__.keys() <= _PLAIN
+    )
+
+
+def _plain_value(value: Any, depth: int = 0) -> Any:
+    """``value`` with everything that marshal refuses replaced by its repr."""
+    if value is None or type(value) in (bool, int, float, complex, str, bytes):
+        return value
+    if depth > _MAX_DEPTH:
+        return "..."
+    try:
+        if type(value) in (list, tuple, set, frozenset):
+            return type(value)(_plain_value(v, depth + 1) for v in value)
+        if type(value) is dict:
+            return {
+                _plain_value(k, depth + 1): _plain_value(v, depth + 1)
+                for k, v in value.items()
+            }
+        if isinstance(value, os.PathLike):
+            return os.fspath(value)
+        if isinstance(value, str):
+            return str.__str__(value)
+        if isinstance(value, bool):
+            return bool(value)
+        if isinstance(value, int):
+            return int(value)
+        if isinstance(value, float):
+            return float(value)
+        if isinstance(value, dict):
+            return _plain_value(dict(value), depth)
+        if isinstance(value, (list, tuple)):
+            return _plain_value(list(value), depth)
+        return repr(value)
+    except Exception as error:
+        return f"<{type(value).__name__}: no repr ({type(error).__name__})>"
+
+
+def dumps(value: Any) -> bytes:
+    """Encodes anything: what marshal does not take becomes its repr."""
+    try:
+        return marshal.dumps(value)
+    except ValueError:
+        return marshal.dumps(_plain_value(value))
+
+
+def loads(data: bytes) -> Any:
+    """The inverse of ``dumps``. Only for what our own worker sent."""
+    return marshal.loads(data)
+
+
+def encode(config: pytest.Config, report: pytest.TestReport) -> bytes:
+    """A report as bytes, through pytest's own serialisation."""
+    data = config.hook.pytest_report_to_serializable(config=config, report=report)
+    return dumps(data)
+
+
+def decode(config: pytest.Config, data: bytes) -> pytest.TestReport:
+    """The report that ``encode`` was given."""
+    report = config.hook.pytest_report_from_serializable(config=config, data=loads(data))
+    if isinstance(report.longrepr, list):
+        report.longrepr = tuple(report.longrepr)
+    if isinstance(report.location, list):
+        report.location = tuple(report.location)
+    return report  # type: ignore[no-any-return]
+
+
+# ------------------------------------------------------------------ warnings
+
+
+def encode_warning(
+    message: warnings.WarningMessage,
+    when: str,
+    nodeid: str,
+    location: tuple[str, int, str] | None,
+) -> bytes:
+    """A recorded warning as bytes."""
+    text = message.message
+    return dumps(
+        {
+            "text": str(text),
+            "args": text.args if isinstance(text, Warning) else None,
+            "module": message.category.__module__,
+            "category": message.category.__name__,
+            "filename": message.filename,
+            "lineno": message.lineno,
+            "line": message.line,
+            "source": None if message.source is None else repr(message.source),
+            "when": when,
+            "nodeid": nodeid,
+            "location": location,
+        }
+    )
+
+
+def _category(module: str, name: str) -> type[Warning]:
+    """The warning's class where it can be had, otherwise one of its name."""
+    import sys
+
+    found = getattr(sys.modules.get(module), name, None)
+    if isinstance(found, type) and issubclass(found, Warning):
+        return found
+    return type(name, (Warning,), {"__module__": module})
+
+
+def decode_warning(data: bytes) -> dict[str, Any]:
+    """The arguments of ``pytest_warning_recorded``."""
+    value = loads(data)
+    category = _category(value["module"], value["category"])
+    message: Warning | None = None
+    if isinstance(value["args"], (tuple, list)):
+        try:
+            message = category(*value["args"])
+        except Exception:
+            message = None
+    if message is None or str(message) != value["text"]:
+        # Its constructor takes something else: keep the class and the text.
+        message = Warning.__new__(type(category.__name__, (Warning,), {
+            "__module__": category.__module__,
+            "__str__": lambda self, text=value["text"]: text,
+        }))  # fmt: skip
+    record = warnings.WarningMessage(
+        message, category, value["filename"], value["lineno"], line=value["line"]
+    )
+    return {
+        "warning_message": record,
+        "when": value["when"],
+        "nodeid": value["nodeid"],
+        "location": value["location"],
+    }
+
+
+# ------------------------------------------------------- tests that died
+
+_FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)$')
+
+
+def with_source(stack: bytes) -> str:
+    """A faulthandler dump with the source line under each frame."""
+    lines = []
+    for line in stack.decode("utf-8", "replace").splitlines():
+        lines.append(line)
+        found = _FRAME.match(line)
+        if found:
+            source = linecache.getline(found["file"], int(found["line"])).strip()
+            if source:
+                lines.append("    " + source)
+    return "\n".join(lines)
+
+
+def describe_status(status: int) -> str:
+    """A wait status in words: ``killed by SIGSEGV``, ``exited with status 3``."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = f"signal {number}"
+        return f"killed by {name}"
+    return f"exited with status {os.WEXITSTATUS(status)}"
+
+
+def death_text(
+    slot: int, nodeid: str, phase: str, timed_out: float | None, status: int,
+    stack: bytes | None,
+) -> str:  # fmt: skip
+    """What the report of a crashed or timed-out test says."""
+    if timed_out is not None:
+        head = f"Timeout: {nodeid} exceeded {timed_out:g} s in {phase} (worker gw{slot} killed)"
+    else:
+        head = (
+            f"worker gw{slot} crashed while running {nodeid} ({phase}): "
+            f"{describe_status(status)}"
+        )
+    if stack:
+        return head + "\n\n" + with_source(stack)
+    return head

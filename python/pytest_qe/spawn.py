@@ -1,0 +1,143 @@
+"""Workers that are started anew and collect for themselves (``--qe-start=spawn``).
+
+The controller leaves what they need in a memfd that they inherit: options,
+arguments, ids in order. A worker that collects anything else says what differs
+and ends the run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import marshal
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from . import _core, reports
+from .events import DataKind
+
+if TYPE_CHECKING:
+    from .controller import Controller
+
+_MAIN = "from pytest_qe.spawn import main; main()"
+_FD_VARIABLE = "QE_SPAWN_FD"
+
+
+def command(controller: Controller, items: list[pytest.Item], retries: list[int]) -> list[bytes]:
+    """The command line of a spawned worker; its input is in the environment."""
+    config = controller.config
+    options = {}
+    for name, value in vars(config.option).items():
+        try:
+            marshal.dumps(value)
+        except ValueError:
+            continue  # an object of a plugin's own: it parses its default
+        options[name] = value
+    options["plugins"] = [*options.get("plugins", []), "no:terminal"]
+    factory = getattr(config, "_tmp_path_factory", None)
+    data = {
+        "args": [str(arg) for arg in config.args],
+        "options": options,
+        "dir": str(config.invocation_params.dir),
+        "sys_path": list(sys.path),
+        "argv": list(sys.argv),
+        "ids": [item.nodeid for item in items],
+        "retries": retries,
+        "basetemp": None if factory is None else str(factory.getbasetemp()),
+        "inputs": {
+            slot: controller._node(slot).workerinput for slot in range(2 * controller.workers)
+        },
+    }
+    fd = os.memfd_create("qe-spawn")  # inheritable by the environment's reader
+    with os.fdopen(os.dup(fd), "wb") as file:
+        file.write(reports.dumps(data))
+    os.set_inheritable(fd, True)
+    os.environ[_FD_VARIABLE] = str(fd)
+    return [os.fsencode(sys.executable), b"-c", _MAIN.encode()]
+
+
+def _read_input() -> dict[str, Any]:
+    fd = int(os.environ.pop(_FD_VARIABLE))
+    data = os.pread(fd, os.fstat(fd).st_size, 0)
+    os.close(fd)
+    value: dict[str, Any] = reports.loads(data)
+    return value
+
+
+class _SpawnWorker:
+    """The plugin of a spawned worker: after collection it works."""
+
+    def __init__(self, core: _core.Worker, data: dict[str, Any]) -> None:
+        self.core = core
+        self.data = data
+        self.worker: Any = None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """The controller's selection (a shard) and its order."""
+        by_id: dict[str, list[pytest.Item]] = {}
+        for item in items:
+            by_id.setdefault(item.nodeid, []).append(item)
+        wanted = []
+        missing = []
+        for nodeid in self.data["ids"]:
+            found = by_id.get(nodeid)
+            if found:
+                wanted.append(found.pop(0))
+            else:
+                missing.append(nodeid)
+        if missing:
+            some = ", ".join(missing[:3])
+            text = (
+                "a spawned worker collected other tests than the controller "
+                f"({len(missing)} missing, such as {some}); ids must not depend on "
+                "the process (random parameters, sets)"
+            )
+            self.core.send(DataKind.COLLECTED, reports.dumps(text))
+            wanted = []
+        items[:] = wanted
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        from .worker import Worker
+
+        if len(session.items) != len(self.data["ids"]):
+            text = "a spawned worker could not collect what the controller collected"
+            self.core.send(DataKind.COLLECTED, reports.dumps(text))
+            return True
+        self.worker = Worker(session.config, session, self.core, self.data["retries"])
+        self.worker.adopt(forked=False)
+        self.worker.run()
+        return True
+
+
+def main() -> None:
+    """The life of a spawned worker."""
+    from _pytest.config import Config
+
+    core = _core.attach()
+    data = _read_input()
+    slot = core.job()["slot"]
+    sys.argv[:] = data["argv"]
+    sys.path[:] = data["sys_path"]
+    os.chdir(data["dir"])
+    options = data["options"]
+    if data["basetemp"] is not None:
+        options["basetemp"] = os.path.join(data["basetemp"], f"popen-gw{slot}")
+    config = Config.fromdictargs(options, data["args"])
+    config.workerinput = data["inputs"][slot]  # type: ignore[attr-defined]
+    plugin = _SpawnWorker(core, data)
+    config.pluginmanager.register(plugin, "qe-spawn")
+    try:
+        config.hook.pytest_cmdline_main(config=config)
+    finally:
+        if plugin.worker is not None:
+            plugin.worker.say_bye()
+        else:
+            core.bye()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        atexit._run_exitfuncs()
+        os._exit(0)

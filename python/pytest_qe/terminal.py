@@ -1,0 +1,174 @@
+"""What the run shows on the terminal beyond pytest's own reporter."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from . import _core
+from .flaky import FEW_PASSES
+from .options import Options
+
+if TYPE_CHECKING:
+    from .controller import Controller
+
+_REFRESH = 0.5  # seconds between two looks at what runs
+_SHOW_AFTER = 1.0  # seconds: what ends sooner needs no progress line
+_MAX_ROWS = 30
+
+
+class Terminal:
+    """Header, live progress, summary. Silent where there is no reporter."""
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        self.config = config
+        self.options = options
+        self._reporter: Any = None
+        self._live = False
+        self._shown = False
+        self._began = 0.0
+        self._next_look = 0.0
+        self._warnings: list[str] = []
+        self._wall = 0.0
+        self._logstart: Any = None
+
+    @property
+    def reporter(self) -> Any:
+        if self._reporter is None:
+            self._reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        return self._reporter
+
+    # ----------------------------------------------------------------- begin
+
+    def begin(self, controller: Controller, start: str, why: str) -> None:
+        """Says how the run will go."""
+        reporter = self.reporter
+        self._began = time.monotonic()
+        if reporter is None:
+            return
+        many = controller.workers != 1
+        text = f"{controller.workers} worker{'s' if many else ''} by {start} ({why})"
+        if self.options.flaky is not None:
+            text += f", {self.options.flaky} passes"
+        if self.config.get_verbosity() >= 0:
+            reporter.write_line("qe: " + text)
+        if self.options.flaky is not None and self.options.flaky < FEW_PASSES:
+            self.warn(
+                f"--qe-flaky={self.options.flaky}: fewer than {FEW_PASSES} passes "
+                "miss most flaky tests"
+            )
+        if self.options.parallel is not None or self.options.flaky is not None:
+            reporter.showfspath = False
+        self._live = bool(reporter.isatty) and self.config.option.capture != "no"
+
+    def start(self, item: pytest.Item) -> None:
+        """The logstart hook. pytest's reporter would print a verbose line of
+        its own here, which the result's line repeats under workers."""
+        if self.options.parallel is None and self.options.flaky is None:
+            item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+            return
+        if self._logstart is None:
+            self._logstart = self.config.pluginmanager.subset_hook_caller(
+                "pytest_runtest_logstart", [self.reporter] if self.reporter else []
+            )
+        self._logstart(nodeid=item.nodeid, location=item.location)
+
+    # ------------------------------------------------------------------ live
+
+    def progress(self, controller: Controller) -> None:
+        """Shows what runs longest right now, below the reporter's output."""
+        now = time.monotonic()
+        if not self._live or now - self._began < _SHOW_AFTER or now < self._next_look:
+            return
+        self._next_look = now + _REFRESH
+        running = controller.core.running()
+        done, total = controller.core.progress()
+        if not running:
+            return
+        slot, unit, _, _, seconds = running[0]
+        nodeid = controller.session.items[controller.units[unit][0]].nodeid
+        text = f"[{done}/{total}] {len(running)} running, longest {seconds:.0f}s: {nodeid} (gw{slot})"
+        self._draw(text)
+
+    def _draw(self, text: str) -> None:
+        writer = self.reporter._tw
+        width = max(20, writer.fullwidth - 1)
+        column = writer.width_of_current_line
+        safe = "".join(c if c.isprintable() else "?" for c in text)[:width]
+        # One line down (scrolling if need be), and back to where we were.
+        writer._file.write(f"\n\x1b[2K{safe}\x1b[1A\x1b[{column + 1}G")
+        writer._file.flush()
+        self._shown = True
+
+    def hide(self) -> None:
+        """Takes the progress line away before anything else is printed."""
+        if self._shown:
+            self._shown = False
+            writer = self.reporter._tw
+            column = writer.width_of_current_line
+            writer._file.write(f"\n\x1b[2K\x1b[1A\x1b[{column + 1}G")
+            writer._file.flush()
+
+    # ------------------------------------------------------------------- end
+
+    def warn(self, text: str) -> None:
+        """A warning of ours, shown in the summary."""
+        self._warnings.append(text)
+
+    def end(self, controller: Controller, wall: float) -> None:
+        self.hide()
+        self._wall = wall
+
+    def summary(self, controller: Controller) -> None:
+        """Flaky table, warnings, and the last line."""
+        reporter = self.reporter
+        if reporter is None:
+            return
+        if controller.tally is not None:
+            self._flaky_table(controller)
+        for text in self._warnings:
+            reporter.write_line("qe: warning: " + text, yellow=True)
+        if controller.workers and self.config.get_verbosity() >= -1:
+            wall = max(self._wall, 1e-9)
+            reporter.write_line(
+                f"qe: {controller.workers} worker{'s' if controller.workers != 1 else ''}, "
+                f"{self._wall:.2f}s wall, {controller.test_seconds:.2f}s of tests, "
+                f"speed-up {controller.test_seconds / wall:.2f}, seed {controller.seed}"
+            )
+
+    def _flaky_table(self, controller: Controller) -> None:
+        reporter, tally = self.reporter, controller.tally
+        assert tally is not None
+        rows = []
+        counts = {"flaky": 0, "failing": 0, "passing": 0, "not run": 0}
+        for number, item in enumerate(controller.session.items):
+            judged = tally.judge(number)
+            if judged is None:
+                counts["not run"] += 1
+                continue
+            kind = (
+                "flaky" if judged["is_flaky"] else "failing" if judged["failures"] else "passing"
+            )
+            counts[kind] += 1
+            if kind != "passing" or self.config.get_verbosity() > 0:
+                rows.append((-judged["flakiness_score"], number, item.nodeid, judged))
+        rows.sort(key=lambda row: row[:2])
+        reporter.write_sep("=", f"flaky tests ({tally.passes} passes)")
+        if rows:
+            reporter.write_line("passes  failures  score  pattern       test")
+        limit = len(rows) if self.config.get_verbosity() > 0 else _MAX_ROWS
+        for _, _, nodeid, judged in rows[:limit]:
+            reporter.write_line(
+                f"{judged['passes']:6}  {judged['failures']:8}  "
+                f"{judged['flakiness_score']:5.2f}  {judged['pattern']:12}  {nodeid}"
+            )
+        if len(rows) > limit:
+            reporter.write_line(f"... and {len(rows) - limit} more (-v shows all)")
+        reporter.write_line(
+            ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+        )
+
+
+__all__ = ["Terminal", "_core"]

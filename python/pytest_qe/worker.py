@@ -1,0 +1,381 @@
+"""A worker: claims tests from the arena, runs them, sends what they report.
+
+The same loop serves forked workers (which have what the controller collected)
+and spawned ones (which collected by themselves).
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import random
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import _pytest.capture
+import pytest
+
+from . import _core, compat, reports
+from .errors import WrongState
+from .events import DataKind
+
+if TYPE_CHECKING:
+    import warnings
+
+Claim = tuple[int, int, int, int]  # unit, item, pass, attempt
+
+# Names that a new reader of the phases finds in qe.h.
+_SETUP, _CALL, _TEARDOWN, _SESSION = (
+    _core.SETUP, _core.CALL, _core.TEARDOWN, _core.SESSION,
+)  # fmt: skip
+
+
+class Worker:
+    """The worker's plugin and its loop.
+
+    Args:
+        config: pytest's, of this process.
+        session: pytest's, collected.
+        core: the handle on arena and event pipe.
+        retries: for each item how often a failure may be retried; failures
+            that may be are not counted for ``--maxfail`` here.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        session: pytest.Session,
+        core: _core.Worker,
+        retries: list[int],
+    ) -> None:
+        self.config = config
+        self.session = session
+        self.core = core
+        self.retries = retries
+        self.items = session.items
+        self.job = core.job()
+        self.pid = os.getpid()
+        self.item: pytest.Item | None = None
+        self.claim: Claim | None = None
+        self.next: Claim | None = None
+        self.decided = False  # whether `next` is the truth
+        self.over = False
+        self.outcome = _core.NONE
+        self.last_item: pytest.Item | None = None
+        self._markers: dict[int, int] = {}
+
+    # ------------------------------------------------------------- set-up
+
+    def adopt(self, forked: bool) -> None:
+        """Makes a worker of this process: environment, plugins, capture."""
+        name = f"gw{self.job['slot']}"
+        given = self.config.workerinput  # type: ignore[attr-defined]
+        os.environ["PYTEST_XDIST_WORKER"] = name
+        os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(given["workercount"])
+        os.environ["PYTEST_XDIST_TESTRUNUID"] = given["testrunuid"]
+        self.config.workeroutput = {}  # type: ignore[attr-defined]
+        if forked:
+            compat.quiet_worker(self.config, keep=self)
+            self._own_tmp_path(name)
+            self._own_capture()
+        self.config.pluginmanager.register(self, "qe-worker")
+        self._own_faulthandler()
+        self._forward_suite_properties()
+        setup_state = self.session._setupstate
+        exact = setup_state.teardown_exact
+        setup_state.teardown_exact = (  # type: ignore[method-assign]
+            lambda nextitem: exact(self._true_next(nextitem))
+        )
+        self._reseed(int(self.job["seed"]))
+
+    def _own_tmp_path(self, name: str) -> None:
+        """``tmp_path`` below ``<root>/popen-gwN``, as under xdist."""
+        factory = getattr(self.config, "_tmp_path_factory", None)
+        root = getattr(factory, "_basetemp", None)
+        if factory is not None and root is not None:
+            own = root / f"popen-{name}"
+            own.mkdir(mode=0o700, exist_ok=True)
+            factory._basetemp = own
+
+    def _own_capture(self) -> None:
+        """Captures into files of this worker's own.
+
+        The controller's are shared after a fork, offset included. Ours are
+        also open in the controller, which shows what a killed test printed.
+        """
+        manager = self.config.pluginmanager.getplugin("capturemanager")
+        if manager is None or manager._global_capturing is None:
+            return
+        files = iter((self.job["stdout"], self.job["stderr"]))
+        original = _pytest.capture.TemporaryFile
+
+        def ours(*args: Any, **kwargs: Any) -> Any:
+            fd = next(files, None)
+            if fd is None:
+                return original(*args, **kwargs)
+            return os.fdopen(os.dup(fd), "rb+", buffering=0)
+
+        manager.stop_global_capturing()
+        _pytest.capture.TemporaryFile = ours  # type: ignore[assignment]
+        try:
+            manager.start_global_capturing()
+        finally:
+            _pytest.capture.TemporaryFile = original
+        manager.suspend_global_capture(in_=False)
+
+    def _own_faulthandler(self) -> None:
+        """Crashes and the supervisor's signal write stacks to the slot's file."""
+        faulthandler.enable(file=self.job["stack"], all_threads=True)
+        faulthandler.register(
+            self.job["stack_signal"], file=self.job["stack"], all_threads=True, chain=False
+        )
+
+    def _forward_suite_properties(self) -> None:
+        from _pytest.junitxml import xml_key
+
+        xml = self.config.stash.get(xml_key, None)
+        if xml is not None:
+            xml.add_global_property = (  # type: ignore[method-assign]
+                lambda name, value: self._send(DataKind.ONCE, reports.dumps((name, value)))
+            )
+
+    def _reseed(self, seed: int) -> None:
+        """Without this every fork would draw the same numbers."""
+        random.seed(seed)
+        numpy = sys.modules.get("numpy")
+        if numpy is not None:
+            try:
+                numpy.random.seed(seed % 2**32)
+            except Exception:
+                pass  # a numpy that was only half imported
+
+    # -------------------------------------------------------------- the loop
+
+    def run(self) -> None:
+        """Runs tests until the run is over; returns in this process alone."""
+        claim = self.core.claim(True)
+        while claim:
+            self._run_one(claim)
+            if self.over:
+                break
+            claim = self.next if self.next is not None else self.core.claim(True)
+        self._end_session()
+
+    def _run_one(self, claim: Claim) -> None:
+        item = self.items[claim[1]]
+        if not self.core.start(claim):
+            self.over = True
+            return
+        self.core.phase(_SETUP)
+        self.claim, self.item = claim, item
+        self.next, self.decided = None, False
+        self.outcome = _core.NONE
+        self._mark_baseline(item)
+        hint = self.core.peek()
+        nextitem = self.items[hint[1]] if hint else None
+        try:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+        except KeyboardInterrupt:
+            self._stop_all()
+            return
+        except pytest.exit.Exception as error:
+            self._leave_if_forked()
+            code = getattr(error, "returncode", None)
+            self._send(DataKind.EXIT, reports.dumps((str(error.msg), code)))
+            self._stop_all()
+            return
+        except WrongState:
+            self._leave_if_forked()
+            raise
+        except Exception:
+            self._leave_if_forked()
+            self._send(DataKind.INTERNAL, reports.dumps(traceback.format_exc()))
+            self._stop_all()
+            return
+        self._leave_if_forked()
+        self.last_item = item
+        self._look_for_stop()
+        if not self.decided:
+            self._decide()
+        self.item = None
+        self.core.finish(self.outcome or _core.PASSED, self.next is None and not self.over)
+
+    def _leave_if_forked(self) -> None:
+        """Ends a child that a test forked and that came back here."""
+        if os.getpid() != self.pid:
+            nodeid = self.item.nodeid if self.item else "?"
+            os.write(2, f"qe: a process forked by {nodeid} returned from the test; "
+                        "it ends here\n".encode("utf-8", "replace"))  # fmt: skip
+            os._exit(0)
+
+    def _look_for_stop(self) -> None:
+        """A plugin that set ``shouldstop`` or ``shouldfail`` here means all."""
+        for kind in ("shouldfail", "shouldstop"):
+            message = getattr(self.session, kind)
+            if message:
+                self._send(DataKind.STOP, reports.dumps((kind, str(message))))
+                self._stop_all()
+
+    def _stop_all(self) -> None:
+        self.over = True
+        self.core.stop()
+
+    # ------------------------------------------------------ what comes next
+
+    def _decide(self) -> None:
+        """Claims the next test: from here on it is known what to tear down."""
+        self.decided = True
+        claim = self.core.claim(False)
+        if claim is False:
+            self.over = True
+        elif claim is None:
+            self.next = None
+            self.over = self.core.is_last()
+        else:
+            self.next = claim
+
+    def _true_next(self, nextitem: Any) -> Any:
+        """What ``teardown_exact`` must keep alive, instead of the hint."""
+        if self.item is None or os.getpid() != self.pid:
+            return nextitem
+        if not self.decided:
+            self._decide()
+        if self.next is not None:
+            return self.items[self.next[1]]
+        # Nothing in sight: keep session fixtures only, as more may come.
+        return None if self.over else self.session
+
+    # ----------------------------------------------------------------- hooks
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self) -> None:
+        if self.item is not None and os.getpid() == self.pid:
+            self.core.phase(_TEARDOWN)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if os.getpid() != self.pid:
+            return
+        if report.when == "setup" and report.outcome == "passed":
+            self.core.phase(_CALL)
+        self._note_outcome(report)
+        if (
+            reports.is_plain(report)
+            and report.when is not None
+            and self.item is not None
+            and not self._markers_changed(self.item)
+        ):
+            self.core.passed(reports.PHASE_NUMBERS[report.when], report.start, report.duration)
+        else:
+            self._send(DataKind.REPORT, reports.encode(self.config, report))
+
+    def pytest_warning_recorded(
+        self,
+        warning_message: warnings.WarningMessage,
+        when: str,
+        nodeid: str,
+        location: tuple[str, int, str] | None,
+    ) -> None:
+        if os.getpid() == self.pid:
+            data = reports.encode_warning(warning_message, when, nodeid, location)
+            self._send(DataKind.WARNING, data)
+
+    def _note_outcome(self, report: pytest.TestReport) -> None:
+        xfail = hasattr(report, "wasxfail")
+        if report.outcome == "failed" and not xfail:
+            if self.outcome != _core.FAILED:
+                self.outcome = _core.FAILED if report.when == "call" else _core.ERROR
+            if self.claim is not None and self.claim[3] > self.retries[self.claim[1]]:
+                self.core.count_failure()
+        elif report.outcome == "skipped" and not self.outcome:
+            self.outcome = _core.SKIPPED
+
+    def _send(self, kind: int, data: bytes) -> None:
+        try:
+            self.core.send(kind, data)
+        except ValueError as error:  # beyond the bound of one event
+            note = f"{len(data)} bytes: {error}"
+            self.core.send(DataKind.INTERNAL, reports.dumps(note))
+
+    # -------------------------------------------------------------- keywords
+
+    def _mark_baseline(self, item: pytest.Item) -> None:
+        for node in item.listchain():
+            key = id(node)
+            if key not in self._markers:
+                self._markers[key] = len(getattr(node.keywords, "_markers", ()))
+
+    def _markers_changed(self, item: pytest.Item) -> bool:
+        """Whether keywords differ from what the controller collected."""
+        return any(
+            len(getattr(node.keywords, "_markers", ())) != self._markers.get(id(node))
+            for node in item.listchain()
+        )
+
+    # --------------------------------------------------------------- the end
+
+    @contextmanager
+    def _captured(self, item: pytest.Item) -> Iterator[None]:
+        manager = self.config.pluginmanager.getplugin("capturemanager")
+        if manager is None:
+            yield
+            return
+        with manager.item_capture("teardown", item):
+            yield
+
+    def _end_session(self) -> None:
+        """Tears down what is still up; its errors belong to the last test."""
+        item = self.last_item
+        if item is None or not self.session._setupstate.stack:
+            return
+        self.core.phase(_SESSION)
+
+        def teardown() -> None:
+            with self._captured(item):
+                self.session._setupstate.teardown_exact(None)
+
+        try:
+            call = pytest.CallInfo.from_call(
+                teardown, when="teardown", reraise=(pytest.exit.Exception, KeyboardInterrupt)
+            )
+            report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        except (pytest.exit.Exception, KeyboardInterrupt):
+            self._stop_all()
+            return
+        if report.failed or report.sections:
+            self._send(DataKind.SESSION_REPORT, reports.encode(self.config, report))
+
+    def say_bye(self) -> None:
+        """Sends what is left to send; nothing of this worker follows."""
+        output = getattr(self.config, "workeroutput", None)
+        if output:
+            self._send(DataKind.WORKER_OUTPUT, reports.dumps(output))
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except Exception:
+                pass
+        self.core.bye()
+
+
+def run_forked(
+    config: pytest.Config, session: pytest.Session, core: _core.Worker, retries: list[int]
+) -> NoReturn:
+    """The life of a forked worker, from the fork to its end."""
+    try:
+        worker = Worker(config, session, core, retries)
+        worker.adopt(forked=True)
+        worker.run()
+        worker.say_bye()
+        # No atexit handler and no finaliser of objects made before the fork
+        # may run twice.
+        os._exit(0)
+    except BaseException:
+        try:
+            os.write(2, traceback.format_exc().encode("utf-8", "replace"))
+        except OSError:
+            pass
+    finally:
+        os._exit(1)
