@@ -181,7 +181,7 @@ void qe__arena_fill(qe__arena *a, uint32_t slot, const uint32_t *units,
     qe__arena_slot *s = &a->slots[slot];
     uint64_t load = 0;
 
-    s->queue = *used;
+    atomic_store(&s->queue, *used);
     for (size_t i = 0; i < n; i++) {
         a->queue[*used + i] = units[i];
         load += a->units[units[i]].expected_ns;

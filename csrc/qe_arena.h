@@ -64,7 +64,7 @@ typedef struct qe__arena_slot {
     _Atomic uint32_t mailbox;    /* unit + 1 it is to run next */
     _Atomic uint32_t scope;      /* scope + 1 it is working through */
     _Atomic uint32_t scope_at;   /* how far, a hint */
-    uint32_t queue;              /* where its queue begins */
+    _Atomic uint32_t queue;      /* where its window of the queue array begins */
     /* The job, written by the controller before the worker starts. */
     uint32_t epoch;
     uint32_t job; /* qe__job_kind */

@@ -5,7 +5,7 @@
 
 /* Whether `slot` may take units of this scope now; takes ownership if `take`.
  * A scope that is not kept together only remembers who started it. */
-static bool own_scope(qe__arena *a, uint32_t slot, uint32_t scope, bool take)
+static bool own_scope(const qe__arena *a, uint32_t slot, uint32_t scope, bool take)
 {
     qe__arena_scope *s = &a->scopes[scope];
     uint32_t owner = atomic_load(&s->owner);
@@ -86,10 +86,11 @@ static void set_scope(qe__arena *a, uint32_t slot, uint32_t scope)
 static bool queue_next(qe__arena *a, uint32_t slot, uint32_t *unit)
 {
     qe__arena_slot *s = &a->slots[slot];
+    uint32_t base = atomic_load(&s->queue);
     uint32_t at = atomic_load(&s->head);
 
     for (; at < atomic_load(&s->tail); at++) {
-        uint32_t u = a->queue[s->queue + at];
+        uint32_t u = a->queue[base + at];
 
         if (is_ready(a, u) && own_scope(a, slot, a->units[u].scope, false)) {
             atomic_store(&s->head, at);
@@ -100,8 +101,9 @@ static bool queue_next(qe__arena *a, uint32_t slot, uint32_t *unit)
     return false;
 }
 
-/* The slot whose queue holds most expected work that is not taken. */
-static uint32_t fullest(const qe__arena *a, uint32_t slot)
+/* The slot, but for the one just tried, whose queue holds most expected work
+ * that is not taken. */
+static uint32_t fullest(const qe__arena *a, uint32_t slot, uint32_t tried)
 {
     uint32_t best = QE__NONE;
     uint64_t most = 0;
@@ -110,7 +112,8 @@ static uint32_t fullest(const qe__arena *a, uint32_t slot)
         const qe__arena_slot *s = &a->slots[i];
         uint64_t load = atomic_load(&s->load_ns);
 
-        if (i != slot && atomic_load(&s->head) < atomic_load(&s->tail) &&
+        if (i != slot && i != tried &&
+            atomic_load(&s->head) < atomic_load(&s->tail) &&
             (best == QE__NONE || load > most)) {
             best = i;
             most = load;
@@ -119,46 +122,112 @@ static uint32_t fullest(const qe__arena *a, uint32_t slot)
     return best;
 }
 
-/* Looks at a victim's queue from its tail. A scope that nobody has started is
- * taken from its beginning, so that its tests keep their order and its
- * fixtures are set up once; of a started one the last test is taken. */
-static bool steal_from(qe__arena *a, uint32_t slot, uint32_t victim,
-                       uint32_t *unit)
+/* A slot's queue is a window of the shared array. Another worker may move it
+ * while it is read: then the hints are wrong, but never out of bounds. */
+typedef struct window {
+    uint32_t base, head, tail;
+} window;
+
+static window window_of(const qe__arena *a, uint32_t slot)
+{
+    const qe__arena_slot *s = &a->slots[slot];
+    window w = {atomic_load(&s->queue), atomic_load(&s->head),
+                atomic_load(&s->tail)};
+
+    if (w.base > a->head->units) {
+        w.base = a->head->units;
+    }
+    if (w.tail > a->head->units - w.base) {
+        w.tail = a->head->units - w.base;
+    }
+    return w;
+}
+
+/* Where to cut a victim's window so that about half of the expected time goes
+ * to the thief, in order: between two scopes if there is a place, so that
+ * fixtures are set up once, otherwise inside a scope that may be split.
+ * UINT32_MAX where nothing may be taken. */
+static uint32_t cut_of(const qe__arena *a, uint32_t slot, const window *w)
+{
+    uint64_t total = 0, taken = 0;
+    uint64_t best_gap = UINT64_MAX, split_gap = UINT64_MAX;
+    uint32_t best = UINT32_MAX, split = UINT32_MAX;
+
+    for (uint32_t at = w->head; at < w->tail; at++) {
+        uint32_t u = a->queue[w->base + at];
+
+        total += is_ready(a, u) ? a->units[u].expected_ns : 0;
+    }
+    for (uint32_t at = w->tail; at > w->head; at--) {
+        uint32_t u = a->queue[w->base + at - 1];
+        uint32_t scope = a->units[u].scope;
+        uint64_t gap;
+
+        taken += is_ready(a, u) ? a->units[u].expected_ns : 0;
+        if (taken == 0) {
+            continue;
+        }
+        gap = taken > total / 2 ? taken - total / 2 : total / 2 - taken;
+        if (at - 1 > w->head &&
+            a->units[a->queue[w->base + at - 2]].scope != scope) {
+            if (gap < best_gap) {
+                best_gap = gap;
+                best = at - 1;
+            }
+        } else if (own_scope(a, slot, scope, false) && gap < split_gap &&
+                   (!a->scopes[scope].together || at - 1 == w->head)) {
+            split_gap = gap;
+            split = at - 1;
+        }
+    }
+    return best != UINT32_MAX ? best : split;
+}
+
+static void unload(qe__arena_slot *s, uint64_t spent_ns)
+{
+    uint64_t load = atomic_load(&s->load_ns);
+
+    while (!atomic_compare_exchange_weak(
+        &s->load_ns, &load, load > spent_ns ? load - spent_ns : 0)) {
+    }
+}
+
+/* Takes a part of a victim's queue over: it becomes this slot's own window. */
+static bool steal_from(qe__arena *a, uint32_t slot, uint32_t victim)
 {
     qe__arena_slot *v = &a->slots[victim];
-    uint32_t tail = atomic_load(&v->tail);
-    uint32_t head = atomic_load(&v->head);
-    bool at_end = true;
+    qe__arena_slot *s = &a->slots[slot];
+    window w = window_of(a, victim);
+    uint32_t tail = w.tail;
+    uint64_t moved = 0;
+    uint32_t cut;
 
-    for (uint32_t at = tail; at > head; at--) {
-        uint32_t u = a->queue[v->queue + at - 1];
-        uint32_t scope = a->units[u].scope;
-
-        if (!is_ready(a, u)) {
-            if (at_end) {
-                (void) atomic_compare_exchange_strong(&v->tail, &tail, at - 1);
-                tail = at - 1;
-            }
-            continue;
-        }
-        at_end = false;
-        if (!own_scope(a, slot, scope, false)) {
-            continue;
-        }
-        if (atomic_load(&a->scopes[scope].owner) == 0) {
-            set_scope(a, slot, scope);
-            if (scope_next(a, slot, scope, unit)) {
-                return true;
-            }
-        }
-        *unit = u;
-        return true;
+    while (w.tail > w.head && !is_ready(a, a->queue[w.base + w.tail - 1])) {
+        w.tail--;
     }
-    /* Nothing here is to be had: do not look again. */
-    if (at_end) {
-        (void) atomic_compare_exchange_strong(&v->tail, &tail, head);
+    while (w.head < w.tail && !is_ready(a, a->queue[w.base + w.head])) {
+        w.head++;
     }
-    return false;
+    cut = cut_of(a, slot, &w);
+    if (cut == UINT32_MAX) {
+        if (w.head == w.tail) { /* nothing is left: do not look again */
+            (void) atomic_compare_exchange_strong(&v->tail, &tail, 0);
+        }
+        return false;
+    }
+    if (!atomic_compare_exchange_strong(&v->tail, &tail, cut)) {
+        return false;
+    }
+    for (uint32_t at = cut; at < w.tail; at++) {
+        moved += a->units[a->queue[w.base + at]].expected_ns;
+    }
+    unload(v, moved);
+    atomic_store(&s->tail, 0);
+    atomic_store(&s->head, 0);
+    atomic_store(&s->queue, w.base + cut);
+    atomic_store(&s->load_ns, moved);
+    atomic_store(&s->tail, w.tail - cut);
+    return true;
 }
 
 /* The last resort, and the reason why queues may lose entries: any READY unit
@@ -190,14 +259,12 @@ static bool sweep(qe__arena *a, uint32_t slot, uint32_t *unit)
     return true;
 }
 
-/* *from is the slot whose queue had it. */
-static bool find(qe__arena *a, uint32_t slot, bool others, uint32_t *unit,
-                 uint32_t *from)
+static bool find(qe__arena *a, uint32_t slot, bool others, uint32_t *unit)
 {
     qe__arena_slot *s = &a->slots[slot];
     uint32_t scope = atomic_load_explicit(&s->scope, memory_order_relaxed);
+    uint32_t tried = QE__NONE;
 
-    *from = slot;
     if (s->job == QE__JOB_SCOPE) {
         set_scope(a, slot, s->job_scope);
         return scope_next(a, slot, s->job_scope, unit);
@@ -215,15 +282,15 @@ static bool find(qe__arena *a, uint32_t slot, bool others, uint32_t *unit,
         return false;
     }
     for (uint32_t tries = 0; tries < a->head->slots; tries++) {
-        uint32_t victim = fullest(a, slot);
+        uint32_t victim = fullest(a, slot, tried);
 
         if (victim == QE__NONE) {
             break;
         }
-        if (steal_from(a, slot, victim, unit)) {
-            *from = victim;
+        if (steal_from(a, slot, victim) && queue_next(a, slot, unit)) {
             return true;
         }
+        tried = victim;
     }
     return sweep(a, slot, unit);
 }
@@ -231,22 +298,12 @@ static bool find(qe__arena *a, uint32_t slot, bool others, uint32_t *unit,
 bool qe__arena_peek(qe__arena *a, uint32_t slot, uint32_t *unit)
 {
     uint32_t box = atomic_load(&a->slots[slot].mailbox);
-    uint32_t from;
 
     if (box != 0) {
         *unit = box - 1;
         return true;
     }
-    return find(a, slot, false, unit, &from);
-}
-
-static void unload(qe__arena_slot *s, uint64_t spent_ns)
-{
-    uint64_t load = atomic_load(&s->load_ns);
-
-    while (!atomic_compare_exchange_weak(
-        &s->load_ns, &load, load > spent_ns ? load - spent_ns : 0)) {
-    }
+    return find(a, slot, false, unit);
 }
 
 bool qe__arena_claim(qe__arena *a, uint32_t slot, uint32_t *unit,
@@ -254,7 +311,6 @@ bool qe__arena_claim(qe__arena *a, uint32_t slot, uint32_t *unit,
 {
     qe__arena_slot *s = &a->slots[slot];
     uint32_t box = atomic_load(&s->mailbox);
-    uint32_t from;
 
     if (box != 0) {
         *unit = box - 1;
@@ -268,12 +324,12 @@ bool qe__arena_claim(qe__arena *a, uint32_t slot, uint32_t *unit,
             return true;
         }
     }
-    while (find(a, slot, true, unit, &from)) {
+    while (find(a, slot, true, unit)) {
         if (take(a, slot, *unit, QE__UNIT_READY, attempt)) {
             if (a->scopes[a->units[*unit].scope].together) {
                 set_scope(a, slot, a->units[*unit].scope);
             }
-            unload(&a->slots[from], a->units[*unit].expected_ns);
+            unload(s, a->units[*unit].expected_ns);
             return true;
         } /* else another worker was faster: look again */
     }

@@ -15,6 +15,7 @@ import sys
 import time
 import uuid
 from collections import deque
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -114,7 +115,7 @@ class Controller:
         if self.exit_asked:
             raise pytest.exit.Exception(*self.exit_asked)
         if self.give_up:
-            raise session.Failed(self.give_up)
+            session.shouldfail = self.give_up
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
         if session.shouldstop:
@@ -126,8 +127,9 @@ class Controller:
             return "rerun", "R", ("RERUN", {"yellow": True})
         return None
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self) -> Generator[None, None, None]:
+        yield
         self.terminal.summary(self)
 
     # ----------------------------------------------------------------- a run
@@ -371,9 +373,7 @@ class Controller:
         if bad and e.phase == _core.SESSION and held is not None:
             item = self._item(held[0].unit)
             limit = self.options.timeout if e.outcome == _core.TIMEOUT else None
-            text = reports.death_text(
-                e.slot, item.nodeid, "session teardown", limit, e.status, e.stack
-            )
+            text = reports.death_text(e.slot, "session teardown", limit, e.status, e.stack)
             held[0].session_report = self._failed_report(item, "teardown", text, [])
         elif bad and e.phase == _core.NONE and not e.stack:
             self.terminal.warn(
@@ -433,7 +433,7 @@ class Controller:
         if e.outcome == _core.TIMEOUT:
             wish = planning.wish_of(item, self.options)
             limit = wish.timeout
-        text = reports.death_text(e.slot, item.nodeid, when, limit, e.status, e.stack)
+        text = reports.death_text(e.slot, when, limit, e.status, e.stack)
         sections = []
         for stream, name in enumerate(("stdout", "stderr")):
             data = self.core.captured(e.slot, stream, _CAPTURED_BYTES)

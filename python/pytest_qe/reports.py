@@ -175,17 +175,43 @@ def decode_warning(data: bytes) -> dict[str, Any]:
 _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)$')
 
 
+def _is_machinery(path: str) -> bool:
+    """Whether a frame belongs to pytest's or our way to the test."""
+    return (
+        "/_pytest/" in path
+        or "/pluggy/" in path
+        or "/pytest_qe/" in path
+        or path.endswith(("/bin/pytest", "/pytest/__main__.py"))
+        or path.startswith("<frozen")
+    )
+
+
 def with_source(stack: bytes) -> str:
-    """A faulthandler dump with the source line under each frame."""
-    lines = []
+    """A faulthandler dump with the source line under each frame, without the
+    frames that only lead to the test."""
+    shown: list[str] = []
+    thread: list[tuple[bool, list[str]]] = []
+
+    def end_thread() -> None:
+        while thread and thread[-1][0]:
+            thread.pop()
+        for _, lines in thread:
+            shown.extend(lines)
+        thread.clear()
+
     for line in stack.decode("utf-8", "replace").splitlines():
-        lines.append(line)
         found = _FRAME.match(line)
-        if found:
-            source = linecache.getline(found["file"], int(found["line"])).strip()
-            if source:
-                lines.append("    " + source)
-    return "\n".join(lines)
+        if not found:
+            end_thread()
+            shown.append(line)
+            continue
+        lines = [line]
+        source = linecache.getline(found["file"], int(found["line"])).strip()
+        if source:
+            lines.append("    " + source)
+        thread.append((_is_machinery(found["file"]), lines))
+    end_thread()
+    return "\n".join(shown)
 
 
 def describe_status(status: int) -> str:
@@ -201,17 +227,13 @@ def describe_status(status: int) -> str:
 
 
 def death_text(
-    slot: int, nodeid: str, phase: str, timed_out: float | None, status: int,
-    stack: bytes | None,
-) -> str:  # fmt: skip
+    slot: int, phase: str, timed_out: float | None, status: int, stack: bytes | None
+) -> str:
     """What the report of a crashed or timed-out test says."""
     if timed_out is not None:
-        head = f"Timeout: {nodeid} exceeded {timed_out:g} s in {phase} (worker gw{slot} killed)"
+        head = f"Timeout: exceeded {timed_out:g} s in {phase} (worker gw{slot} was killed)"
     else:
-        head = (
-            f"worker gw{slot} crashed while running {nodeid} ({phase}): "
-            f"{describe_status(status)}"
-        )
+        head = f"Crashed: {describe_status(status)} in {phase} (worker gw{slot})"
     if stack:
         return head + "\n\n" + with_source(stack)
     return head
