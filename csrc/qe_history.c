@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUSY_MS       2000
+#define BUSY_MS 2000
 #define LAST_ATTEMPTS 5
 /* About 31 years: what a foreign file says beyond is no duration. */
 #define DURATION_MAX_S 1e9
@@ -185,7 +185,7 @@ static int save_attempt(struct saver *s, int64_t test, const qe_attempt *a)
 {
     sqlite3_stmt *stmt = s->attempt;
     int64_t peak =
-        a->peak_bytes > INT64_MAX ? INT64_MAX : (int64_t)a->peak_bytes;
+        a->peak_bytes > INT64_MAX ? INT64_MAX : (int64_t) a->peak_bytes;
     int rc = qe__history_bind(s->db, stmt, 13, a->message);
 
     if (rc != QE_OK)
@@ -298,7 +298,7 @@ static bool read_duration(sqlite3_stmt *stmt, uint64_t *out_ns)
     if (!(value >= 0 && value <= DURATION_MAX_S))
         return false;
     /* 0 says that nothing is known. */
-    *out_ns = value < 1e-9 ? 1 : (uint64_t)(value * 1e9 + 0.5);
+    *out_ns = value < 1e-9 ? 1 : (uint64_t) (value * 1e9 + 0.5);
     return true;
 }
 

@@ -62,7 +62,7 @@ static const char *const steps[] = {
     " WHERE expires IS NOT NULL;",
 };
 
-#define VERSION ((int)QE__COUNT(steps))
+#define VERSION ((int) QE__COUNT(steps))
 
 /* The one integer that a statement gives. */
 static int query_int(sqlite3 *db, const char *sql, int64_t *out)
@@ -200,7 +200,7 @@ static int query_is(sqlite3 *db, const char *sql, const char *text, bool *is)
     if (rc == QE_OK) {
         int step = sqlite3_step(stmt);
         if (step == SQLITE_ROW)
-            *is = sqlite3_stricmp((const char *)sqlite3_column_text(stmt, 0),
+            *is = sqlite3_stricmp((const char *) sqlite3_column_text(stmt, 0),
                                   text) == 0;
         else
             rc = step == SQLITE_DONE ? QE_ECORRUPT : qe__history_code(db, step);
@@ -241,7 +241,7 @@ static int check_size(sqlite3 *db)
     if (rc != QE_OK || file == NULL || file->pMethods == NULL)
         return rc;
     rc = qe__history_code(db, file->pMethods->xFileSize(file, &bytes));
-    if (rc == QE_OK && bytes / page_bytes < pages)
+    if (rc == QE_OK && bytes < pages * page_bytes)
         rc = QE_ECORRUPT;
     return rc;
 }
@@ -273,7 +273,7 @@ static int settle(sqlite3 *db, bool *changed)
         return QE_EUNSUPPORTED;
     if (version < VERSION) {
         *changed = true;
-        rc = upgrade(db, (int)version);
+        rc = upgrade(db, (int) version);
     }
     if (rc == QE_OK)
         rc = check_size(db);
@@ -291,7 +291,7 @@ static int settle(sqlite3 *db, bool *changed)
  * at every opening. */
 static int prepare_new(sqlite3 *db)
 {
-    int64_t pages;
+    int64_t pages = 0;
     int rc = query_int(db, "PRAGMA page_count", &pages);
 
     if (rc == QE_OK && pages == 0)

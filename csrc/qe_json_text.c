@@ -16,7 +16,7 @@ static bool in_range(unsigned char c, unsigned char low, unsigned char high)
  * nothing past the end of the string is read. */
 size_t qe__utf8_length(const char *s)
 {
-    const unsigned char *b = (const unsigned char *)s;
+    const unsigned char *b = (const unsigned char *) s;
     unsigned char low = 0x80, high = 0xbf;
 
     if (b[0] < 0x80)
@@ -79,7 +79,7 @@ char *qe__json_quote(const char *s)
     *out++ = '"';
     while (*s != '\0') {
         size_t n = qe__utf8_length(s);
-        unsigned char byte = (unsigned char)*s;
+        unsigned char byte = (unsigned char) *s;
         if (n == 0) {
             out = hex_escape(out, "\\udc", byte);
             s++;
@@ -138,7 +138,7 @@ static const char *skip_string(const char *s)
         return NULL;
     while (*s != '"') {
         size_t n = qe__utf8_length(s);
-        if (n == 0 || (unsigned char)*s < 0x20)
+        if (n == 0 || (unsigned char) *s < 0x20)
             return NULL;
         if (*s != '\\') {
             s += n;

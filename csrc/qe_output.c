@@ -77,7 +77,7 @@ int qe__output_open(qe__output *o, const char *path)
             release(o);
             return QE_ENOMEM;
         }
-        sprintf(strchr(o->temporary, '\0'), ".%ld.tmp", (long)getpid());
+        sprintf(strchr(o->temporary, '\0'), ".%ld.tmp", (long) getpid());
         fd = open_temporary(o->temporary);
     } else {
         fd = open(o->target, O_WRONLY | O_CLOEXEC);

@@ -9,7 +9,7 @@
 
 /* Strings live in chunks that never move, so that a record of millions of
  * names costs one allocation in thousands of strings. */
-#define CHUNK_BYTES ((size_t)64 * 1024)
+#define CHUNK_BYTES ((size_t) 64 * 1024)
 
 struct qe__chunk {
     struct qe__chunk *next;
@@ -120,7 +120,7 @@ static double seconds(double value)
 
 static bool is_outcome(enum qe_outcome outcome)
 {
-    return (unsigned)outcome < QE_OUTCOME_COUNT;
+    return (unsigned) outcome < QE_OUTCOME_COUNT;
 }
 
 QE_API int qe_record_add_attempt(qe_record *r, const qe_attempt *attempt)
@@ -148,7 +148,7 @@ QE_API int qe_record_add_attempt(qe_record *r, const qe_attempt *attempt)
     if (rc != QE_OK)
         return rc;
 
-    index = (uint32_t)r->attempt_count++;
+    index = (uint32_t) r->attempt_count++;
     r->attempts[index] = entry;
     test = &r->tests[attempt->item];
     if (test->first == QE__NO_ATTEMPT)
@@ -189,8 +189,8 @@ static int compare(const qe_attempt *a, const qe_attempt *b)
  * their addresses settle ties, and a sort that is not stable will do. */
 static int compare_entries(const void *left, const void *right)
 {
-    const qe_attempt *a = *(const qe_attempt *const *)left;
-    const qe_attempt *b = *(const qe_attempt *const *)right;
+    const qe_attempt *a = *(const qe_attempt *const *) left;
+    const qe_attempt *b = *(const qe_attempt *const *) right;
     int order = compare(a, b);
 
     if (order != 0)
@@ -208,7 +208,7 @@ int qe__record_attempts(const qe_record *r, uint32_t item, qe__attempts *list)
          i = r->attempts[i].next) {
         const qe_attempt *attempt = &r->attempts[i].data;
         int rc = qe__grow(&list->at, &list->capacity, list->count + 1,
-                          sizeof(*list->at));
+                          sizeof(qe_attempt *));
         if (rc != QE_OK)
             return rc;
         if (list->count > 0 && compare(list->at[list->count - 1], attempt) > 0)
@@ -216,6 +216,6 @@ int qe__record_attempts(const qe_record *r, uint32_t item, qe__attempts *list)
         list->at[list->count++] = attempt;
     }
     if (!sorted)
-        qsort(list->at, list->count, sizeof(*list->at), compare_entries);
+        qsort(list->at, list->count, sizeof(qe_attempt *), compare_entries);
     return QE_OK;
 }

@@ -93,7 +93,7 @@ static bool add_attempt(cJSON *attempts, const qe_attempt *a, bool flaky)
     if (object == NULL)
         return false;
     cJSON_AddItemToArray(attempts, object);
-    snprintf(worker, sizeof(worker), "gw%u", (unsigned)a->worker);
+    snprintf(worker, sizeof(worker), "gw%u", (unsigned) a->worker);
     return add_string(object, "outcome", qe_outcome_name(a->outcome)) &&
            add_number(object, "attempt", a->attempt) &&
            (!flaky || add_number(object, "pass", a->pass)) &&
@@ -101,7 +101,7 @@ static bool add_attempt(cJSON *attempts, const qe_attempt *a, bool flaky)
            add_number(object, "duration", a->duration_s) &&
            add_string(object, "worker", worker) &&
            add_number(object, "cpu", a->cpu_s) &&
-           add_number(object, "peak_memory", (double)a->peak_bytes) &&
+           add_number(object, "peak_memory", (double) a->peak_bytes) &&
            add_death(object, a) &&
            (a->message == NULL || add_string(object, "message", a->message));
 }
@@ -165,7 +165,7 @@ static int write_tests(qe__output *o, const qe_record *r, bool flaky)
 
     for (i = 0; i < r->test_count && rc == QE_OK; i++) {
         cJSON *object;
-        rc = qe__record_attempts(r, (uint32_t)i, &list);
+        rc = qe__record_attempts(r, (uint32_t) i, &list);
         if (rc != QE_OK)
             break;
         object = cJSON_CreateObject();
@@ -190,10 +190,10 @@ static int write_summary(qe__output *o, const qe_record *r)
     for (i = 0; i < r->test_count; i++)
         counts[r->tests[i].outcome]++;
     good =
-        summary != NULL && add_number(summary, "total", (double)r->test_count);
+        summary != NULL && add_number(summary, "total", (double) r->test_count);
     for (i = 0; i < QE_OUTCOME_COUNT && good; i++)
-        good = add_number(summary, qe_outcome_name((enum qe_outcome)i),
-                          (double)counts[i]);
+        good = add_number(summary, qe_outcome_name((enum qe_outcome) i),
+                          (double) counts[i]);
     if (!good) {
         cJSON_Delete(summary);
         return QE_ENOMEM;

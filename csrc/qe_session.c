@@ -6,16 +6,11 @@
 #include "qe_session.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "qe_judge.h"
-#include "qe_plan.h"
-#include "qe_util.h"
+#include "qe_proc.h"
 
 #define READ_LIMIT ((size_t) 1 << 20)
 #define MAX_WORKERS 1024u
@@ -203,150 +198,7 @@ fail:
     return status;
 }
 
-/* ----------------------------------------------------------------- decisions */
-
-void qe__session_halt(qe_session *s)
-{
-    if (!s->stopping) {
-        s->stopping = true;
-        qe__sched_cancel(s->sched);
-        qe__arena_stop(&s->exec.arena, QE__STOP_NOW);
-    }
-}
-
-/* Carries out one START. A fresh worker uses the slot of its own number where
- * no home worker lives, otherwise a guest's, while the home worker rests. */
-static int carry_out(qe_session *s, const qe__step *step)
-{
-    uint32_t home = step->slot;
-    bool lives = s->slots[home].alive;
-    uint32_t slot = lives ? home + s->homes : home;
-
-    if (!step->fresh) {
-        atomic_store(&s->exec.arena.slots[home].mailbox, step->unit + 1);
-        if (lives) {
-            s->slots[home].idle = false;
-            qe__arena_wake(&s->exec.arena);
-            return 0;
-        }
-        return qe__session_launch(s, home, QE__JOB_POOL, 0, 0, 0, home);
-    }
-    if (lives) {
-        atomic_store(&s->exec.arena.slots[home].park, 1);
-    }
-    if (step->count > 1 || (qe__plan_scope_flags(
-                                s->plan, qe__plan_unit_scope(
-                                             s->plan, step->unit)) &
-                            QE_UNIT_FRESH) != 0) {
-        uint32_t scope = qe__plan_unit_scope(s->plan, step->unit);
-        int status = qe__session_launch(s, slot, QE__JOB_SCOPE, step->unit, 1,
-                                        scope, home);
-
-        if (status == 0) {
-            qe__arena_open_scope(&s->exec.arena, scope);
-        }
-        return status;
-    }
-    if (step->attempt > 1 && s->retries_waiting > 0) {
-        s->retries_waiting--;
-    }
-    return qe__session_launch(s, slot, QE__JOB_SINGLE, step->unit,
-                              step->attempt, 0, home);
-}
-
-/* A retry that is due must not wait until the queues are empty: one worker is
- * asked to rest after its current test. Its word that it is idle frees its
- * turn, which the scheduler then gives to the retry. */
-static void make_room(qe_session *s, uint64_t now, uint64_t *wake_ns)
-{
-    for (uint32_t i = 0; i < s->homes; i++) {
-        qe__arena_slot *a = &s->exec.arena.slots[i];
-
-        if (s->slots[i].idle && *wake_ns != UINT64_MAX) {
-            s->retry_due_ns = *wake_ns; /* room, and still none to start */
-        }
-        if (s->slots[i].idle && !s->slots[i + s->homes].alive &&
-            atomic_load(&a->park) != 0) {
-            atomic_store(&a->park, 0);
-            qe__arena_wake(&s->exec.arena);
-        }
-    }
-    if (s->retries_waiting == 0) {
-        return;
-    }
-    if (now < s->retry_due_ns) {
-        *wake_ns = s->retry_due_ns < *wake_ns ? s->retry_due_ns : *wake_ns;
-        return;
-    }
-    for (uint32_t i = 0; i < s->homes; i++) {
-        uint32_t at = (s->next_park + i) % s->homes;
-
-        if (s->slots[at].alive && s->slots[at].idle) {
-            return; /* there is room already */
-        }
-        if (atomic_load(&s->exec.arena.slots[at].park) != 0) {
-            return; /* one is being made */
-        }
-    }
-    for (uint32_t i = 0; i < s->homes; i++) {
-        uint32_t at = (s->next_park + i) % s->homes;
-
-        if (s->slots[at].alive &&
-            s->exec.arena.slots[at].job == QE__JOB_POOL) {
-            atomic_store(&s->exec.arena.slots[at].park, 1);
-            s->next_park = at + 1;
-            return;
-        }
-    }
-}
-
-/* Starts all that can start. *wake_ns: when to look again. */
-static int decide(qe_session *s, uint64_t *wake_ns)
-{
-    *wake_ns = UINT64_MAX;
-    if (atomic_load(&s->exec.arena.head->stop) == QE__STOP_NOW) {
-        qe__session_halt(s);
-    }
-    while (!s->stopping && !s->draining) {
-        qe__step step;
-        int status = qe__sched_next(s->sched, qe_now_ns(), &step);
-
-        if (status != 0) {
-            return status;
-        }
-        if (step.kind == QE__STEP_WAIT) {
-            *wake_ns = step.wake_ns;
-            make_room(s, qe_now_ns(), wake_ns);
-            return 0;
-        }
-        if (step.kind == QE__STEP_DONE) {
-            s->draining = true;
-            qe__arena_stop(&s->exec.arena, QE__STOP_DRAIN);
-            return 0;
-        }
-        status = carry_out(s, &step);
-        if (status != 0) {
-            return status;
-        }
-    }
-    return 0;
-}
-
 /* -------------------------------------------------------------------- events */
-
-/* Waits until a process that is not our child is gone. */
-static void await_death(int32_t pid)
-{
-    struct pollfd p = {.fd = (int) syscall(SYS_pidfd_open, pid, 0),
-                       .events = POLLIN};
-
-    if (p.fd >= 0) {
-        (void) poll(&p, 1, 2000);
-        (void) close(p.fd);
-    } else if (errno != ESRCH) {
-        (void) poll(NULL, 0, 100);
-    }
-}
 
 /* The supervisor was killed, and its workers with it by the kernel. */
 static void supervisor_died(qe_session *s)
@@ -365,7 +217,7 @@ static void supervisor_died(qe_session *s)
             w->pid = (int32_t) pid;
         }
         if (w->pid > 0) {
-            await_death(w->pid);
+            qe__proc_await(w->pid, 2000);
         }
         w->exited = w->is_void = w->readable = true;
         w->exit = (qe__notice){.kind = QE__NOTICE_EXITED, .value = 9};
@@ -489,7 +341,7 @@ int qe_session_next(qe_session *s, int timeout_ms, qe_event *out)
             }
             return 0;
         }
-        status = decide(s, &wake);
+        status = qe__session_decide(s, &wake);
         if (status == QE_EGONE) {
             s->control_readable = true; /* the supervisor's end will tell */
         } else if (status != 0 && s->trouble == 0) {
@@ -561,71 +413,6 @@ int qe_session_kill(qe_session *s)
 {
     qe__session_halt(s);
     return qe__exec_order(&s->exec, QE__ORDER_KILL, QE__NONE, 0);
-}
-
-/* --------------------------------------------------------------------- views */
-
-static int longest_first(const void *a, const void *b)
-{
-    double x = ((const qe_event *) a)->duration_s;
-    double y = ((const qe_event *) b)->duration_s;
-
-    return (x < y) - (x > y);
-}
-
-size_t qe_session_running(qe_session *s, qe_event *out, size_t n)
-{
-    uint64_t now = qe_now_ns();
-    size_t count = 0;
-
-    for (uint32_t i = 0; i < s->exec.slots && count < n; i++) {
-        qe__arena_slot *a = &s->exec.arena.slots[i];
-        uint64_t running = atomic_load(&a->running);
-        uint64_t start = atomic_load(&a->start_ns);
-        uint32_t unit = qe__running_unit(running);
-        qe_event *e = &out[count];
-
-        if (!s->slots[i].alive || unit >= s->exec.arena.head->units) {
-            continue;
-        }
-        memset(e, 0, sizeof(*e));
-        e->slot = i;
-        e->unit = unit;
-        e->item = s->exec.arena.units[unit].item;
-        e->pass = s->exec.arena.units[unit].pass;
-        e->attempt = qe__running_attempt(running);
-        e->phase = qe__running_phase(running);
-        e->duration_s = now > start ? (double) (now - start) / 1e9 : 0;
-        count++;
-    }
-    qsort(out, count, sizeof(*out), longest_first);
-    return count;
-}
-
-void qe_session_progress(const qe_session *s, size_t *done, size_t *all)
-{
-    *done = qe__sched_settled_count(s->sched);
-    *all = qe_plan_count(s->plan);
-}
-
-size_t qe_session_captured(qe_session *s, uint32_t slot, int stream,
-                           char *buffer, size_t n)
-{
-    struct stat st;
-    off_t from;
-    ssize_t got;
-    int fd;
-
-    if (slot >= s->exec.slots || stream < 0 || stream > 1) {
-        return 0;
-    }
-    fd = s->exec.files[slot].capture[stream];
-    if (fstat(fd, &st) != 0 || st.st_size <= 0) {
-        return 0;
-    }
-    from = (size_t) st.st_size > n ? st.st_size - (off_t) n : 0;
-    got = pread(fd, buffer, n, from);
-    return got > 0 ? (size_t) got : 0;
 }
 
 void qe_session_close(qe_session *s)

@@ -1,5 +1,6 @@
 /* The session's state, shared by qe_session.c (the loop and what the host
- * calls) and qe_session_slot.c (what happens to one worker). Internal. */
+ * calls), qe_session_decide.c (starting what can start), qe_session_slot.c
+ * (what happens to one worker) and qe_session_view.c (looking). Internal. */
 #ifndef QE_SESSION_H
 #define QE_SESSION_H
 
@@ -73,6 +74,8 @@ bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
 bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out);
 /* The system would not start the worker of this slot. */
 void qe__session_refused(qe_session *s, uint32_t slot, int error);
+/* Starts all that can start. *wake_ns: when to look again. */
+int qe__session_decide(qe_session *s, uint64_t *wake_ns);
 /* Nothing new is to start. */
 void qe__session_halt(qe_session *s);
 

@@ -26,7 +26,7 @@ static uint32_t shard_of(const char *key, uint32_t of)
 {
     uint64_t digest = qe_digest(QE_DIGEST_INIT, key, strlen(key));
 
-    return (uint32_t)(qe__random(&digest) % of);
+    return (uint32_t) (qe__random(&digest) % of);
 }
 
 struct job {
@@ -105,7 +105,7 @@ static int assign_longest_first(struct job *jobs, size_t n, uint32_t of,
     if (heap == NULL)
         return QE_ENOMEM;
     for (i = 0; i < shards; i++)
-        heap[i].number = (uint32_t)i;
+        heap[i].number = (uint32_t) i;
     for (i = 0; i < n; i++) {
         shard_out[jobs[i].index] = heap[0].number;
         if (__builtin_add_overflow(heap[0].load_ns, jobs[i].duration_ns,

@@ -13,7 +13,7 @@ QE_API const char *qe_pattern_name(enum qe_pattern pattern)
         [QE_RANDOM] = "RANDOM",
     };
 
-    return (unsigned)pattern <= QE_RANDOM ? names[pattern] : "UNKNOWN";
+    return (unsigned) pattern <= QE_RANDOM ? names[pattern] : "UNKNOWN";
 }
 
 struct tally {
@@ -51,9 +51,9 @@ static int judge(const struct tally *t, qe_flakiness *out)
         return QE_EINVAL;
     if (t->passes > UINT32_MAX || t->failures > UINT32_MAX)
         return QE_ETOOBIG;
-    out->passes = (uint32_t)t->passes;
-    out->failures = (uint32_t)t->failures;
-    out->score = 2.0 * (double)least / (double)n;
+    out->passes = (uint32_t) t->passes;
+    out->failures = (uint32_t) t->failures;
+    out->score = 2.0 * (double) least / (double) n;
     out->is_flaky = least > 0;
     if (t->failures == 0)
         out->pattern = QE_STABLE_PASS;

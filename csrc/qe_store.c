@@ -43,7 +43,7 @@ static int copy_string(sqlite3_stmt *stmt, int column, char **out)
     if (type != SQLITE_TEXT && type != SQLITE_BLOB)
         return QE_ECORRUPT;
     bytes = sqlite3_column_blob(stmt, column);
-    n = (size_t)sqlite3_column_bytes(stmt, column);
+    n = (size_t) sqlite3_column_bytes(stmt, column);
     if (bytes == NULL && n > 0)
         return QE_ENOMEM;
     if (n > 0 && memchr(bytes, '\0', n) != NULL)

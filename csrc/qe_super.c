@@ -16,55 +16,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "qe_exec.h"
+#include "qe_proc.h"
+#include "qe_super.h"
 
-#define MS UINT64_C(1000000)
-#define DUMP_LIMIT_NS (150 * MS) /* a stack dump that takes longer is cut */
-#define DUMP_STABLE_NS (4 * MS)  /* no growth for so long: it is complete */
-#define SWEEP_LIMIT_NS (5000 * MS)
-
-enum kill_phase { KILL_NO, KILL_DUMPING, KILL_SENT };
-
-typedef struct slot_state {
-    pid_t pid; /* 0: no worker */
-    enum kill_phase phase;
-    bool timed_out;
-    uint64_t dump_since_ns, grown_ns;
-    off_t dump_size;
-} slot_state;
-
-typedef struct state {
-    qe__super *super;
-    slot_state *slots;
-    qe__notice *queue; /* notices that the controller has not taken yet */
-    size_t queued, queue_capacity;
-    pid_t self, standby;
-    int signals;    /* signalfd for SIGCHLD */
-    int controller; /* pidfd, or -1 */
-    sigset_t old_mask;
-} state;
-
-static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN,
-                              SIGTTOU, SIGPIPE, SIGUSR1, SIGUSR2};
-#define IGNORED (sizeof(ignored) / sizeof(ignored[0]))
-
-typedef struct saved_signals {
-    struct sigaction actions[IGNORED];
-    struct sigaction child;
-    sigset_t mask;
-} saved_signals;
+#define SWEEP_LIMIT_NS (5000 * QE__MS)
 
 /* ------------------------------------------------------------------ notices */
 
-static void flush(state *st)
+static void flush(qe__super_state *st)
 {
     size_t sent = 0;
 
@@ -84,7 +48,7 @@ static void flush(state *st)
     memmove(st->queue, st->queue + sent, st->queued * sizeof(st->queue[0]));
 }
 
-static void notify(state *st, const qe__notice *notice)
+static void notify(qe__super_state *st, const qe__notice *notice)
 {
     /* A slot has at most two notices under way for each order, and the
      * controller gives one order a slot at a time, so this never fills. */
@@ -119,7 +83,7 @@ static int send_descriptor(int socket, int fd)
 
 /* ------------------------------------------------------------------ forking */
 
-static pid_t fork_host(const state *st)
+static pid_t fork_host(const qe__super_state *st)
 {
     const qe_fork_hooks *h =
         st->super->options->start == QE_START_FORK ? st->super->hooks : NULL;
@@ -142,43 +106,7 @@ static pid_t fork_host(const state *st)
     return pid;
 }
 
-static void quiet_signals(saved_signals *saved)
-{
-    struct sigaction action;
-    sigset_t child;
-
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = SIG_IGN;
-    for (size_t i = 0; i < IGNORED; i++) {
-        (void) sigaction(ignored[i], &action, &saved->actions[i]);
-    }
-    action.sa_handler = SIG_DFL;
-    (void) sigaction(SIGCHLD, &action, &saved->child);
-    (void) sigemptyset(&child);
-    (void) sigaddset(&child, SIGCHLD);
-    (void) sigprocmask(SIG_BLOCK, &child, &saved->mask);
-}
-
-static void restore_signals(const saved_signals *saved)
-{
-    for (size_t i = 0; i < IGNORED; i++) {
-        (void) sigaction(ignored[i], &saved->actions[i], NULL);
-    }
-    (void) sigaction(SIGCHLD, &saved->child, NULL);
-    (void) sigprocmask(SIG_SETMASK, &saved->mask, NULL);
-}
-
-static void null_stdin(void)
-{
-    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-    if (fd > 0) {
-        (void) dup2(fd, 0);
-        (void) close(fd);
-    }
-}
-
-static void leave_supervisor(const state *st)
+static void leave_supervisor(const qe__super_state *st)
 {
     (void) close(st->super->control);
     (void) close(st->signals);
@@ -188,7 +116,7 @@ static void leave_supervisor(const state *st)
 }
 
 /* Starts a worker; true in the worker itself. */
-static bool start_worker(state *st, uint32_t slot, const saved_signals *saved)
+static bool start_worker(qe__super_state *st, uint32_t slot, const qe__signals *saved)
 {
     qe__slot_files *files = &st->super->files[slot];
     qe__notice notice = {.kind = QE__NOTICE_STARTED, .slot = slot};
@@ -210,8 +138,8 @@ static bool start_worker(state *st, uint32_t slot, const saved_signals *saved)
         }
         (void) setpgid(0, 0);
         leave_supervisor(st);
-        null_stdin();
-        restore_signals(saved);
+        qe__proc_null_stdin();
+        qe__signals_restore(saved);
         if (st->super->options->start == QE_START_SPAWN) {
             (void) qe__pool_execute(st->super, slot);
             dprintf(2, "qe: cannot start a worker: %s: %s\n",
@@ -233,137 +161,19 @@ static bool start_worker(state *st, uint32_t slot, const saved_signals *saved)
     return false;
 }
 
-/* ------------------------------------------------------------------ killing */
-
-static void kill_worker(state *st, uint32_t slot)
-{
-    pid_t pid = st->slots[slot].pid;
-
-    if (pid > 0) {
-        st->slots[slot].phase = KILL_SENT;
-        (void) kill(-pid, SIGKILL);
-        (void) kill(pid, SIGKILL);
-    }
-}
-
-/* Whether the worker would take the stack signal: it has a handler for it and
- * does not block it. Without a handler the signal would be the kill. */
-static bool takes_signal(pid_t pid, int sig, bool *blocked)
-{
-    char path[40], text[4096];
-    uint64_t mask = UINT64_C(1) << (sig - 1);
-    const char *at;
-    ssize_t n;
-    int fd;
-
-    *blocked = false;
-    (void) snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return false;
-    }
-    n = read(fd, text, sizeof(text) - 1);
-    (void) close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    at = strstr(text, "SigBlk:");
-    if (at != NULL && (strtoull(at + 7, NULL, 16) & mask) != 0) {
-        *blocked = true;
-        return false;
-    }
-    at = strstr(text, "SigCgt:");
-    return at != NULL && (strtoull(at + 7, NULL, 16) & mask) != 0;
-}
-
-static void begin_kill(state *st, uint32_t slot, uint64_t now)
-{
-    static const char no_stack[] = "no stack: signal blocked\n";
-    slot_state *s = &st->slots[slot];
-    int sig = qe__stack_signal();
-    bool blocked;
-
-    s->timed_out = true;
-    if (takes_signal(s->pid, sig, &blocked) && kill(s->pid, sig) == 0) {
-        s->phase = KILL_DUMPING;
-        s->dump_since_ns = s->grown_ns = now;
-        s->dump_size = 0;
-        return;
-    }
-    if (blocked) {
-        (void) !pwrite(st->super->files[slot].stack, no_stack,
-                       sizeof(no_stack) - 1, 0);
-    }
-    kill_worker(st, slot);
-}
-
-/* Looks at every deadline; returns when to look again. */
-static uint64_t check_deadlines(state *st, uint64_t now)
-{
-    uint64_t wake = UINT64_MAX;
-    uint64_t shortest = st->super->arena->head->min_timeout_ns;
-
-    for (uint32_t i = 0; i < st->super->slots; i++) {
-        slot_state *s = &st->slots[i];
-        qe__arena_slot *a = &st->super->arena->slots[i];
-        uint64_t deadline;
-        struct stat file;
-
-        if (s->pid == 0 || s->phase == KILL_SENT) {
-            continue;
-        }
-        if (s->phase == KILL_DUMPING) {
-            if (fstat(st->super->files[i].stack, &file) == 0 &&
-                file.st_size != s->dump_size) {
-                s->dump_size = file.st_size;
-                s->grown_ns = now;
-            }
-            if ((s->dump_size > 0 && now - s->grown_ns >= DUMP_STABLE_NS) ||
-                now - s->dump_since_ns >= DUMP_LIMIT_NS) {
-                kill_worker(st, i);
-            } else if (now + MS < wake) {
-                wake = now + MS;
-            }
-            continue;
-        }
-        /* A test that starts after this look cannot be due before now plus
-         * the shortest limit of all. */
-        if (shortest != 0 && now + shortest < wake) {
-            wake = now + shortest;
-        }
-        deadline = atomic_load(&a->deadline_ns);
-        if (deadline == 0 || deadline == QE__DEADLINE_KILLED) {
-            continue;
-        }
-        if (atomic_load(&a->blocked_ns) != 0) {
-            wake = now + 10 * MS < wake ? now + 10 * MS : wake;
-        } else if (deadline > now) {
-            wake = deadline < wake ? deadline : wake;
-        } else if (atomic_compare_exchange_strong(&a->deadline_ns, &deadline,
-                                                  QE__DEADLINE_KILLED)) {
-            begin_kill(st, i, now);
-            wake = now + MS;
-        }
-    }
-    return wake;
-}
-
 /* ------------------------------------------------------------------ reaping */
 
-static double seconds(const struct timeval *t)
-{
-    return (double) t->tv_sec + (double) t->tv_usec / 1e6;
-}
-
-static bool make_standby(state *st, saved_signals *saved, uint32_t *slot);
+static bool make_standby(qe__super_state *st, qe__signals *saved, uint32_t *slot);
 
 /* Reaps what has ended. A worker's group is killed before its leader is
  * reaped, while its process group id cannot be anyone else's. */
-static void reap(state *st, bool *standby_died)
+static void reap(qe__super_state *st, bool *standby_died)
 {
     siginfo_t info;
 
     *standby_died = false;
     for (;;) {
-        struct rusage usage;
+        qe__usage usage;
         int status;
         pid_t pid;
         uint32_t slot;
@@ -379,7 +189,7 @@ static void reap(state *st, bool *standby_died)
                 break;
             }
         }
-        pid = wait4(info.si_pid, &status, 0, &usage);
+        pid = qe__proc_reap(info.si_pid, &status, &usage);
         if (pid == st->standby) {
             *standby_died = true;
             st->standby = 0;
@@ -390,10 +200,8 @@ static void reap(state *st, bool *standby_died)
                                  .pid = pid,
                                  .value = status,
                                  .timed_out = st->slots[slot].timed_out,
-                                 .cpu_s = seconds(&usage.ru_utime) +
-                                          seconds(&usage.ru_stime),
-                                 .peak_bytes =
-                                     (uint64_t) usage.ru_maxrss * 1024};
+                                 .cpu_s = usage.cpu_s,
+                                 .peak_bytes = usage.peak_bytes};
 
             st->slots[slot].pid = 0;
             notify(st, &notice);
@@ -401,57 +209,25 @@ static void reap(state *st, bool *standby_died)
     }
 }
 
-/* Kills the children that are left, among them what tests started in sessions
- * of their own and left behind: as the subreaper this process inherits them.
- * Again and again, as killing one may hand over its children. */
-static void sweep(const state *st)
+static void sweep(const qe__super_state *st)
 {
-    uint64_t until = qe_now_ns() + SWEEP_LIMIT_NS;
-    char path[64], text[8192];
-
-    (void) snprintf(path, sizeof(path), "/proc/self/task/%d/children",
-                    (int) st->self);
     for (uint32_t i = 0; i < st->super->slots; i++) {
         if (st->slots[i].pid > 0) {
-            (void) kill(-st->slots[i].pid, SIGKILL);
+            qe__proc_kill(st->slots[i].pid);
         }
     }
-    while (qe_now_ns() < until) {
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
-        char *at = text;
-
-        if (fd >= 0) {
-            (void) close(fd);
-        }
-        text[n > 0 ? n : 0] = '\0';
-        for (long pid = strtol(at, &at, 10); pid > 0;
-             pid = strtol(at, &at, 10)) {
-            (void) kill((pid_t) pid, SIGKILL);
-        }
-        for (;;) {
-            pid_t pid = waitpid(-1, NULL, WNOHANG);
-
-            if (pid < 0 && errno == ECHILD) {
-                return;
-            }
-            if (pid <= 0) {
-                break;
-            }
-        }
-        (void) poll(NULL, 0, 1);
-    }
+    qe__proc_sweep(SWEEP_LIMIT_NS);
 }
 
 /* ------------------------------------------------------------------ the loop */
 
-static bool controller_alive(const state *st)
+static bool controller_alive(const qe__super_state *st)
 {
-    return kill(st->super->controller, 0) == 0 || errno == EPERM;
+    return qe__proc_alive(st->super->controller);
 }
 
 /* One order. True in a new worker; *quit when it is time to leave. */
-static bool obey(state *st, const qe__order *order, saved_signals *saved,
+static bool obey(qe__super_state *st, const qe__order *order, qe__signals *saved,
                  bool *quit)
 {
     uint32_t first = order->slot == QE__NONE ? 0 : order->slot;
@@ -473,7 +249,7 @@ static bool obey(state *st, const qe__order *order, saved_signals *saved,
             continue;
         }
         if (order->kind == QE__ORDER_KILL) {
-            kill_worker(st, i);
+            qe__super_kill(st, i);
         } else if (order->kind == QE__ORDER_SIGNAL) {
             (void) kill(st->slots[i].pid, order->value);
         }
@@ -485,7 +261,7 @@ static int wait_ms(uint64_t now, uint64_t wake, bool have_pidfd)
 {
     uint64_t ms = wake == UINT64_MAX ? UINT64_MAX
                   : wake <= now      ? 0
-                                     : (wake - now + MS - 1) / MS;
+                                     : (wake - now + QE__MS - 1) / QE__MS;
 
     /* Without a pidfd the controller's life is looked at now and then. */
     if (!have_pidfd && ms > 200) {
@@ -496,7 +272,7 @@ static int wait_ms(uint64_t now, uint64_t wake, bool have_pidfd)
 
 /* Serves until told to quit or until the controller is gone. True in a new
  * worker, whose slot is *slot. */
-static bool serve(state *st, saved_signals *saved, uint32_t *slot)
+static bool serve(qe__super_state *st, qe__signals *saved, uint32_t *slot)
 {
     bool quit = false;
 
@@ -507,7 +283,7 @@ static bool serve(state *st, saved_signals *saved, uint32_t *slot)
             {.fd = st->controller, .events = POLLIN},
         };
         uint64_t now = qe_now_ns();
-        uint64_t wake = check_deadlines(st, now);
+        uint64_t wake = qe__super_deadlines(st, now);
         bool standby_died;
 
         if (st->queued > 0) {
@@ -557,7 +333,7 @@ static int open_signals(void)
 }
 
 /* The standby's life until it is needed: it only waits. */
-static bool stand_by(state *st)
+static bool stand_by(qe__super_state *st)
 {
     for (;;) {
         struct pollfd p[2] = {
@@ -584,7 +360,7 @@ static bool stand_by(state *st)
 
 /* Forks the standby. In the standby itself this returns only in a worker that
  * it forked after it took over: true, with that worker's slot. */
-static bool make_standby(state *st, saved_signals *saved, uint32_t *slot)
+static bool make_standby(qe__super_state *st, qe__signals *saved, uint32_t *slot)
 {
     int pair[2];
     pid_t pid;
@@ -625,8 +401,8 @@ static bool make_standby(state *st, saved_signals *saved, uint32_t *slot)
 
 uint32_t qe__super_run(qe__super *super)
 {
-    saved_signals saved;
-    state st;
+    qe__signals saved;
+    qe__super_state st;
     uint32_t slot = 0;
 
     memset(&st, 0, sizeof(st));
@@ -642,13 +418,10 @@ uint32_t qe__super_run(qe__super *super)
         (void) close(super->foreign[i]);
     }
     (void) setpgid(0, 0);
-    quiet_signals(&saved);
+    qe__signals_quiet(&saved);
     (void) prctl(PR_SET_CHILD_SUBREAPER, 1);
     st.signals = open_signals();
-    st.controller = (int) syscall(SYS_pidfd_open, super->controller, 0);
-    if (st.controller >= 0) {
-        (void) fcntl(st.controller, F_SETFD, FD_CLOEXEC);
-    }
+    st.controller = qe__proc_pidfd(super->controller);
     if (make_standby(&st, &saved, &slot) || serve(&st, &saved, &slot)) {
         free(st.slots);
         free(st.queue);

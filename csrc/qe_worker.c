@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "qe_exec.h"
+#include "qe_proc.h"
 #include "qe_wire.h"
 
 struct qe_worker {
@@ -297,22 +297,11 @@ bool qe_worker_is_last(qe_worker *w)
 
 /* --------------------------------------------------------------- attempts */
 
-static double cpu_s(uint64_t *peak_bytes)
-{
-    struct rusage usage;
-
-    (void) getrusage(RUSAGE_SELF, &usage);
-    if (peak_bytes != NULL) {
-        *peak_bytes = (uint64_t) usage.ru_maxrss * 1024;
-    }
-    return (double) (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double) (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
-
 int qe_worker_start(qe_worker *w, const qe_claim *claim)
 {
     qe__arena_unit *unit;
     qe__frame frame;
+    qe__usage usage;
 
     if (foreign(w) || w->running || claim->unit >= w->arena->head->units) {
         return QE_ESTATE;
@@ -325,7 +314,8 @@ int qe_worker_start(qe_worker *w, const qe_claim *claim)
         /* Resets the high-water mark of resident memory (proc(5)). */
         (void) !write(w->clear_refs, "5", 1);
     }
-    w->cpu_before_s = cpu_s(NULL);
+    qe__proc_usage(&usage);
+    w->cpu_before_s = usage.cpu_s;
     w->now = *claim;
     w->running = true;
     qe__fault_point(3);
@@ -390,6 +380,7 @@ int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last)
 {
     qe__arena_unit *unit;
     qe__frame frame;
+    qe__usage usage;
     int status;
 
     if (foreign(w) || !w->running) {
@@ -400,7 +391,9 @@ int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last)
     frame = frame_of(w, QE__FRAME_FINISH);
     frame.outcome = (uint8_t) outcome;
     frame.last = last;
-    frame.cpu_s = cpu_s(&frame.peak_bytes) - w->cpu_before_s;
+    qe__proc_usage(&usage);
+    frame.cpu_s = usage.cpu_s - w->cpu_before_s;
+    frame.peak_bytes = usage.peak_bytes;
     frame.duration_s =
         (double) (qe_now_ns() - atomic_load(&w->slot->start_ns)) / 1e9;
     status = write_frame(w, &frame, NULL, 0);

@@ -283,6 +283,9 @@ class Controller:
         if e.data_kind == DataKind.REPORT:
             report = reports.decode(self.config, data)
             if attempt is not None:
+                nodeid = self._item(e.unit).nodeid
+                if report.nodeid != nodeid:  # see spawn._match
+                    report.nodeid = nodeid
                 attempt.events.append((DataKind.REPORT, report))
                 if attempt.failed is None and report.failed and not hasattr(report, "wasxfail"):
                     attempt.failed = report
@@ -310,7 +313,7 @@ class Controller:
         elif e.data_kind == DataKind.WORKER_OUTPUT:
             self._node(e.slot).workeroutput.update(reports.loads(data))
         elif e.data_kind == DataKind.COLLECTED:
-            self.give_up = reports.loads(data)
+            self.give_up = self.give_up or reports.loads(data)
             self.core.stop(False)
 
     def _on_finish(self, event: tuple[Any, ...]) -> None:
@@ -531,6 +534,7 @@ class Controller:
             report.node = self._node(slot)
         report.worker_id = f"gw{slot}"
         report.testrun_uid = self.run_uid
+        reports.count_failed_subtest(self.config, report)
         item.ihook.pytest_runtest_logreport(report=report)
 
     def _replay_warning(self, data: bytes) -> None:

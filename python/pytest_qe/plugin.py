@@ -32,9 +32,12 @@ def pytest_load_initial_conftests(
     from . import options
 
     if options.normalise_args(args):
+        known = early_config.known_args_namespace
         early_config.known_args_namespace = parser.parse_known_args(
             args, namespace=copy.copy(early_config.option)
         )
+        # pytest sets it between its own parse and this hook.
+        early_config.known_args_namespace.confcutdir = known.confcutdir
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

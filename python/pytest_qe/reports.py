@@ -97,12 +97,29 @@ def encode(config: pytest.Config, report: pytest.TestReport) -> bytes:
 
 def decode(config: pytest.Config, data: bytes) -> pytest.TestReport:
     """The report that ``encode`` was given."""
-    report = config.hook.pytest_report_from_serializable(config=config, data=loads(data))
+    value = loads(data)
+    subtest = value.get("_subtest.context")
+    arguments = dict(subtest["kwargs"]) if subtest else None
+    report = config.hook.pytest_report_from_serializable(config=config, data=value)
+    if arguments is not None:
+        # They travel as their repr; pytest would take the repr of that again.
+        object.__setattr__(report.context, "kwargs", arguments)
     if isinstance(report.longrepr, list):
         report.longrepr = tuple(report.longrepr)
     if isinstance(report.location, list):
         report.location = tuple(report.location)
     return report  # type: ignore[no-any-return]
+
+
+def count_failed_subtest(config: pytest.Config, report: pytest.TestReport) -> None:
+    """pytest fails a test whose subtests failed by a count that the process
+    keeps in which the subtests ran."""
+    try:
+        from _pytest.subtests import SubtestReport, failed_subtests_key
+    except ImportError:  # pytest 8 has no subtests of its own
+        return
+    if isinstance(report, SubtestReport) and report.failed:
+        config.stash[failed_subtests_key][report.id] += 1
 
 
 # ------------------------------------------------------------------ warnings

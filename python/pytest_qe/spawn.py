@@ -66,6 +66,33 @@ def _read_input() -> dict[str, Any]:
     return value
 
 
+def _match(items: list[pytest.Item], ids: list[str]) -> tuple[list[pytest.Item], list[str]]:
+    """The items of these ids, in their order, and the ids that have none.
+
+    A parameter that differs from process to process (a time, an address) is
+    matched by its place among the parameters of the same test.
+    """
+    by_id: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        by_id.setdefault(item.nodeid, []).append(item)
+    found: list[pytest.Item | None] = []
+    for nodeid in ids:
+        same = by_id.get(nodeid)
+        found.append(same.pop(0) if same else None)
+    if None in found:
+        known = set(ids)
+        rest: dict[str, list[pytest.Item]] = {}
+        for item in items:
+            if item.nodeid not in known:
+                rest.setdefault(item.nodeid.split("[", 1)[0], []).append(item)
+        for i, nodeid in enumerate(ids):
+            left = rest.get(nodeid.split("[", 1)[0])
+            if found[i] is None and left:
+                found[i] = left.pop(0)
+    missing = [nodeid for nodeid, item in zip(ids, found) if item is None]
+    return [item for item in found if item is not None], missing
+
+
 class _SpawnWorker:
     """The plugin of a spawned worker: after collection it works."""
 
@@ -77,23 +104,13 @@ class _SpawnWorker:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """The controller's selection (a shard) and its order."""
-        by_id: dict[str, list[pytest.Item]] = {}
-        for item in items:
-            by_id.setdefault(item.nodeid, []).append(item)
-        wanted = []
-        missing = []
-        for nodeid in self.data["ids"]:
-            found = by_id.get(nodeid)
-            if found:
-                wanted.append(found.pop(0))
-            else:
-                missing.append(nodeid)
+        wanted, missing = _match(items, self.data["ids"])
         if missing:
             some = ", ".join(missing[:3])
             text = (
                 "a spawned worker collected other tests than the controller "
-                f"({len(missing)} missing, such as {some}); ids must not depend on "
-                "the process (random parameters, sets)"
+                f"({len(missing)} missing, such as {some}); what is collected must not "
+                "depend on the process"
             )
             self.core.send(DataKind.COLLECTED, reports.dumps(text))
             wanted = []
@@ -103,7 +120,7 @@ class _SpawnWorker:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         from .worker import Worker
 
-        if len(session.items) != len(self.data["ids"]):
+        if session.testsfailed or len(session.items) != len(self.data["ids"]):
             text = "a spawned worker could not collect what the controller collected"
             self.core.send(DataKind.COLLECTED, reports.dumps(text))
             return True

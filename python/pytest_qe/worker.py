@@ -86,9 +86,12 @@ class Worker:
         self._forward_suite_properties()
         setup_state = self.session._setupstate
         exact = setup_state.teardown_exact
-        setup_state.teardown_exact = (  # type: ignore[method-assign]
-            lambda nextitem: exact(self._true_next(nextitem))
-        )
+
+        def teardown_exact(nextitem: Any) -> None:
+            __tracebackhide__ = True
+            exact(self._true_next(nextitem))
+
+        setup_state.teardown_exact = teardown_exact  # type: ignore[method-assign]
         self._reseed(int(self.job["seed"]))
 
     def _own_tmp_path(self, name: str) -> None:

@@ -1,0 +1,207 @@
+# `make` prints the targets. Everything that is made goes to build/, but for the
+# extension module, which an editable installation keeps beside its package.
+
+PYTHON ?= python3
+CC ?= cc
+VENV := build/venv
+E2E_VENV := build/e2e/venv
+RESULTS := build/results
+PIP_INSTALL := -m pip install -q --disable-pip-version-check
+
+# A caller's wish to have no byte code would make every start of pytest slower.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHON
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+
+# ------------------------------------------------------------------- for users
+
+.PHONY: help
+help: ## Print the targets
+	@echo 'usage: make TARGET [PYTHON=python3.X]'
+	@echo
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	    expand -t 20
+
+.PHONY: demo
+demo: build/e2e/venv.stamp ## Run a real suite serially and in parallel, side by side
+	@$(E2E_VENV)/bin/python tests/e2e/parity.py demo
+
+RUNNERS := test-c test-c-tsan test-valgrind test-python test-e2e
+
+.PHONY: test
+test: ## Run every test of the project, with all set-up
+	@rm -rf $(RESULTS)
+	+@status=0; $(MAKE) --no-print-directory -k $(RUNNERS) || status=1; \
+	echo; $(PYTHON) tools/summary.py $(RESULTS); \
+	if [ $$status = 0 ]; then echo 'every test passed'; else \
+	    echo 'some tests FAILED (above)'; exit 1; fi
+
+# ---------------------------------------------------------------------- set-up
+
+# Changes when PYTHON does, and with it the virtual environments.
+build/python.id: FORCE
+	@mkdir -p build
+	@id="$$(command -v $(PYTHON)) $$($(PYTHON) --version 2>&1)"; \
+	[ "$$id" = "$$(cat $@ 2>/dev/null)" ] || echo "$$id" >$@
+.PHONY: FORCE
+FORCE:
+
+# System packages: installed only where something is missing.
+build/setup-%.stamp: tools/setup.sh build/python.id
+	@tools/setup.sh $*
+	@touch $@
+
+# The groups of pyproject.toml that the tests need; `lint` has its own.
+$(VENV).stamp: pyproject.toml tools/venv.sh build/python.id | build/setup-build.stamp
+	@echo 'making $(VENV)'
+	@tools/venv.sh $(VENV)
+	@$(VENV)/bin/python $(PIP_INSTALL) --group build --group test
+	@touch $@
+
+build/lint.stamp: $(VENV).stamp
+	@$(VENV)/bin/python $(PIP_INSTALL) --group lint
+	@touch $@
+
+C_SOURCES := $(sort $(wildcard csrc/*.c))
+C_HEADERS := $(wildcard csrc/*.h csrc/include/*.h python/_core/*.h)
+CORE_SOURCES := $(C_SOURCES) $(C_HEADERS) $(sort $(wildcard python/_core/*.c))
+PY_SOURCES := $(shell find python -path '*.egg-info' -prune -o -name '*.py' -print \
+    -o -name '*.pyi' -print -o -name py.typed -print)
+PACKAGING := setup.py pyproject.toml MANIFEST.in README.md
+
+.PHONY: build
+build: build/editable.stamp ## Build the extension into the virtual environment
+
+# After the source distribution: both write the same egg-info.
+build/editable.stamp: $(CORE_SOURCES) setup.py pyproject.toml $(VENV).stamp | build/sdist.stamp
+	@echo 'building pytest_qe._core'
+	@rm -rf build/lib.* build/bdist.*
+	@QE_WERROR=1 $(VENV)/bin/python $(PIP_INSTALL) --no-build-isolation --no-deps -e .
+	@touch $@
+
+.PHONY: dist
+dist: build/sdist.stamp ## Make the source distribution and the wheel in build/dist
+	@rm -rf build/lib* build/bdist.*
+	@$(VENV)/bin/python -m pip wheel -q --disable-pip-version-check --no-deps \
+	    --no-build-isolation -w build/dist .
+	@ls -1 build/dist
+
+build/sdist.stamp: $(CORE_SOURCES) $(PY_SOURCES) $(PACKAGING) $(VENV).stamp
+	@rm -rf build/dist
+	@$(VENV)/bin/python -m build --sdist --no-isolation -o build/dist . \
+	    >build/sdist.log 2>&1 || { tail -n 20 build/sdist.log; exit 1; }
+	@touch $@
+
+# What users get: the source distribution, installed into a clean environment.
+build/e2e/venv.stamp: build/sdist.stamp tools/venv.sh build/python.id | build/setup-suites.stamp
+	@echo 'installing the source distribution into $(E2E_VENV)'
+	@mkdir -p build/e2e
+	@[ -x $(E2E_VENV)/bin/python ] && [ ! build/python.id -nt $@ ] || \
+	    tools/venv.sh $(E2E_VENV)
+	@$(E2E_VENV)/bin/python $(PIP_INSTALL) --force-reinstall --no-deps build/dist/*.tar.gz
+	@$(E2E_VENV)/bin/python $(PIP_INSTALL) build/dist/*.tar.gz
+	@touch $@
+
+# --------------------------------------------------------------------- C tests
+
+PACKAGES := libuv libcjson sqlite3 cmocka
+C_FLAGS := -std=c11 -D_GNU_SOURCE -g -fno-omit-frame-pointer -fvisibility=hidden \
+    -Wall -Wextra -Werror -Icsrc -Icsrc/include -Itests/c -MMD -MP
+FLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+FLAGS_tsan := -O1 -fsanitize=thread
+FLAGS_plain := -O1
+
+C_TESTS := $(sort $(basename $(notdir $(wildcard tests/c/test_*.c))))
+TSAN_TESTS := $(sort $(basename $(notdir $(wildcard tests/c/tsan_*.c tests/c/test_arena*.c))))
+C_PROGRAMS := $(sort $(C_TESTS) $(TSAN_TESTS))
+# Other files in tests/c are shared: a program is linked with those that it uses.
+C_SHARED := $(filter-out $(C_TESTS) tsan_%,$(basename $(notdir $(wildcard tests/c/*.c))))
+# Tests that make allocations fail include alloc_fault.h, which wraps these.
+WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
+# $1: kind of build. Objects, two archives, and a rule for each program.
+define C_BUILD
+build/c/$1/%.o: %.c Makefile | build/setup-build.stamp build/setup-test.stamp
+	@mkdir -p $$(@D)
+	@$$(CC) $$(C_FLAGS) $$(FLAGS_$1) $$$$(pkg-config --cflags $$(PACKAGES)) -c -o $$@ $$<
+
+build/c/$1/libqe.a: $$(C_SOURCES:%.c=build/c/$1/%.o)
+build/c/$1/libshared.a: $$(C_SHARED:%=build/c/$1/tests/c/%.o)
+build/c/$1/libqe.a build/c/$1/libshared.a:
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	@ar rcs $$@ $$^
+
+$$(C_PROGRAMS:%=build/c/$1/%): build/c/$1/%: build/c/$1/tests/c/%.o build/c/$1/libshared.a build/c/$1/libqe.a
+	@$$(CC) $$(FLAGS_$1) -o $$@ $$^ \
+	    $$$$(grep -q '"alloc_fault.h"' tests/c/$$*.c && echo '$$(WRAP)') \
+	    $$$$(pkg-config --libs $$(PACKAGES)) -lpthread -lm
+endef
+$(foreach kind,asan tsan plain,$(eval $(call C_BUILD,$(kind))))
+-include $(wildcard build/c/*/csrc/*.d build/c/*/tests/c/*.d)
+
+RUN_C := $(PYTHON) tools/run_c.py
+
+.PHONY: test-c
+test-c: $(C_TESTS:%=build/c/asan/%) ## Test the core in C under Address- and UndefinedBehaviorSanitizer
+	@ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
+	UBSAN_OPTIONS=print_stacktrace=1 $(RUN_C) c-asan-ubsan $(RESULTS) $^
+
+# Address randomisation of recent kernels is more than ThreadSanitizer copes with.
+.PHONY: test-c-tsan
+test-c-tsan: $(TSAN_TESTS:%=build/c/tsan/%) ## Test the arena in C under ThreadSanitizer
+	@TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 $(RUN_C) c-tsan $(RESULTS) $^ \
+	    -- $$(setarch -R true 2>/dev/null && echo setarch -R)
+
+# Valgrind 3.19 has no pidfd_open: this also takes the way without it.
+.PHONY: test-valgrind
+test-valgrind: $(C_TESTS:%=build/c/plain/%) ## Test the core in C under valgrind
+	@QE_TEST_VALGRIND=1 $(RUN_C) c-valgrind $(RESULTS) $^ -- valgrind -q \
+	    --error-exitcode=99 --leak-check=full --child-silent-after-fork=yes
+
+# ---------------------------------------------------------------- Python tests
+
+.PHONY: test-python
+test-python: build/editable.stamp ## Test the pytest plugin
+	@$(VENV)/bin/python -m pytest tests/python -q --junitxml=$(RESULTS)/python.xml </dev/null
+
+.PHONY: test-e2e
+test-e2e: build/e2e/venv.stamp ## Compare real suites, serial against parallel; test the packaging
+	@QE_E2E_PYTHON=$(CURDIR)/$(E2E_VENV)/bin/python $(VENV)/bin/python -m pytest tests/e2e -q \
+	    -p no:qe --junitxml=$(RESULTS)/e2e.xml </dev/null
+
+.PHONY: bench
+bench: build/e2e/venv.stamp ## Time real suites, serial and in parallel
+	@$(E2E_VENV)/bin/python tests/e2e/parity.py bench
+
+# ----------------------------------------------------------------------- style
+
+C_ALL := $(wildcard csrc/*.[ch] csrc/include/*.h python/_core/*.[ch] tests/c/*.[ch])
+
+.PHONY: fmt
+fmt: build/setup-lint.stamp build/lint.stamp ## Lay out all C and Python files
+	@clang-format -i $(C_ALL)
+	@$(VENV)/bin/ruff check -q --fix .
+	@$(VENV)/bin/ruff format -q .
+
+.PHONY: lint
+lint: build/setup-lint.stamp build/lint.stamp build/editable.stamp ## Check layout, types and common mistakes
+	@clang-format --dry-run -Werror $(C_ALL)
+	@if command -v clang-tidy >/dev/null; then \
+	    clang-tidy --quiet $(C_SOURCES) -- -std=c11 -D_GNU_SOURCE -Icsrc -Icsrc/include \
+	        $$(pkg-config --cflags libuv libcjson sqlite3) 2>build/clang-tidy.log || \
+	        { cat build/clang-tidy.log; exit 1; }; \
+	else echo 'lint: clang-tidy is not installed, skipped'; fi
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+.PHONY: clean
+clean: ## Remove everything that was made
+	@rm -rf build python/pytest_qe.egg-info python/pytest_qe/_core*.so \
+	    .mypy_cache .ruff_cache .pytest_cache
+	@find python tests tools bench -name __pycache__ -type d -exec rm -rf {} +

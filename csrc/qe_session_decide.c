@@ -1,0 +1,129 @@
+/* Deciding: what the scheduler says is carried out, worker by worker. */
+#include "qe_plan.h"
+#include "qe_session.h"
+
+void qe__session_halt(qe_session *s)
+{
+    if (!s->stopping) {
+        s->stopping = true;
+        qe__sched_cancel(s->sched);
+        qe__arena_stop(&s->exec.arena, QE__STOP_NOW);
+    }
+}
+
+/* Carries out one START. A fresh worker uses the slot of its own number where
+ * no home worker lives, otherwise a guest's, while the home worker rests. */
+static int carry_out(qe_session *s, const qe__step *step)
+{
+    uint32_t home = step->slot;
+    bool lives = s->slots[home].alive;
+    uint32_t slot = lives ? home + s->homes : home;
+
+    if (!step->fresh) {
+        atomic_store(&s->exec.arena.slots[home].mailbox, step->unit + 1);
+        if (lives) {
+            s->slots[home].idle = false;
+            qe__arena_wake(&s->exec.arena);
+            return 0;
+        }
+        return qe__session_launch(s, home, QE__JOB_POOL, 0, 0, 0, home);
+    }
+    if (lives) {
+        atomic_store(&s->exec.arena.slots[home].park, 1);
+    }
+    if (step->count > 1 || (qe__plan_scope_flags(
+                                s->plan, qe__plan_unit_scope(
+                                             s->plan, step->unit)) &
+                            QE_UNIT_FRESH) != 0) {
+        uint32_t scope = qe__plan_unit_scope(s->plan, step->unit);
+        int status = qe__session_launch(s, slot, QE__JOB_SCOPE, step->unit, 1,
+                                        scope, home);
+
+        if (status == 0) {
+            qe__arena_open_scope(&s->exec.arena, scope);
+        }
+        return status;
+    }
+    if (step->attempt > 1 && s->retries_waiting > 0) {
+        s->retries_waiting--;
+    }
+    return qe__session_launch(s, slot, QE__JOB_SINGLE, step->unit,
+                              step->attempt, 0, home);
+}
+
+/* A retry that is due must not wait until the queues are empty: one worker is
+ * asked to rest after its current test. Its word that it is idle frees its
+ * turn, which the scheduler then gives to the retry. */
+static void make_room(qe_session *s, uint64_t now, uint64_t *wake_ns)
+{
+    for (uint32_t i = 0; i < s->homes; i++) {
+        qe__arena_slot *a = &s->exec.arena.slots[i];
+
+        if (s->slots[i].idle && *wake_ns != UINT64_MAX) {
+            s->retry_due_ns = *wake_ns; /* room, and still none to start */
+        }
+        if (s->slots[i].idle && !s->slots[i + s->homes].alive &&
+            atomic_load(&a->park) != 0) {
+            atomic_store(&a->park, 0);
+            qe__arena_wake(&s->exec.arena);
+        }
+    }
+    if (s->retries_waiting == 0) {
+        return;
+    }
+    if (now < s->retry_due_ns) {
+        *wake_ns = s->retry_due_ns < *wake_ns ? s->retry_due_ns : *wake_ns;
+        return;
+    }
+    for (uint32_t i = 0; i < s->homes; i++) {
+        uint32_t at = (s->next_park + i) % s->homes;
+
+        if (s->slots[at].alive && s->slots[at].idle) {
+            return; /* there is room already */
+        }
+        if (atomic_load(&s->exec.arena.slots[at].park) != 0) {
+            return; /* one is being made */
+        }
+    }
+    for (uint32_t i = 0; i < s->homes; i++) {
+        uint32_t at = (s->next_park + i) % s->homes;
+
+        if (s->slots[at].alive &&
+            s->exec.arena.slots[at].job == QE__JOB_POOL) {
+            atomic_store(&s->exec.arena.slots[at].park, 1);
+            s->next_park = at + 1;
+            return;
+        }
+    }
+}
+
+int qe__session_decide(qe_session *s, uint64_t *wake_ns)
+{
+    *wake_ns = UINT64_MAX;
+    if (atomic_load(&s->exec.arena.head->stop) == QE__STOP_NOW) {
+        qe__session_halt(s);
+    }
+    while (!s->stopping && !s->draining) {
+        qe__step step;
+        int status = qe__sched_next(s->sched, qe_now_ns(), &step);
+
+        if (status != 0) {
+            return status;
+        }
+        if (step.kind == QE__STEP_WAIT) {
+            *wake_ns = step.wake_ns;
+            make_room(s, qe_now_ns(), wake_ns);
+            return 0;
+        }
+        if (step.kind == QE__STEP_DONE) {
+            s->draining = true;
+            qe__arena_stop(&s->exec.arena, QE__STOP_DRAIN);
+            return 0;
+        }
+        status = carry_out(s, &step);
+        if (status != 0) {
+            return status;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,91 @@
+/* Deadlines and the kill: first all stacks, then SIGKILL to the group. */
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "qe_proc.h"
+#include "qe_super.h"
+
+#define DUMP_LIMIT_NS (150 * QE__MS) /* a stack dump that takes longer is cut */
+#define DUMP_STABLE_NS (4 * QE__MS)  /* no growth for so long: it is complete */
+
+void qe__super_kill(qe__super_state *st, uint32_t slot)
+{
+    pid_t pid = st->slots[slot].pid;
+
+    if (pid > 0) {
+        st->slots[slot].phase = QE__KILL_SENT;
+        qe__proc_kill(pid);
+    }
+}
+
+static void begin_kill(qe__super_state *st, uint32_t slot, uint64_t now)
+{
+    static const char no_stack[] = "no stack: signal blocked\n";
+    qe__super_slot *s = &st->slots[slot];
+    int sig = qe__stack_signal();
+    bool blocked;
+
+    s->timed_out = true;
+    if (qe__proc_takes_signal(s->pid, sig, &blocked) && kill(s->pid, sig) == 0) {
+        s->phase = QE__KILL_DUMPING;
+        s->dump_since_ns = s->grown_ns = now;
+        s->dump_size = 0;
+        return;
+    }
+    if (blocked) {
+        (void) !pwrite(st->super->files[slot].stack, no_stack,
+                       sizeof(no_stack) - 1, 0);
+    }
+    qe__super_kill(st, slot);
+}
+
+uint64_t qe__super_deadlines(qe__super_state *st, uint64_t now)
+{
+    uint64_t wake = UINT64_MAX;
+    uint64_t shortest = st->super->arena->head->min_timeout_ns;
+
+    for (uint32_t i = 0; i < st->super->slots; i++) {
+        qe__super_slot *s = &st->slots[i];
+        qe__arena_slot *a = &st->super->arena->slots[i];
+        uint64_t deadline;
+        struct stat file;
+
+        if (s->pid == 0 || s->phase == QE__KILL_SENT) {
+            continue;
+        }
+        if (s->phase == QE__KILL_DUMPING) {
+            if (fstat(st->super->files[i].stack, &file) == 0 &&
+                file.st_size != s->dump_size) {
+                s->dump_size = file.st_size;
+                s->grown_ns = now;
+            }
+            if ((s->dump_size > 0 && now - s->grown_ns >= DUMP_STABLE_NS) ||
+                now - s->dump_since_ns >= DUMP_LIMIT_NS) {
+                qe__super_kill(st, i);
+            } else if (now + QE__MS < wake) {
+                wake = now + QE__MS;
+            }
+            continue;
+        }
+        /* A test that starts after this look cannot be due before now plus
+         * the shortest limit of all. */
+        if (shortest != 0 && now + shortest < wake) {
+            wake = now + shortest;
+        }
+        deadline = atomic_load(&a->deadline_ns);
+        if (deadline == 0 || deadline == QE__DEADLINE_KILLED) {
+            continue;
+        }
+        if (atomic_load(&a->blocked_ns) != 0) {
+            wake = now + 10 * QE__MS < wake ? now + 10 * QE__MS : wake;
+        } else if (deadline > now) {
+            wake = deadline < wake ? deadline : wake;
+        } else if (atomic_compare_exchange_strong(&a->deadline_ns, &deadline,
+                                                  QE__DEADLINE_KILLED)) {
+            begin_kill(st, i, now);
+            wake = now + QE__MS;
+        }
+    }
+    return wake;
+}

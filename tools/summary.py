@@ -1,0 +1,37 @@
+"""Prints one line for each runner of `make test`: ``NAME: N passed, N failed``.
+
+    summary.py RESULTS
+
+RESULTS holds NAME.txt (such a line) or NAME.xml (JUnit) of each runner.
+"""
+
+from __future__ import annotations
+
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+
+def from_junit(path: Path) -> str:
+    suites = ElementTree.parse(path).getroot().iter("testsuite")
+    tests = failed = skipped = 0
+    for suite in suites:
+        tests += int(suite.get("tests", 0))
+        failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        skipped += int(suite.get("skipped", 0))
+    line = f"{path.stem}: {tests - failed - skipped} passed, {failed} failed"
+    return f"{line}, {skipped} skipped" if skipped else line
+
+
+def main(directory: Path) -> int:
+    # In the order in which they ended.
+    for path in sorted(directory.glob("*"), key=lambda path: path.stat().st_mtime):
+        if path.suffix == ".xml":
+            print(from_junit(path))
+        elif path.suffix == ".txt":
+            print(path.read_text(encoding="utf-8").strip())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
