@@ -120,8 +120,8 @@ QE_API int qe_plan_get(const qe_plan *plan, size_t unit, qe_unit *out);
 /* ------------------------------------------------------------------- shard */
 
 /* Which of `of` shards (from 0) each key belongs to. Without durations a key
- * goes by a stable hash (64-bit FNV-1a) of its bytes alone, so every machine
- * agrees without talking. With durations (NULL: none; 0: unknown, counted as
+ * goes by a stable hash of its bytes alone (64-bit FNV-1a, mixed by splitmix64,
+ * as the low bits of FNV are weak), so every machine agrees without talking. With durations (NULL: none; 0: unknown, counted as
  * the median) keys are spread longest first onto the least loaded shard, ties
  * by key bytes; equal keys must be merged by the caller. */
 QE_API int qe_shard_assign(const char *const *keys, const uint64_t *durations_ns,
@@ -355,10 +355,11 @@ QE_API int qe_record_write_json(const qe_record *r, const char *path,
 
 typedef struct qe_history qe_history;
 
-/* Opens or makes the database. A corrupt file is QE_ECORRUPT, one that
- * another process holds for more than 2 s QE_EBUSY, one that cannot be made
- * or written QE_EREADONLY; nothing is changed then. Several processes may
- * hold one open. */
+/* Opens or makes the database. A corrupt file, or another program's, is
+ * QE_ECORRUPT, one of a newer version of QE QE_EUNSUPPORTED, one that another
+ * process holds for more than 2 s QE_EBUSY, one that cannot be made or written
+ * QE_EREADONLY, a full disk QE_ESYS with errno; nothing is changed then.
+ * Several processes may hold one open. */
 QE_API int qe_history_open(qe_history **out, const char *path);
 QE_API void qe_history_close(qe_history *h);
 /* Saves a run with its attempts and outcomes, whole or not at all. */

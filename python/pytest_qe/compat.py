@@ -62,8 +62,7 @@ def add_hooks(pluginmanager: pytest.PytestPluginManager) -> None:
     missing = {
         name: getattr(xdisthooks, name)
         for name in dir(xdisthooks)
-        if name.startswith("pytest_")
-        and not getattr(getattr(hook, name, None), "spec", None)
+        if name.startswith("pytest_") and not getattr(getattr(hook, name, None), "spec", None)
     }
     if missing:
         namespace = type("QeXdistHooks", (), {k: staticmethod(v) for k, v in missing.items()})
@@ -90,8 +89,10 @@ def _typed(config: pytest.Config) -> list[str]:
         if text == "--":
             break
         for name in XDIST_OPTIONS:
-            if text == name or text.startswith(name + "=") or (
-                name == "-n" and text.startswith("-n") and text[2:3].isalnum()
+            if (
+                text == name
+                or text.startswith(name + "=")
+                or (name == "-n" and text.startswith("-n") and text[2:3].isalnum())
             ):
                 found.append(text)
     return found

@@ -1,9 +1,8 @@
 """The controller: the user's pytest process while workers run the tests.
 
-It plans, starts the core's session, and turns the core's events into pytest's
-ordinary hooks, so that every reporter works unchanged. The reports of a test
-are kept until its attempt has ended and then delivered in one go, in serial
-pytest's order.
+It plans, starts the core's session, and hands the core's events on to the
+delivery, which calls pytest's ordinary hooks, so that every reporter works
+unchanged.
 """
 
 from __future__ import annotations
@@ -20,31 +19,16 @@ from typing import Any
 
 import pytest
 
-from . import _core, compat, options as opts, planning, reports, startmethod, worker
-from .events import Data, DataKind, Exit, Finish, Lost, Passed, Start
+from . import _core, planning, reports, startmethod, worker
+from . import options as opts
+from .delivery import PASSED, Attempt, Delivery
+from .events import Data, DataKind, Exit, Finish, Lost, Start
 from .flaky import FlakyTally
-from .recording import Recording, one_line
+from .recording import Recording
 from .sharding import Sharding
 from .terminal import Terminal
 
-_CAPTURED_BYTES = 1 << 20  # of a killed test's output, from its end
 _TICK_MS = 100
-
-
-class Attempt:
-    """What is known of an attempt that has not been delivered."""
-
-    __slots__ = ("events", "failed", "lost", "session_report", "slot", "start", "unit", "number")
-
-    def __init__(self, unit: int, number: int, slot: int, start: float) -> None:
-        self.unit = unit
-        self.number = number
-        self.slot = slot
-        self.start = start
-        self.events: list[tuple[int, Any]] = []  # (DataKind, report or bytes)
-        self.failed: pytest.TestReport | None = None
-        self.lost: Lost | None = None
-        self.session_report: pytest.TestReport | None = None
 
 
 class Controller:
@@ -54,23 +38,20 @@ class Controller:
         self.config = config
         self.options = options
         self.notice = notice
-        self.seed = options.seed
-        if self.seed is None:
-            self.seed = int.from_bytes(os.urandom(4), "little")
+        given = options.seed
+        self.seed = int.from_bytes(os.urandom(4), "little") if given is None else given
         self.run_uid = uuid.uuid4().hex
         self.terminal = Terminal(config, options)
         self.sharding = Sharding(config, options)
         self.descriptors = startmethod.open_descriptors()
         self.workers = 0
-        self.nodes: dict[int, compat.Node] = {}
         self.session: pytest.Session
         self.core: _core.Session
+        self.delivery: Delivery
         self.recording: Recording | None = None
         self.tally: FlakyTally | None = None
         self.units: list[tuple[int, int]] = []
         self.attempts: dict[int, Attempt] = {}  # by unit
-        self.held: dict[int, tuple[Attempt, int]] = {}  # by slot: (attempt, outcome)
-        self.keywords: dict[int, dict[str, Any]] = {}
         self.interrupts = 0
         self.give_up: str | None = None
         self.exit_asked: tuple[str, int | None] | None = None
@@ -143,12 +124,17 @@ class Controller:
         self.recording.close_before_fork()
         if options.flaky is not None:
             self.tally = FlakyTally(len(items), options.flaky)
-        plan, self.units = planning.build(items, wishes, options, expected, self.seed or 0)
+        plan, self.units = planning.build(items, wishes, options, expected, self.seed)
         asked = opts.worker_count(self.config, options)
         self.workers = max(1, min(asked, options.flaky or len(items)))
         start, why = startmethod.choose(options.start, self.descriptors)
         self.terminal.begin(self, start, why)
-        self._prepare_nodes()
+        self.delivery = Delivery(
+            self.config, session, options, self.units, self.recording, self.tally,
+            self.terminal, self.run_uid, self.workers,
+        )  # fmt: skip
+        for slot in range(self.workers):
+            self.config.hook.pytest_configure_node(node=self.delivery.node(slot))
         began = time.perf_counter()
         self._start(session, plan, wishes, start)
         try:
@@ -156,24 +142,6 @@ class Controller:
         finally:
             self.core.close()
         self._finish(time.perf_counter() - began)
-
-    def _prepare_nodes(self) -> None:
-        hook = self.config.hook
-        for slot in range(self.workers):
-            node = self._node(slot)
-            hook.pytest_configure_node(node=node)
-
-    def _node(self, slot: int) -> compat.Node:
-        node = self.nodes.get(slot)
-        if node is None:
-            node = self.nodes[slot] = compat.Node(self.config, slot)
-            node.workerinput.update(
-                workerid=f"gw{slot}",
-                workercount=self.workers,
-                testrunuid=self.run_uid,
-                mainargv=sys.argv,
-            )
-        return node
 
     def _start(
         self, session: pytest.Session, plan: Any, wishes: list[planning.Wish], start: str
@@ -217,11 +185,13 @@ class Controller:
         )
         if forked is not None:
             slot = forked.job()["slot"]
-            node = self._node(slot)
+            node = self.delivery.node(slot)
             self.config.workerinput = node.workerinput  # type: ignore[attr-defined]
             worker.run_forked(self.config, session, forked, retries)
         gc.unfreeze()
+        assert core is not None  # one of the two is there
         self.core = core
+        self.delivery.captured = core.captured
 
     # -------------------------------------------------------------- the loop
 
@@ -245,7 +215,7 @@ class Controller:
                 while pending:
                     event = pending.popleft()
                     if event[0] == _core.EV_DONE:
-                        self._deliver_held()
+                        self.delivery.deliver_held()
                         return
                     handler = handlers.get(event[0])
                     if handler is not None:
@@ -266,15 +236,15 @@ class Controller:
 
     def _on_start(self, event: tuple[Any, ...]) -> None:
         e = Start(*event)
-        held = self.held.pop(e.slot, None)
+        held = self.delivery.held.pop(e.slot, None)
         if held is not None:
-            self._deliver(*held)
+            self.delivery.deliver(*held)
         self.attempts[e.unit] = Attempt(e.unit, e.attempt, e.slot, e.start)
 
     def _on_passed(self, event: tuple[Any, ...]) -> None:
         attempt = self.attempts.get(event[2])
         if attempt is not None:
-            attempt.events.append((0, event))
+            attempt.events.append((PASSED, event))
 
     def _on_data(self, event: tuple[Any, ...]) -> None:
         e = Data(*event)
@@ -283,7 +253,7 @@ class Controller:
         if e.data_kind == DataKind.REPORT:
             report = reports.decode(self.config, data)
             if attempt is not None:
-                nodeid = self._item(e.unit).nodeid
+                nodeid = self.delivery.item(e.unit).nodeid
                 if report.nodeid != nodeid:  # see spawn._match
                     report.nodeid = nodeid
                 attempt.events.append((DataKind.REPORT, report))
@@ -293,14 +263,14 @@ class Controller:
             if attempt is not None:
                 attempt.events.append((DataKind.WARNING, data))
             else:
-                self._replay_warning(data)
+                self.delivery.replay_warning(data)
         elif e.data_kind == DataKind.SESSION_REPORT:
             report = reports.decode(self.config, data)
-            held = self.held.get(e.slot)
+            held = self.delivery.held.get(e.slot)
             if held is not None:
                 held[0].session_report = report
             else:
-                self._log(self._item_by_id(report.nodeid), report, e.slot)
+                self.delivery.log(self.delivery.item_by_id(report.nodeid), report, e.slot)
         elif e.data_kind == DataKind.STOP:
             kind, message = reports.loads(data)
             setattr(self.session, kind, message)
@@ -309,9 +279,9 @@ class Controller:
         elif e.data_kind == DataKind.INTERNAL:
             self.internal = reports.loads(data)
         elif e.data_kind == DataKind.ONCE:
-            self._suite_property(*reports.loads(data))
+            self.delivery.suite_property(*reports.loads(data))
         elif e.data_kind == DataKind.WORKER_OUTPUT:
-            self._node(e.slot).workeroutput.update(reports.loads(data))
+            self.delivery.node(e.slot).workeroutput.update(reports.loads(data))
         elif e.data_kind == DataKind.COLLECTED:
             self.give_up = self.give_up or reports.loads(data)
             self.core.stop(False)
@@ -321,19 +291,27 @@ class Controller:
         attempt = self.attempts.pop(e.unit, None)
         if attempt is None:
             return
-        self.test_seconds += e.duration
         self._record(attempt, e.outcome, e.duration, e.cpu, e.peak_bytes, 0)
         if e.settled:
             outcome = e.outcome
         else:
             again, outcome = self._settle(attempt, e.outcome)
             if again:
-                self._deliver_rerun(attempt)
+                self.delivery.deliver_rerun(attempt)
                 return
         if e.last:
-            self.held[e.slot] = (attempt, outcome)
+            self.delivery.held[e.slot] = (attempt, outcome)
         else:
-            self._deliver(attempt, outcome)
+            self.delivery.deliver(attempt, outcome)
+
+    def _record(
+        self, attempt: Attempt, outcome: int, duration: float, cpu: float, peak: int, status: int
+    ) -> None:
+        self.test_seconds += duration
+        number, pass_ = self.units[attempt.unit]
+        if attempt.number == 1 and pass_ == 0:
+            self.sharding.add(self.session.items[number].nodeid, duration)
+        self.delivery.record(attempt, outcome, duration, cpu, peak, status)
 
     def _settle(self, attempt: Attempt, outcome: int) -> tuple[bool, int]:
         only = self.options.retry_only
@@ -351,40 +329,39 @@ class Controller:
             return  # void: it runs again, as if it had never begun
         if self.interrupts or self.exit_asked:
             return  # ended by us: it has no result, as serially
-        item = self._item(e.unit)
-        report = self._death_report(item, e)
+        item = self.delivery.item(e.unit)
+        report = self.delivery.death_report(item, e)
         attempt.lost = e
         attempt.failed = report
         attempt.events.append((DataKind.REPORT, report))
-        self.test_seconds += e.duration
         self._record(attempt, e.outcome, e.duration, 0.0, e.peak_bytes, e.status)
         again, outcome = self._settle(attempt, e.outcome)
         if again:
-            self._deliver_rerun(attempt)
+            self.delivery.deliver_rerun(attempt)
             return
         if e.outcome == _core.CRASHED:
             self.crashed.append(item.nodeid)
             self.config.hook.pytest_handlecrashitem(
                 crashitem=item.nodeid, report=report, sched=None
             )
-        self._deliver(attempt, outcome)
+        self.delivery.deliver(attempt, outcome)
 
     def _on_exit(self, event: tuple[Any, ...]) -> None:
         e = Exit(*event)
-        held = self.held.pop(e.slot, None)
+        held = self.delivery.held.pop(e.slot, None)
         bad = e.outcome in (_core.CRASHED, _core.TIMEOUT) and not self.interrupts
         if bad and e.phase == _core.SESSION and held is not None:
-            item = self._item(held[0].unit)
+            item = self.delivery.item(held[0].unit)
             limit = self.options.timeout if e.outcome == _core.TIMEOUT else None
             text = reports.death_text(e.slot, "session teardown", limit, e.status, e.stack)
-            held[0].session_report = self._failed_report(item, "teardown", text, [])
+            held[0].session_report = self.delivery.failed_report(item, "teardown", text, [])
         elif bad and e.phase == _core.NONE and not e.stack:
             self.terminal.warn(
                 f"worker gw{e.slot} died between tests: {reports.describe_status(e.status)}"
             )
         if held is not None:
-            self._deliver(*held)
-        node = self._node(e.slot)
+            self.delivery.deliver(*held)
+        node = self.delivery.node(e.slot)
         error = reports.describe_status(e.status) if bad else None
         self.config.hook.pytest_testnodedown(node=node, error=error)
 
@@ -399,155 +376,6 @@ class Controller:
             self.give_up = f"no worker can be started: {os.strerror(error)}"
         else:
             self.give_up = f"workers die before they run a test ({text})"
-
-    # ------------------------------------------------------------ to reporters
-
-    def _item(self, unit: int) -> pytest.Item:
-        return self.session.items[self.units[unit][0]]
-
-    def _item_by_id(self, nodeid: str) -> pytest.Item:
-        for item in self.session.items:
-            if item.nodeid == nodeid:
-                return item
-        return self.session.items[0]
-
-    def _plain_report(self, item: pytest.Item, number: int, e: Passed) -> pytest.TestReport:
-        keywords = self.keywords.get(number)
-        if keywords is None:
-            keywords = self.keywords[number] = dict.fromkeys(item.keywords, 1)
-        return pytest.TestReport(
-            item.nodeid, item.location, keywords, "passed", None,
-            reports.PHASES[e.phase],  # type: ignore[arg-type]
-            (), e.duration, e.start, e.start + e.duration, item.user_properties,
-        )  # fmt: skip
-
-    def _failed_report(
-        self, item: pytest.Item, when: str, text: str, sections: list[tuple[str, str]]
-    ) -> pytest.TestReport:
-        return pytest.TestReport(
-            item.nodeid, item.location, dict.fromkeys(item.keywords, 1), "failed", text,
-            when,  # type: ignore[arg-type]
-            sections,
-        )  # fmt: skip
-
-    def _death_report(self, item: pytest.Item, e: Lost) -> pytest.TestReport:
-        when = reports.PHASES.get(e.phase, "setup")
-        limit = None
-        if e.outcome == _core.TIMEOUT:
-            wish = planning.wish_of(item, self.options)
-            limit = wish.timeout
-        text = reports.death_text(e.slot, when, limit, e.status, e.stack)
-        sections = []
-        for stream, name in enumerate(("stdout", "stderr")):
-            data = self.core.captured(e.slot, stream, _CAPTURED_BYTES)
-            if data:
-                sections.append((f"Captured {name} {when}", data.decode("utf-8", "replace")))
-        report = self._failed_report(item, when, text, sections)
-        report.start, report.duration = e.start, e.duration
-        report.stop = e.start + e.duration
-        return report
-
-    def _record(
-        self, attempt: Attempt, outcome: int, duration: float, cpu: float, peak: int, status: int
-    ) -> None:
-        if self.recording is None:
-            return
-        number, pass_ = self.units[attempt.unit]
-        message = None
-        if attempt.failed is not None:
-            message = planning.key(one_line(attempt.failed.longreprtext.strip()[-2000:]))
-            crash = getattr(attempt.failed.longrepr, "reprcrash", None)
-            if crash is not None:
-                message = planning.key(one_line(crash.message))
-        self.recording.record.add_attempt(
-            number, pass_, attempt.number, attempt.slot, outcome, attempt.start, duration,
-            cpu, peak, status, None if message is None else message.decode("utf-8", "replace"),
-        )  # fmt: skip
-
-    def _deliver(self, attempt: Attempt, outcome: int) -> None:
-        """A test's final outcome, to all reporters."""
-        number, pass_ = self.units[attempt.unit]
-        if self.tally is not None:
-            chosen = self.tally.add(number, pass_, attempt, outcome)
-            if chosen is None:
-                return
-            attempt, outcome = chosen
-        if self.recording is not None:
-            self.recording.record.set_outcome(number, outcome, None)
-        item = self.session.items[number]
-        self.terminal.start(item)
-        events = self._with_session_report(attempt)
-        for kind, value in events:
-            if kind == 0:
-                report = self._plain_report(item, number, Passed(*value))
-            elif kind == DataKind.REPORT:
-                report = value
-            else:
-                self._replay_warning(value)
-                continue
-            self._log(item, report, attempt.slot)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-
-    def _with_session_report(self, attempt: Attempt) -> list[tuple[int, Any]]:
-        """The events, with what the session's teardown said in the last."""
-        late = attempt.session_report
-        if late is None:
-            return attempt.events
-        events = list(attempt.events)
-        for i in range(len(events) - 1, -1, -1):
-            kind, value = events[i]
-            if kind == 0 and value[4] == _core.TEARDOWN:
-                del events[i]
-                break
-            if kind == DataKind.REPORT and value.when == "teardown":
-                if value.failed:
-                    break  # both are errors: keep the first and add the late one
-                late.sections[:0] = [s for s in value.sections if s not in late.sections]
-                del events[i]
-                break
-        return [*events, (DataKind.REPORT, late)]
-
-    def _deliver_rerun(self, attempt: Attempt) -> None:
-        item = self._item(attempt.unit)
-        self.terminal.start(item)
-        for kind, value in attempt.events:
-            if kind == DataKind.REPORT and value.failed and not hasattr(value, "wasxfail"):
-                value.outcome = "rerun"
-                value.rerun = attempt.number - 1
-                self._log(item, value, attempt.slot)
-            elif kind == DataKind.WARNING:
-                self._replay_warning(value)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-
-    def _deliver_held(self) -> None:
-        for slot in list(self.held):
-            self._deliver(*self.held.pop(slot))
-        if self.tally is not None:
-            # An interrupted hunt reports what it saw.
-            tally, self.tally = self.tally, None
-            for attempt, outcome in tally.leftovers():
-                self._deliver(attempt, outcome)
-            self.tally = tally
-
-    def _log(self, item: pytest.Item, report: pytest.TestReport, slot: int) -> None:
-        if self.options.parallel is not None or self.options.flaky is not None:
-            report.node = self._node(slot)
-        report.worker_id = f"gw{slot}"
-        report.testrun_uid = self.run_uid
-        reports.count_failed_subtest(self.config, report)
-        item.ihook.pytest_runtest_logreport(report=report)
-
-    def _replay_warning(self, data: bytes) -> None:
-        self.config.hook.pytest_warning_recorded.call_historic(
-            kwargs=reports.decode_warning(data)
-        )
-
-    def _suite_property(self, name: str, value: object) -> None:
-        from _pytest.junitxml import xml_key
-
-        xml = self.config.stash.get(xml_key, None)
-        if xml is not None:
-            xml.add_global_property(name, value)
 
     # -------------------------------------------------------------- the end
 
@@ -566,7 +394,7 @@ class Controller:
             "shard": self.sharding.description(),
         }
         self.recording.write_json({k: v for k, v in run.items() if v is not None})
-        self.sharding.write_durations(self.recording)
+        self.sharding.write_durations()
         for text in self.recording.warnings + self.sharding.warnings:
             self.terminal.warn(text)
 

@@ -42,6 +42,7 @@ _KINDS: dict[int, type[QeError]] = {
     -8: NotFound,
     -9: WrongState,
     -10: InvalidArgument,
+    -12: HistoryError,
 }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from . import _core
 
 if TYPE_CHECKING:
-    from .controller import Attempt
+    from .delivery import Attempt
 
 _FAILED = (_core.FAILED, _core.ERROR, _core.TIMEOUT, _core.CRASHED)
 _NOT_RUN = 2  # neither a pass nor a failure

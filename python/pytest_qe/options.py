@@ -271,9 +271,7 @@ def worker_count(config: pytest.Config, options: Options) -> int:
         if count is None:
             text = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", "")
             if text and not text.isdecimal():
-                raise pytest.UsageError(
-                    f"PYTEST_XDIST_AUTO_NUM_WORKERS={text}: takes a number"
-                )
+                raise pytest.UsageError(f"PYTEST_XDIST_AUTO_NUM_WORKERS={text}: takes a number")
             count = int(text) if text else _core.cpu_count()
     else:
         count = int(asked)

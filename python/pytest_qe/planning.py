@@ -34,10 +34,6 @@ class Wish:
     group: str | None
 
 
-class MarkerError(pytest.UsageError):
-    """A ``qe`` marker that asks for something impossible."""
-
-
 _TAKES = {
     "timeout": "a number of seconds above 0, or None",
     "retries": "a whole number from 0 to 100",
@@ -55,11 +51,11 @@ def _check_marker(item: pytest.Item, name: str, value: Any) -> None:
         "group": isinstance(value, str) and value != "",
     }.get(name)
     if good is None:
-        raise MarkerError(
+        raise pytest.UsageError(
             f"{item.nodeid}: @pytest.mark.qe has no {name!r}; it takes " + ", ".join(_TAKES)
         )
     if not good:
-        raise MarkerError(
+        raise pytest.UsageError(
             f"{item.nodeid}: @pytest.mark.qe({name}={value!r}): takes {_TAKES[name]}"
         )
 
@@ -70,7 +66,7 @@ def wish_of(item: pytest.Item, options: Options) -> Wish:
     seen: set[str] = set()
     for mark in item.iter_markers("qe"):
         if mark.args:
-            raise MarkerError(
+            raise pytest.UsageError(
                 f"{item.nodeid}: @pytest.mark.qe takes keywords only: " + ", ".join(_TAKES)
             )
         for name, value in mark.kwargs.items():
@@ -79,10 +75,10 @@ def wish_of(item: pytest.Item, options: Options) -> Wish:
                 seen.add(name)
                 setattr(wish, name, value)
     if wish.group is None:
-        mark = item.get_closest_marker("xdist_group")
-        if mark is not None:
-            name = mark.kwargs.get("name", mark.args[0] if mark.args else "default")
-            wish.group = str(name)
+        group = item.get_closest_marker("xdist_group")
+        if group is not None:
+            first = group.args[0] if group.args else "default"
+            wish.group = str(group.kwargs.get("name", first))
     if options.flaky is not None:
         wish.retries = 0
     return wish

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from .sharding import Sharding
 
 _SERIAL_NOTICE = "qe: parallel runs need Linux; running serially"
 
@@ -55,7 +59,7 @@ def _prepare(config: pytest.Config) -> None:
     wanted = options.read(config)
     if config.option.collectonly or config.option.help or config.option.version:
         return
-    if wanted.shard is not None and not wanted.active:
+    if (wanted.shard or wanted.shard_durations) and not wanted.active:
         from .sharding import Sharding
 
         config.pluginmanager.register(_ShardOnly(Sharding(config, wanted)), "qe-shard")
@@ -77,12 +81,22 @@ def _prepare(config: pytest.Config) -> None:
 class _ShardOnly:
     """``--qe-shard`` without anything else: selection, then plain pytest."""
 
-    def __init__(self, sharding: object) -> None:
+    def __init__(self, sharding: Sharding) -> None:
         self.sharding = sharding
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        self.sharding.select(items)  # type: ignore[attr-defined]
+        self.sharding.select(items)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.sharding.add(report.nodeid, report.duration)
+
+    def pytest_sessionfinish(self) -> None:
+        self.sharding.write_durations()
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        for text in self.sharding.warnings:
+            terminalreporter.write_line("qe: warning: " + text, yellow=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:

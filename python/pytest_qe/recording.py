@@ -16,7 +16,8 @@ from .errors import QeError
 from .options import Options
 from .planning import key
 
-_KEEP_RUNS = 200
+_KEEP_ATTEMPTS = 1_000_000  # about 70 MB of history at the most
+_KEEP_RUNS = (10, 200)  # ... but at least and at most so many runs
 _IGNORE = "# Everything here is made by qe; nothing of it belongs in git.\n*\n"
 
 
@@ -91,7 +92,8 @@ class Recording:
         try:
             history = _core.History(os.fsencode(self._path()))
             history.save(self.record, self.started, wall, workers)
-            history.gc(_KEEP_RUNS)
+            low, high = _KEEP_RUNS
+            history.gc(min(high, max(low, _KEEP_ATTEMPTS // max(1, len(self.ids)))))
             history.close()
         except (QeError, OSError) as error:
             self._warn(f"history was not saved: {error}")

@@ -31,6 +31,16 @@ _PLAIN = frozenset(
 _MAX_DEPTH = 50
 
 
+#: pytest 9.2 keys reports by a structured id, which parsing the string could
+#: miss for odd names.
+_STRUCTURED_IDS = hasattr(pytest.Item, "id")
+
+
+def id_of(item: pytest.Item) -> Any:
+    """What a report of this item is to be keyed by."""
+    return item.id if _STRUCTURED_IDS else item.nodeid
+
+
 def is_plain(report: pytest.TestReport) -> bool:
     """Whether a passed phase says nothing but that it passed."""
     return (
@@ -54,8 +64,7 @@ def _plain_value(value: Any, depth: int = 0) -> Any:
             return type(value)(_plain_value(v, depth + 1) for v in value)
         if type(value) is dict:
             return {
-                _plain_value(k, depth + 1): _plain_value(v, depth + 1)
-                for k, v in value.items()
+                _plain_value(k, depth + 1): _plain_value(v, depth + 1) for k, v in value.items()
             }
         if isinstance(value, os.PathLike):
             return os.fspath(value)

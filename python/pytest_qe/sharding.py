@@ -9,16 +9,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from . import _core
 from .options import Options
 from .planning import NS, key
-
-if TYPE_CHECKING:
-    from .recording import Recording
 
 _SCHEMA = 1
 
@@ -110,7 +107,7 @@ class Sharding:
         if durations is not None:
             times = [int(durations.get(name, 0.0) * NS) for name in files]
         shards = _core.shard_assign([key(name) for name in files], times, of)
-        mine = {name for name, shard in zip(files, shards) if shard == index - 1}
+        mine = {name for name, shard in zip(files, shards, strict=True) if shard == index - 1}
         keep = [item for item in items if _file(item.nodeid) in mine]
         drop = [item for item in items if _file(item.nodeid) not in mine]
         if drop:
@@ -136,7 +133,7 @@ class Sharding:
         name = _file(nodeid)
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
-    def write_durations(self, recording: Recording) -> None:
+    def write_durations(self) -> None:
         """After a whole run: the durations for the shards of the next ones.
 
         A sharded run leaves the file alone, as the other shards read it.
@@ -153,6 +150,23 @@ class Sharding:
             write_durations(path, {**known, **self.seconds})
         except OSError as error:
             self.warnings.append(f"--qe-shard-durations: {path} was not written: {error}")
+
+
+def durations_from_results(paths: list[Path], output: Path) -> str:
+    """Writes a durations file from JSON results; returns a sentence."""
+    files: dict[str, float] = {}
+    for path in paths:
+        try:
+            tests = json.loads(path.read_text("utf-8"))["tests"]
+            for test in tests:
+                seconds = float(test["attempts"][-1]["duration"]) if test["attempts"] else 0.0
+                files[_file(test["id"])] = files.get(_file(test["id"]), 0.0) + seconds
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise ShardError(
+                f"{path} is no --qe-json result ({type(error).__name__}: {error})"
+            ) from None
+    write_durations(output, files)
+    return f"{output}: {len(files)} files"
 
 
 def verify(paths: list[Path]) -> str:

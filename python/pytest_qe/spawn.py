@@ -46,9 +46,9 @@ def command(controller: Controller, items: list[pytest.Item], retries: list[int]
         "ids": [item.nodeid for item in items],
         "retries": retries,
         "basetemp": None if factory is None else str(factory.getbasetemp()),
-        "inputs": {
-            slot: controller._node(slot).workerinput for slot in range(2 * controller.workers)
-        },
+        "inputs": [
+            controller.delivery.node(slot).workerinput for slot in range(2 * controller.workers)
+        ],
     }
     fd = os.memfd_create("qe-spawn")  # inheritable by the environment's reader
     with os.fdopen(os.dup(fd), "wb") as file:
@@ -89,7 +89,7 @@ def _match(items: list[pytest.Item], ids: list[str]) -> tuple[list[pytest.Item],
             left = rest.get(nodeid.split("[", 1)[0])
             if found[i] is None and left:
                 found[i] = left.pop(0)
-    missing = [nodeid for nodeid, item in zip(ids, found) if item is None]
+    missing = [nodeid for nodeid, item in zip(ids, found, strict=True) if item is None]
     return [item for item in found if item is not None], missing
 
 

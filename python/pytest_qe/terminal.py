@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core
 from .flaky import FEW_PASSES
 from .options import Options
 
@@ -89,8 +88,9 @@ class Terminal:
             return
         slot, unit, _, _, seconds = running[0]
         nodeid = controller.session.items[controller.units[unit][0]].nodeid
-        text = f"[{done}/{total}] {len(running)} running, longest {seconds:.0f}s: {nodeid} (gw{slot})"
-        self._draw(text)
+        self._draw(
+            f"[{done}/{total}] {len(running)} running, longest {seconds:.0f}s: {nodeid} (gw{slot})"
+        )
 
     def _draw(self, text: str) -> None:
         writer = self.reporter._tw
@@ -148,9 +148,7 @@ class Terminal:
             if judged is None:
                 counts["not run"] += 1
                 continue
-            kind = (
-                "flaky" if judged["is_flaky"] else "failing" if judged["failures"] else "passing"
-            )
+            kind = "flaky" if judged["is_flaky"] else "failing" if judged["failures"] else "passing"
             counts[kind] += 1
             if kind != "passing" or self.config.get_verbosity() > 0:
                 rows.append((-judged["flakiness_score"], number, item.nodeid, judged))
@@ -166,9 +164,4 @@ class Terminal:
             )
         if len(rows) > limit:
             reporter.write_line(f"... and {len(rows) - limit} more (-v shows all)")
-        reporter.write_line(
-            ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-        )
-
-
-__all__ = ["Terminal", "_core"]
+        reporter.write_line(", ".join(f"{count} {kind}" for kind, count in counts.items() if count))

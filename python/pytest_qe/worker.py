@@ -113,7 +113,8 @@ class Worker:
         if manager is None or manager._global_capturing is None:
             return
         files = iter((self.job["stdout"], self.job["stderr"]))
-        original = _pytest.capture.TemporaryFile
+        module: Any = _pytest.capture
+        original = module.TemporaryFile
 
         def ours(*args: Any, **kwargs: Any) -> Any:
             fd = next(files, None)
@@ -122,11 +123,11 @@ class Worker:
             return os.fdopen(os.dup(fd), "rb+", buffering=0)
 
         manager.stop_global_capturing()
-        _pytest.capture.TemporaryFile = ours  # type: ignore[assignment]
+        module.TemporaryFile = ours
         try:
             manager.start_global_capturing()
         finally:
-            _pytest.capture.TemporaryFile = original
+            module.TemporaryFile = original
         manager.suspend_global_capture(in_=False)
 
     def _own_faulthandler(self) -> None:

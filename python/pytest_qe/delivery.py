@@ -1,0 +1,249 @@
+"""From what workers sent to pytest's ordinary hooks, once for every test.
+
+The reports of a test are kept until its attempt has ended, then delivered in
+one go, in serial pytest's order.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from . import _core, compat, planning, reports
+from .events import DataKind, Lost, Passed
+from .flaky import FlakyTally
+from .options import Options
+from .recording import Recording, one_line
+from .terminal import Terminal
+
+_CAPTURED_BYTES = 1 << 20  # of a killed test's output, from its end
+
+#: The place of a DataKind for a phase that passed without output.
+PASSED = 0
+
+
+class Attempt:
+    """What is known of an attempt that has not been delivered."""
+
+    __slots__ = ("events", "failed", "lost", "session_report", "slot", "start", "unit", "number")
+
+    def __init__(self, unit: int, number: int, slot: int, start: float) -> None:
+        self.unit = unit
+        self.number = number
+        self.slot = slot
+        self.start = start
+        self.events: list[tuple[int, Any]] = []  # (DataKind, report or bytes)
+        self.failed: pytest.TestReport | None = None
+        self.lost: Lost | None = None
+        self.session_report: pytest.TestReport | None = None
+
+
+def _message_of(attempt: Attempt) -> str | None:
+    """What failed, in one line."""
+    if attempt.failed is None:
+        return None
+    crash = getattr(attempt.failed.longrepr, "reprcrash", None)
+    text = crash.message if crash is not None else attempt.failed.longreprtext
+    return one_line(text).encode("utf-8", "replace").decode("utf-8").replace("\0", "\\x00")
+
+
+class Delivery:
+    """Delivers attempts to reporters, and keeps the record of the run.
+
+    Args:
+        config: pytest's.
+        session: pytest's, collected.
+        options: the run's.
+        units: (item, pass) of every unit.
+        recording: where attempts and outcomes are remembered.
+        tally: the count of a flaky hunt, None for an ordinary run.
+        terminal: what we show beside pytest's own reporter.
+        run_uid: an id of this run.
+        workers: how many workers there are.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        session: pytest.Session,
+        options: Options,
+        units: list[tuple[int, int]],
+        recording: Recording,
+        tally: FlakyTally | None,
+        terminal: Terminal,
+        run_uid: str,
+        workers: int,
+    ) -> None:
+        self.config = config
+        self.session = session
+        self.options = options
+        self.units = units
+        self.recording = recording
+        self.tally = tally
+        self.terminal = terminal
+        self.run_uid = run_uid
+        self.workers = workers
+        self.held: dict[int, tuple[Attempt, int]] = {}  # by slot: (attempt, outcome)
+        self.nodes: dict[int, compat.Node] = {}
+        self.keywords: dict[int, dict[str, Any]] = {}
+        self.captured: Callable[[int, int, int], bytes]
+        self.shows_workers = options.parallel is not None or options.flaky is not None
+
+    def node(self, slot: int) -> compat.Node:
+        node = self.nodes.get(slot)
+        if node is None:
+            node = self.nodes[slot] = compat.Node(self.config, slot)
+            node.workerinput.update(
+                workerid=f"gw{slot}",
+                workercount=self.workers,
+                testrunuid=self.run_uid,
+                mainargv=sys.argv,
+            )
+        return node
+
+    def item(self, unit: int) -> pytest.Item:
+        return self.session.items[self.units[unit][0]]
+
+    def item_by_id(self, nodeid: str) -> pytest.Item:
+        for item in self.session.items:
+            if item.nodeid == nodeid:
+                return item
+        return self.session.items[0]
+
+    def _plain_report(self, item: pytest.Item, number: int, e: Passed) -> pytest.TestReport:
+        keywords = self.keywords.get(number)
+        if keywords is None:
+            keywords = self.keywords[number] = dict.fromkeys(item.keywords, 1)
+        return pytest.TestReport(
+            reports.id_of(item), item.location, keywords, "passed", None,
+            reports.PHASES[e.phase],  # type: ignore[arg-type]
+            (), e.duration, e.start, e.start + e.duration, item.user_properties,
+        )  # fmt: skip
+
+    def failed_report(
+        self, item: pytest.Item, when: str, text: str, sections: list[tuple[str, str]]
+    ) -> pytest.TestReport:
+        return pytest.TestReport(
+            reports.id_of(item), item.location, dict.fromkeys(item.keywords, 1), "failed", text,
+            when,  # type: ignore[arg-type]
+            sections,
+        )  # fmt: skip
+
+    def death_report(self, item: pytest.Item, e: Lost) -> pytest.TestReport:
+        when = reports.PHASES.get(e.phase, "setup")
+        limit = None
+        if e.outcome == _core.TIMEOUT:
+            wish = planning.wish_of(item, self.options)
+            limit = wish.timeout
+        text = reports.death_text(e.slot, when, limit, e.status, e.stack)
+        sections = []
+        for stream, name in enumerate(("stdout", "stderr")):
+            data = self.captured(e.slot, stream, _CAPTURED_BYTES)
+            if data:
+                sections.append((f"Captured {name} {when}", data.decode("utf-8", "replace")))
+        report = self.failed_report(item, when, text, sections)
+        report.start, report.duration = e.start, e.duration
+        report.stop = e.start + e.duration
+        return report
+
+    def record(
+        self, attempt: Attempt, outcome: int, duration: float, cpu: float, peak: int, status: int
+    ) -> None:
+        """Remembers an attempt."""
+        number, pass_ = self.units[attempt.unit]
+        self.recording.record.add_attempt(
+            number, pass_, attempt.number, attempt.slot, outcome, attempt.start, duration,
+            cpu, peak, status, _message_of(attempt),
+        )  # fmt: skip
+
+    def deliver(self, attempt: Attempt, outcome: int) -> None:
+        """A test's final outcome, to all reporters."""
+        number, pass_ = self.units[attempt.unit]
+        if self.tally is not None:
+            chosen = self.tally.add(number, pass_, attempt, outcome)
+            if chosen is None:
+                return
+            attempt, outcome = chosen
+        late = attempt.session_report
+        if late is not None and late.failed and outcome == _core.PASSED:
+            outcome = _core.ERROR
+            attempt.failed = attempt.failed or late
+        self.recording.record.set_outcome(number, outcome, _message_of(attempt))
+        item = self.session.items[number]
+        self.terminal.start(item)
+        events = self._with_session_report(attempt)
+        for kind, value in events:
+            if kind == PASSED:
+                report = self._plain_report(item, number, Passed(*value))
+            elif kind == DataKind.REPORT:
+                report = value
+            else:
+                self.replay_warning(value)
+                continue
+            self.log(item, report, attempt.slot)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+    def _with_session_report(self, attempt: Attempt) -> list[tuple[int, Any]]:
+        """The events, with what the session's teardown said in the last."""
+        late = attempt.session_report
+        if late is None:
+            return attempt.events
+        events = list(attempt.events)
+        for i in range(len(events) - 1, -1, -1):
+            kind, value = events[i]
+            if kind == PASSED and value[4] == _core.TEARDOWN:
+                del events[i]
+                break
+            if kind == DataKind.REPORT and value.when == "teardown":
+                if value.failed:
+                    break  # both are errors: keep the first and add the late one
+                late.sections[:0] = [s for s in value.sections if s not in late.sections]
+                del events[i]
+                break
+        return [*events, (DataKind.REPORT, late)]
+
+    def deliver_rerun(self, attempt: Attempt) -> None:
+        """A failed attempt that another one follows: its failures, as reruns."""
+        item = self.item(attempt.unit)
+        self.terminal.start(item)
+        for kind, value in attempt.events:
+            if kind == DataKind.REPORT and value.failed and not hasattr(value, "wasxfail"):
+                value.outcome = "rerun"
+                value.rerun = attempt.number - 1
+                self.log(item, value, attempt.slot)
+            elif kind == DataKind.WARNING:
+                self.replay_warning(value)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+    def deliver_held(self) -> None:
+        """At the end: what still waited for its worker's end."""
+        for slot in list(self.held):
+            self.deliver(*self.held.pop(slot))
+        if self.tally is not None:
+            # An interrupted hunt reports what it saw.
+            tally, self.tally = self.tally, None
+            for attempt, outcome in tally.leftovers():
+                self.deliver(attempt, outcome)
+            self.tally = tally
+
+    def log(self, item: pytest.Item, report: pytest.TestReport, slot: int) -> None:
+        extra = report.__dict__  # what xdist adds, for reporters that look
+        if self.shows_workers:
+            extra["node"] = self.node(slot)
+        extra["worker_id"] = f"gw{slot}"
+        extra["testrun_uid"] = self.run_uid
+        reports.count_failed_subtest(self.config, report)
+        item.ihook.pytest_runtest_logreport(report=report)
+
+    def replay_warning(self, data: bytes) -> None:
+        self.config.hook.pytest_warning_recorded.call_historic(kwargs=reports.decode_warning(data))
+
+    def suite_property(self, name: str, value: object) -> None:
+        from _pytest.junitxml import xml_key
+
+        xml = self.config.stash.get(xml_key, None)
+        if xml is not None:
+            xml.add_global_property(name, value)
