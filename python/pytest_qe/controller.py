@@ -264,6 +264,9 @@ class Controller:
                 attempt.events.append((DataKind.WARNING, data))
             else:
                 self.delivery.replay_warning(data)
+        elif e.data_kind == DataKind.XML:
+            if attempt is not None:
+                attempt.events.append((DataKind.XML, reports.loads(data)))
         elif e.data_kind == DataKind.SESSION_REPORT:
             report = reports.decode(self.config, data)
             held = self.delivery.held.get(e.slot)

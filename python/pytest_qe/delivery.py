@@ -181,7 +181,10 @@ class Delivery:
             elif kind == DataKind.REPORT:
                 report = value
             else:
-                self.replay_warning(value)
+                if kind == DataKind.WARNING:
+                    self.replay_warning(value)
+                else:
+                    self._xml_call(item, attempt.slot, *value)
                 continue
             self.log(item, report, attempt.slot)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
@@ -240,6 +243,19 @@ class Delivery:
 
     def replay_warning(self, data: bytes) -> None:
         self.config.hook.pytest_warning_recorded.call_historic(kwargs=reports.decode_warning(data))
+
+    def _xml_call(
+        self, item: pytest.Item, slot: int, method: str, name: str, value: object
+    ) -> None:
+        from _pytest.junitxml import xml_key
+
+        xml = self.config.stash.get(xml_key, None)
+        if xml is not None:
+            # The plugin knows a test by its id and, under workers, its node.
+            report = pytest.TestReport(reports.id_of(item), item.location, {}, "passed", None, "call")
+            if self.shows_workers:
+                report.__dict__["node"] = self.node(slot)
+            getattr(xml.node_reporter(report), method)(name, value)
 
     def suite_property(self, name: str, value: object) -> None:
         from _pytest.junitxml import xml_key

@@ -87,3 +87,4 @@ class DataKind:
     INTERNAL = 7  # an internal error: text
     ONCE = 8  # record_testsuite_property and its like
     WORKER_OUTPUT = 9  # config.workeroutput at the end
+    XML = 10  # an attribute or property of the test in the JUnit report

@@ -208,7 +208,7 @@ def _is_machinery(path: str) -> bool:
         or "/pluggy/" in path
         or "/pytest_qe/" in path
         or path.endswith(("/bin/pytest", "/pytest/__main__.py"))
-        or path.startswith("<frozen")
+        or path.startswith(("<frozen", "<string>"))
     )
 
 

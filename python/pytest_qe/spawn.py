@@ -30,6 +30,8 @@ def command(controller: Controller, items: list[pytest.Item], retries: list[int]
     config = controller.config
     options = {}
     for name, value in vars(config.option).items():
+        if name == "file_or_dir":
+            continue  # argparse warns of it; the arguments are passed by themselves
         try:
             marshal.dumps(value)
         except ValueError:

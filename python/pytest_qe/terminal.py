@@ -137,6 +137,8 @@ class Terminal:
                 f"{self._wall:.2f}s wall, {controller.test_seconds:.2f}s of tests, "
                 f"speed-up {controller.test_seconds / wall:.2f}, seed {controller.seed}"
             )
+        elif controller.workers:
+            reporter.write_line(f"qe: seed {controller.seed}")
 
     def _flaky_table(self, controller: Controller) -> None:
         reporter, tally = self.reporter, controller.tally

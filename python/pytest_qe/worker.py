@@ -80,10 +80,10 @@ class Worker:
         if forked:
             compat.quiet_worker(self.config, keep=self)
             self._own_tmp_path(name)
-            self._own_capture()
+        self._own_capture()
         self.config.pluginmanager.register(self, "qe-worker")
         self._own_faulthandler()
-        self._forward_suite_properties()
+        self._forward_xml()
         setup_state = self.session._setupstate
         exact = setup_state.teardown_exact
 
@@ -137,14 +137,20 @@ class Worker:
             self.job["stack_signal"], file=self.job["stack"], all_threads=True, chain=False
         )
 
-    def _forward_suite_properties(self) -> None:
-        from _pytest.junitxml import xml_key
+    def _forward_xml(self) -> None:
+        """What tests write into the JUnit report reaches the controller's."""
+        from _pytest.junitxml import LogXML, xml_key
 
-        xml = self.config.stash.get(xml_key, None)
-        if xml is not None:
-            xml.add_global_property = (  # type: ignore[method-assign]
-                lambda name, value: self._send(DataKind.ONCE, reports.dumps((name, value)))
+        option = self.config.option
+        path = getattr(option, "xmlpath", None)
+        if path:
+            family = self.config.getini("junit_family")
+            xml: Any = LogXML(path, option.junitprefix, family=family)
+            xml.add_global_property = lambda name, value: self._send(
+                DataKind.ONCE, reports.dumps((name, value))
             )
+            xml.node_reporter = lambda report: _XmlNode(self)
+            self.config.stash[xml_key] = xml
 
     def _reseed(self, seed: int) -> None:
         """Without this every fork would draw the same numbers."""
@@ -362,6 +368,19 @@ class Worker:
             except Exception:
                 pass
         self.core.bye()
+
+
+class _XmlNode:
+    """Stands for a test in the JUnit report where fixtures ask for it."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def add_attribute(self, name: str, value: object) -> None:
+        self._worker._send(DataKind.XML, reports.dumps(("add_attribute", name, value)))
+
+    def add_property(self, name: str, value: object) -> None:
+        self._worker._send(DataKind.XML, reports.dumps(("add_property", name, value)))
 
 
 def run_forked(
