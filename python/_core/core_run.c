@@ -164,7 +164,10 @@ static PyObject *Worker_start(PyObject *self, PyObject *args)
                           &c.attempt)) {
         return NULL;
     }
+    /* What writes an event may wait for room in the pipe. */
+    Py_BEGIN_ALLOW_THREADS
     status = qe_worker_start(((Worker *) self)->worker, &c);
+    Py_END_ALLOW_THREADS
     if (status == QE_EGONE) {
         Py_RETURN_FALSE;
     }
@@ -176,13 +179,16 @@ static PyObject *Worker_start(PyObject *self, PyObject *args)
 
 static PyObject *Worker_phase(PyObject *self, PyObject *args)
 {
-    int phase;
+    int phase, status;
 
     if (!PyArg_ParseTuple(args, "i", &phase)) {
         return NULL;
     }
-    return done(
-        qe_worker_phase(((Worker *) self)->worker, (enum qe_phase) phase));
+    Py_BEGIN_ALLOW_THREADS
+    status =
+        qe_worker_phase(((Worker *) self)->worker, (enum qe_phase) phase);
+    Py_END_ALLOW_THREADS
+    return done(status);
 }
 
 static PyObject *Worker_passed(PyObject *self, PyObject *args)
@@ -193,8 +199,10 @@ static PyObject *Worker_passed(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "idd", &phase, &start, &duration)) {
         return NULL;
     }
+    Py_BEGIN_ALLOW_THREADS
     status = qe_worker_passed(((Worker *) self)->worker,
                               (enum qe_phase) phase, start, duration);
+    Py_END_ALLOW_THREADS
     return done(status);
 }
 
@@ -216,13 +224,16 @@ static PyObject *Worker_send(PyObject *self, PyObject *args)
 
 static PyObject *Worker_finish(PyObject *self, PyObject *args)
 {
-    int outcome, last;
+    int outcome, last, status;
 
     if (!PyArg_ParseTuple(args, "ip", &outcome, &last)) {
         return NULL;
     }
-    return done(qe_worker_finish(((Worker *) self)->worker,
-                                 (enum qe_outcome) outcome, last));
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_finish(((Worker *) self)->worker,
+                              (enum qe_outcome) outcome, last);
+    Py_END_ALLOW_THREADS
+    return done(status);
 }
 
 static PyObject *Worker_is_last(PyObject *self, PyObject *unused)
@@ -245,8 +256,13 @@ static PyObject *Worker_stop(PyObject *self, PyObject *unused)
 
 static PyObject *Worker_bye(PyObject *self, PyObject *unused)
 {
+    int status;
+
     (void) unused;
-    return done(qe_worker_bye(((Worker *) self)->worker));
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_bye(((Worker *) self)->worker);
+    Py_END_ALLOW_THREADS
+    return done(status);
 }
 
 static PyObject *Worker_job(PyObject *self, PyObject *unused)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import SUPPRESS
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,6 +71,32 @@ def add_hooks(pluginmanager: pytest.PytestPluginManager) -> None:
         pluginmanager.add_hookspecs(namespace)
 
 
+def add_options(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Takes xdist's options where xdist is absent, so that an ini file that
+    was written for it needs no change. Alone they are refused as before."""
+    if not pluginmanager.is_blocked("xdist") and find_spec("xdist") is not None:
+        return
+    group = parser.getgroup("qe")
+    hidden = {"help": SUPPRESS, "default": None, "metavar": "X"}
+    # pytest keeps lower-case letters for itself and its like.
+    group._addoption("-n", "--numprocesses", dest="numprocesses", **hidden)
+    for name in ("dist", "maxprocesses", "tx"):
+        group.addoption("--" + name, dest=name, **hidden)
+
+
+def refuse_lone_options(config: pytest.Config) -> None:
+    """Without xdist and without us, xdist's options mean nothing."""
+    if has_xdist(config.pluginmanager):
+        return
+    for name in ("numprocesses", "dist", "maxprocesses", "tx"):
+        value = getattr(config.option, name, None)
+        if value is not None:
+            raise pytest.UsageError(
+                f"unrecognized argument: --{name}={value} is of pytest-xdist, which is not "
+                "installed; --qe-parallel takes its place"
+            )
+
+
 def auto_num_workers(config: pytest.Config) -> int | None:
     """What conftests say ``auto`` means; None if none of them does.
 
@@ -104,11 +132,10 @@ def override_xdist(config: pytest.Config, options: Options) -> str | None:
     From ini or environment it is overridden; typed beside ``--qe-parallel`` on
     one command line it is an error, as nobody can know which was meant.
     """
-    if not has_xdist(config.pluginmanager):
-        return None
     option = config.option
-    wanted = getattr(option, "numprocesses", None) or getattr(option, "dist", "no") != "no"
-    if not wanted:
+    count = getattr(option, "numprocesses", None)
+    dist = getattr(option, "dist", None)
+    if not count and dist in (None, "no"):
         return None
     typed = _typed(config)
     if typed:
@@ -116,11 +143,12 @@ def override_xdist(config: pytest.Config, options: Options) -> str | None:
             f"{typed[0]} and --qe-parallel exclude each other: "
             "pytest-xdist or qe runs the tests; give one of them"
         )
-    asked = f"-n {option.numprocesses}" if option.numprocesses else f"--dist {option.dist}"
-    option.numprocesses = None
-    option.dist = "no"
-    option.distload = False
-    option.tx = []
+    asked = f"-n {count}" if count else f"--dist {dist}"
+    if has_xdist(config.pluginmanager):
+        option.numprocesses = None
+        option.dist = "no"
+        option.distload = False
+        option.tx = []
     return f"{asked} (ini or environment) is overridden by --qe-parallel"
 
 

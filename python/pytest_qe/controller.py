@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import time
-import uuid
 from collections import deque
 from collections.abc import Generator
 from typing import Any
@@ -40,7 +39,7 @@ class Controller:
         self.notice = notice
         given = options.seed
         self.seed = int.from_bytes(os.urandom(4), "little") if given is None else given
-        self.run_uid = uuid.uuid4().hex
+        self.run_uid = os.urandom(16).hex()
         self.terminal = Terminal(config, options)
         self.sharding = Sharding(config, options)
         self.descriptors = startmethod.open_descriptors()
@@ -164,8 +163,7 @@ class Controller:
                 stream.flush()
             except Exception:
                 pass
-        gc.collect()
-        gc.freeze()
+        gc.freeze()  # what is here is shared: collections must not touch it
         timeout = options.timeout
         core, forked = _core.start(
             plan,

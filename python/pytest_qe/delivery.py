@@ -252,7 +252,9 @@ class Delivery:
         xml = self.config.stash.get(xml_key, None)
         if xml is not None:
             # The plugin knows a test by its id and, under workers, its node.
-            report = pytest.TestReport(reports.id_of(item), item.location, {}, "passed", None, "call")
+            report = pytest.TestReport(
+                reports.id_of(item), item.location, {}, "passed", None, "call"
+            )
             if self.shows_workers:
                 report.__dict__["node"] = self.node(slot)
             getattr(xml.node_reporter(report), method)(name, value)

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from . import _core, compat
-
 DISTS = ("worksteal", "loadscope", "loadfile", "loadgroup")
 STARTS = ("auto", "fork", "spawn")
 MAX_WORKERS = 1024
@@ -263,6 +261,8 @@ def read(config: pytest.Config) -> Options:
 
 def worker_count(config: pytest.Config, options: Options) -> int:
     """How many workers to use, by option, environment and xdist's hook."""
+    from . import _core, compat
+
     asked = options.parallel
     if asked is None:
         asked = "auto" if options.flaky is not None else 1

@@ -21,10 +21,11 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     compat.add_hooks(pluginmanager)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    from . import options
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    from . import compat, options
 
     options.add_options(parser)
+    compat.add_options(parser, pluginmanager)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -64,6 +65,7 @@ def _prepare(config: pytest.Config) -> None:
 
         config.pluginmanager.register(_ShardOnly(Sharding(config, wanted)), "qe-shard")
     if not wanted.active:
+        compat.refuse_lone_options(config)
         return
     if not sys.platform.startswith("linux"):
         print(_SERIAL_NOTICE, file=sys.stderr)

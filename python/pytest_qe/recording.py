@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -104,6 +102,9 @@ class Recording:
         """Writes the result for ``--qe-json``; trouble is a warning."""
         if self.options.json is None:
             return
+        import json
+        import platform
+
         path = self.config.invocation_params.dir / self.options.json
         run = {
             "started": self.started,

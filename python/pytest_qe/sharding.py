@@ -6,7 +6,6 @@ with a durations file, files are spread longest first over the shards.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,8 @@ def digest_of(texts: list[str]) -> str:
 
 def read_durations(path: Path) -> dict[str, float]:
     """Seconds by test file from a durations file. Raises ShardError, OSError."""
+    import json
+
     try:
         value = json.loads(path.read_text("utf-8"))
         if value["schema"] != _SCHEMA:
@@ -53,6 +54,8 @@ def read_durations(path: Path) -> dict[str, float]:
 
 def write_durations(path: Path, files: dict[str, float]) -> None:
     """Writes a durations file, whole or not at all."""
+    import json
+
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         rounded = {name: round(seconds, 4) for name, seconds in sorted(files.items())}
@@ -154,6 +157,8 @@ class Sharding:
 
 def durations_from_results(paths: list[Path], output: Path) -> str:
     """Writes a durations file from JSON results; returns a sentence."""
+    import json
+
     files: dict[str, float] = {}
     for path in paths:
         try:
@@ -206,6 +211,8 @@ def verify(paths: list[Path]) -> str:
 
 
 def _read_result(path: Path) -> dict[str, Any]:
+    import json
+
     try:
         result = json.loads(path.read_text("utf-8"))
         shard = result["run"]["shard"]

@@ -7,9 +7,7 @@ break silently when both sides use them.
 
 from __future__ import annotations
 
-import gc
 import os
-import socket
 import sys
 import threading
 
@@ -61,6 +59,9 @@ def _threads() -> str | None:
 
 def _owner(fd: int) -> str:
     """The module that holds the socket, as far as Python knows."""
+    import gc
+    import socket
+
     for thing in gc.get_objects():
         try:
             if not isinstance(thing, socket.socket) or thing.fileno() != fd:
