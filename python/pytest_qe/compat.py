@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from argparse import SUPPRESS
 from dataclasses import dataclass, field
@@ -32,6 +33,12 @@ NOT_IN_WORKERS = {
     "stepwiseplugin": "it writes the cache of the stepwise position",
     "pastebin": "it collects the terminal's output",
     "dsession": "pytest-xdist's controller",
+}
+
+#: Plugins, by registered name, whose hooks for xdist's nodes are not called.
+NO_NODE_HOOKS = {
+    "xdist": "it would manage nodes of its own",
+    "_cov": "it asks for execnet's nodes; save_coverage and merge_coverage serve it",
 }
 
 #: Threads, by the module of their target or class, that may live at a fork.
@@ -102,9 +109,7 @@ def auto_num_workers(config: pytest.Config) -> int | None:
 
     xdist's own answer is left out: it knows neither affinity nor quota.
     """
-    own = [p for n, p in config.pluginmanager.list_name_plugin() if n == "xdist" and p]
-    caller = config.pluginmanager.subset_hook_caller("pytest_xdist_auto_num_workers", own)
-    result = caller(config=config)
+    result = node_hook(config, "pytest_xdist_auto_num_workers")(config=config)
     if isinstance(result, list):
         result = next((r for r in result if r is not None), None)
     return None if result is None else int(result)
@@ -201,6 +206,13 @@ class Node:
         return isinstance(other, Node) and other.slot == self.slot
 
 
+def node_hook(config: pytest.Config, name: str) -> Any:
+    """A hook of xdist's, without the plugins that expect xdist itself."""
+    manager = config.pluginmanager
+    skip = [manager.get_plugin(n) for n in NO_NODE_HOOKS if manager.has_plugin(n)]
+    return manager.subset_hook_caller(name, skip)
+
+
 def add_fixtures(pluginmanager: pytest.PytestPluginManager) -> None:
     """xdist's ``worker_id`` and ``testrun_uid`` where xdist is absent."""
     if not has_xdist(pluginmanager):
@@ -225,3 +237,66 @@ def quiet_worker(config: pytest.Config, keep: object) -> None:
             if impl.plugin is not keep:
                 # pluggy has no public way to take out one implementation.
                 caller._remove_plugin(impl.plugin)
+
+
+# ----------------------------------------------------------------- coverage
+
+
+def _current_coverage() -> Any:
+    """The coverage measurement of this process, None where there is none."""
+    module = sys.modules.get("coverage")
+    if module is None:
+        return None
+    return module.Coverage.current()
+
+
+def own_coverage() -> None:
+    """In a forked worker that begins: measures into a file of its own."""
+    cov = _current_coverage()
+    collector = getattr(cov, "_collector", None)
+    if collector is None:
+        return
+    # There is no public way to give a running measurement another file.
+    cov._data = sys.modules["coverage"].CoverageData(
+        basename=cov.config.data_file, suffix=True, debug=cov._debug
+    )
+    collector.use_data(cov._data, cov.config.context)
+
+
+def save_coverage() -> str | None:
+    """In a forked worker that ends: saves; returns the file's name."""
+    cov = _current_coverage()
+    if cov is None:
+        return None
+    cov.stop()
+    cov.save()
+    name: str = cov.get_data().data_filename()
+    return name
+
+
+def merge_coverage(names: list[str]) -> None:
+    """In the controller: takes the workers' measurements into its own.
+
+    pytest-cov combines all files with a suffix by itself.
+    """
+    cov = _current_coverage()
+    if cov is None or not names:
+        return
+    data = cov.get_data()
+    if getattr(data, "_suffix", None):
+        return
+    for name in names:
+        if os.path.exists(name):
+            part = type(data)(basename=name)
+            part.read()
+            data.update(part)
+            os.unlink(name)
+
+
+def cov_worker_input() -> dict[str, Any]:
+    """What pytest-cov's worker side asks for, in a spawned worker."""
+    return {
+        "cov_master_host": socket.gethostname(),
+        "cov_master_topdir": os.getcwd(),
+        "cov_master_rsync_roots": [],
+    }

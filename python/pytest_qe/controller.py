@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from . import _core, planning, reports, startmethod, worker
+from . import _core, compat, planning, reports, startmethod, worker
 from . import options as opts
 from .delivery import PASSED, Attempt, Delivery
 from .events import Data, DataKind, Exit, Finish, Lost, Start
@@ -57,6 +57,7 @@ class Controller:
         self.internal: str | None = None
         self.test_seconds = 0.0
         self.crashed: list[str] = []
+        self.coverage_files: list[str] = []
 
     # ------------------------------------------------------------- pytest's
 
@@ -133,13 +134,14 @@ class Controller:
             self.terminal, self.run_uid, self.workers,
         )  # fmt: skip
         for slot in range(self.workers):
-            self.config.hook.pytest_configure_node(node=self.delivery.node(slot))
+            compat.node_hook(self.config, "pytest_configure_node")(node=self.delivery.node(slot))
         began = time.perf_counter()
         self._start(session, plan, wishes, start)
         try:
             self._loop()
         finally:
             self.core.close()
+        compat.merge_coverage(self.coverage_files)
         self._finish(time.perf_counter() - began)
 
     def _start(
@@ -283,6 +285,8 @@ class Controller:
             self.delivery.suite_property(*reports.loads(data))
         elif e.data_kind == DataKind.WORKER_OUTPUT:
             self.delivery.node(e.slot).workeroutput.update(reports.loads(data))
+        elif e.data_kind == DataKind.COVERAGE:
+            self.coverage_files.append(reports.loads(data))
         elif e.data_kind == DataKind.COLLECTED:
             self.give_up = self.give_up or reports.loads(data)
             self.core.stop(False)
@@ -342,7 +346,7 @@ class Controller:
             return
         if e.outcome == _core.CRASHED:
             self.crashed.append(item.nodeid)
-            self.config.hook.pytest_handlecrashitem(
+            compat.node_hook(self.config, "pytest_handlecrashitem")(
                 crashitem=item.nodeid, report=report, sched=None
             )
         self.delivery.deliver(attempt, outcome)
@@ -364,7 +368,7 @@ class Controller:
             self.delivery.deliver(*held)
         node = self.delivery.node(e.slot)
         error = reports.describe_status(e.status) if bad else None
-        self.config.hook.pytest_testnodedown(node=node, error=error)
+        compat.node_hook(self.config, "pytest_testnodedown")(node=node, error=error)
 
     def _on_give_up(self, event: tuple[Any, ...]) -> None:
         _, code, error, text = event

@@ -101,6 +101,7 @@ class Delivery:
                 workercount=self.workers,
                 testrunuid=self.run_uid,
                 mainargv=sys.argv,
+                **compat.cov_worker_input(),
             )
         return node
 
@@ -238,8 +239,24 @@ class Delivery:
             extra["node"] = self.node(slot)
         extra["worker_id"] = f"gw{slot}"
         extra["testrun_uid"] = self.run_uid
+        if report.outcome == "rerun":
+            self._log_rerun(item, report)
+            return
         reports.count_failed_subtest(self.config, report)
         item.ihook.pytest_runtest_logreport(report=report)
+
+    def _log_rerun(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """To all but the JUnit file, which would open a nameless case for it."""
+        from _pytest.junitxml import xml_key
+
+        xml = self.config.stash.get(xml_key, None)
+        if xml is None:
+            item.ihook.pytest_runtest_logreport(report=report)
+            return
+        without = {*getattr(item.ihook, "remove_mods", ()), xml}
+        self.config.pluginmanager.subset_hook_caller("pytest_runtest_logreport", without)(
+            report=report
+        )
 
     def replay_warning(self, data: bytes) -> None:
         self.config.hook.pytest_warning_recorded.call_historic(kwargs=reports.decode_warning(data))

@@ -63,6 +63,7 @@ class Worker:
         self.next: Claim | None = None
         self.decided = False  # whether `next` is the truth
         self.over = False
+        self.forked = False
         self.outcome = _core.NONE
         self.last_item: pytest.Item | None = None
         self._markers: dict[int, int] = {}
@@ -72,6 +73,7 @@ class Worker:
     def adopt(self, forked: bool) -> None:
         """Makes a worker of this process: environment, plugins, capture."""
         name = f"gw{self.job['slot']}"
+        self.forked = forked
         given = self.config.workerinput  # type: ignore[attr-defined]
         os.environ["PYTEST_XDIST_WORKER"] = name
         os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(given["workercount"])
@@ -79,6 +81,7 @@ class Worker:
         self.config.workeroutput = {}  # type: ignore[attr-defined]
         if forked:
             compat.quiet_worker(self.config, keep=self)
+            compat.own_coverage()
             self._own_tmp_path(name)
         self._own_capture()
         self.config.pluginmanager.register(self, "qe-worker")
@@ -359,6 +362,9 @@ class Worker:
 
     def say_bye(self) -> None:
         """Sends what is left to send; nothing of this worker follows."""
+        saved = compat.save_coverage() if self.forked else None
+        if saved is not None:
+            self._send(DataKind.COVERAGE, reports.dumps(saved))
         output = getattr(self.config, "workeroutput", None)
         if output:
             self._send(DataKind.WORKER_OUTPUT, reports.dumps(output))
