@@ -42,7 +42,9 @@ class Controller:
         self.run_uid = os.urandom(16).hex()
         self.terminal = Terminal(config, options)
         self.sharding = Sharding(config, options)
-        self.descriptors = startmethod.open_descriptors()
+        self.descriptors = config.stash.get(
+            startmethod.BEFORE, None
+        ) or startmethod.open_descriptors()
         self.workers = 0
         self.session: pytest.Session
         self.core: _core.Session
@@ -51,7 +53,8 @@ class Controller:
         self.tally: FlakyTally | None = None
         self.units: list[tuple[int, int]] = []
         self.attempts: dict[int, Attempt] = {}  # by unit
-        self.interrupts = 0
+        self.interrupts = 0  # how often Ctrl-C
+        self.ended_by: signal.Signals | None = None
         self.give_up: str | None = None
         self.exit_asked: tuple[str, int | None] | None = None
         self.internal: str | None = None
@@ -93,6 +96,9 @@ class Controller:
             raise RuntimeError("internal error in a worker:\n" + self.internal)
         if self.interrupts:
             raise KeyboardInterrupt
+        if self.ended_by is not None:
+            # The shell's convention for a process that a signal ended.
+            raise pytest.exit.Exception(f"ended by {self.ended_by.name}", 128 + self.ended_by)
         if self.exit_asked:
             raise pytest.exit.Exception(*self.exit_asked)
         if self.give_up:
@@ -208,7 +214,8 @@ class Controller:
         }
         seen_interrupts = 0
         deadline = 0.0
-        with _Interrupts(self):
+        killed = False
+        with _Signals(self):
             while True:
                 pending.extend(self.core.events(_TICK_MS))
                 self.terminal.hide()
@@ -229,6 +236,9 @@ class Controller:
                         self.core.kill()
                 elif deadline and time.monotonic() > deadline:
                     deadline = 0.0
+                    self.core.kill()
+                if self.ended_by is not None and not killed:
+                    killed = True
                     self.core.kill()
                 if self.session.shouldfail or self.session.shouldstop:
                     self.core.stop(False)
@@ -332,7 +342,7 @@ class Controller:
             attempt = Attempt(e.unit, e.attempt, e.slot, e.start)
         if e.outcome == _core.NONE:
             return  # void: it runs again, as if it had never begun
-        if self.interrupts or self.exit_asked:
+        if self._ending():
             return  # ended by us: it has no result, as serially
         item = self.delivery.item(e.unit)
         report = self.delivery.death_report(item, e)
@@ -351,10 +361,14 @@ class Controller:
             )
         self.delivery.deliver(attempt, outcome)
 
+    def _ending(self) -> bool:
+        """Whether what dies now was ended by us or by the user."""
+        return bool(self.interrupts or self.ended_by or self.exit_asked)
+
     def _on_exit(self, event: tuple[Any, ...]) -> None:
         e = Exit(*event)
         held = self.delivery.held.pop(e.slot, None)
-        bad = e.outcome in (_core.CRASHED, _core.TIMEOUT) and not self.interrupts
+        bad = e.outcome in (_core.CRASHED, _core.TIMEOUT) and not self._ending()
         if bad and e.phase == _core.SESSION and held is not None:
             item = self.delivery.item(held[0].unit)
             limit = self.options.timeout if e.outcome == _core.TIMEOUT else None
@@ -404,22 +418,33 @@ class Controller:
             self.terminal.warn(text)
 
 
-class _Interrupts:
-    """Counts Ctrl-C instead of raising in the middle of a hook."""
+class _Signals:
+    """Notes signals during the run instead of raising in the middle of a hook.
+
+    SIGINT: see the guide. SIGTERM and SIGHUP end the run at once; what is
+    finished is still reported.
+    """
 
     def __init__(self, controller: Controller) -> None:
         self.controller = controller
-        self.previous: Any = None
+        self.previous: dict[int, Any] = {}
 
     def __enter__(self) -> None:
-        try:
-            self.previous = signal.signal(signal.SIGINT, self._on_signal)
-        except ValueError:
-            self.previous = None  # not the main thread: pytest has no Ctrl-C there
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            try:
+                before = signal.getsignal(number)
+                if before not in (signal.SIG_IGN, None):
+                    signal.signal(number, self._on_signal)
+                    self.previous[number] = before
+            except ValueError:
+                return  # not the main thread: signals are not ours
 
     def _on_signal(self, number: int, frame: object) -> None:
-        self.controller.interrupts += 1
+        if number == signal.SIGINT:
+            self.controller.interrupts += 1
+        else:
+            self.controller.ended_by = signal.Signals(number)
 
     def __exit__(self, *exc: object) -> None:
-        if self.previous is not None:
-            signal.signal(signal.SIGINT, self.previous)
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)

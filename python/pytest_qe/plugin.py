@@ -34,8 +34,10 @@ def pytest_load_initial_conftests(
 ) -> None:
     import copy
 
-    from . import options
+    from . import options, startmethod
 
+    # Before conftests: what they open is shared by a fork.
+    early_config.stash[startmethod.BEFORE] = startmethod.open_descriptors()
     if options.normalise_args(args):
         known = early_config.known_args_namespace
         early_config.known_args_namespace = parser.parse_known_args(

@@ -7,11 +7,20 @@ break silently when both sides use them.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
+import types
+
+import pytest
 
 from . import compat
+
+#: The descriptors that were open before any conftest was imported.
+BEFORE = pytest.StashKey[dict[int, str]]()
+
+_LEVELS = 6  # of references between a descriptor and its owner
 
 _UNSAFE = ("socket:", "anon_inode:[eventpoll]", "anon_inode:[io_uring]",
            "/dev/nvidia", "/dev/dri/", "/dev/kfd")  # fmt: skip
@@ -57,27 +66,48 @@ def _threads() -> str | None:
     return None
 
 
-def _owner(fd: int) -> str:
-    """The module that holds the socket, as far as Python knows."""
-    import gc
+def _descriptor_objects(fd: int) -> list[object]:
+    """The Python objects of this descriptor: sockets and epoll instances."""
+    import select
     import socket
 
-    for thing in gc.get_objects():
-        try:
-            if not isinstance(thing, socket.socket) or thing.fileno() != fd:
+    kinds = (socket.socket, select.epoll)
+    found = {}
+    for holder in gc.get_objects():
+        # An epoll instance is not among the collector's objects; its holder is.
+        for thing in gc.get_referents(holder):
+            if type(thing) in kinds or isinstance(thing, kinds):
+                try:
+                    if thing.fileno() == fd:
+                        found[id(thing)] = thing
+                except Exception:
+                    pass  # closed, or a subclass that does as it likes
+    return list(found.values())
+
+
+def _owner(fd: int) -> str:
+    """The module that holds the descriptor, as far as Python knows: that of
+    the nearest class or global that is not of the standard library."""
+    names = {id(vars(m)): n for n, m in list(sys.modules.items()) if hasattr(m, "__dict__")}
+    level = _descriptor_objects(fd)
+    if not level:
+        return "an unknown module"
+    seen = {id(thing) for thing in level}
+    for _ in range(_LEVELS):
+        holders = gc.get_referrers(*level)
+        seen.update((id(level), id(seen), id(names)))
+        level = []
+        for holder in holders:
+            if id(holder) in seen or isinstance(holder, types.FrameType):
                 continue
-        except Exception:
-            continue
-        for name, module in list(sys.modules.items()):
-            if any(value is thing for value in vars(module).values()):
+            seen.add(id(holder))
+            name = names.get(id(holder), type(holder).__module__)
+            if name.split(".")[0] not in sys.stdlib_module_names:
                 return name
-        for holder in gc.get_referrers(thing):
-            if isinstance(holder, dict):
-                for owner in gc.get_referrers(holder):
-                    if getattr(owner, "__dict__", None) is holder:
-                        return type(owner).__module__
-        return "a Python object"
-    return "an unknown module"
+            level.append(holder)
+        if not level:
+            break
+    return "a Python object"
 
 
 def _descriptors(before: dict[int, str]) -> str | None:

@@ -64,6 +64,7 @@ class Worker:
         self.decided = False  # whether `next` is the truth
         self.over = False
         self.forked = False
+        self.interrupted = False
         self.outcome = _core.NONE
         self.last_item: pytest.Item | None = None
         self._markers: dict[int, int] = {}
@@ -169,12 +170,15 @@ class Worker:
 
     def run(self) -> None:
         """Runs tests until the run is over; returns in this process alone."""
-        claim = self.core.claim(True)
-        while claim:
-            self._run_one(claim)
-            if self.over:
-                break
-            claim = self.next if self.next is not None else self.core.claim(True)
+        try:
+            claim = self.core.claim(True)
+            while claim:
+                self._run_one(claim)
+                if self.over:
+                    break
+                claim = self.next if self.next is not None else self.core.claim(True)
+        except KeyboardInterrupt:
+            self.interrupted = True
         self._end_session()
 
     def _run_one(self, claim: Claim) -> None:
@@ -192,9 +196,10 @@ class Worker:
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
         except KeyboardInterrupt:
-            self._stop_all()
-            return
+            self.last_item = item
+            raise
         except pytest.exit.Exception as error:
+            self.last_item = item
             self._leave_if_forked()
             code = getattr(error, "returncode", None)
             self._send(DataKind.EXIT, reports.dumps((str(error.msg), code)))
@@ -357,7 +362,7 @@ class Worker:
         except (pytest.exit.Exception, KeyboardInterrupt):
             self._stop_all()
             return
-        if report.failed or report.sections:
+        if (report.failed or report.sections) and not self.interrupted:
             self._send(DataKind.SESSION_REPORT, reports.encode(self.config, report))
 
     def say_bye(self) -> None:
