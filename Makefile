@@ -175,8 +175,20 @@ test-e2e: build/e2e/venv.stamp ## Compare real suites, serial against parallel; 
 	    -p no:qe --junitxml=$(RESULTS)/e2e.xml </dev/null
 
 .PHONY: bench
-bench: build/e2e/venv.stamp ## Time real suites, serial and in parallel
+bench: bench-sched bench-suites ## Time the scheduler from 10^3 to 10^6 units, and real suites
+
+.PHONY: bench-sched
+bench-sched: build/bench/sched_curve
+	@$<
+
+.PHONY: bench-suites
+bench-suites: build/e2e/venv.stamp
 	@$(E2E_VENV)/bin/python tests/e2e/parity.py bench
+
+build/bench/%: bench/%.c $(C_SOURCES) $(C_HEADERS) | build/setup-build.stamp
+	@mkdir -p $(@D)
+	@$(CC) -std=c11 -D_GNU_SOURCE -O2 -DNDEBUG -Icsrc -Icsrc/include -o $@ $< $(C_SOURCES) \
+	    $$(pkg-config --cflags --libs $(filter-out cmocka,$(PACKAGES))) -lpthread -lm
 
 # ----------------------------------------------------------------------- style
 

@@ -218,7 +218,8 @@ class Controller:
         with _Signals(self):
             while True:
                 pending.extend(self.core.events(_TICK_MS))
-                self.terminal.hide()
+                if pending:
+                    self.terminal.hide()
                 while pending:
                     event = pending.popleft()
                     if event[0] == _core.EV_DONE:

@@ -40,7 +40,11 @@ def command(controller: Controller, items: list[pytest.Item], retries: list[int]
     options["plugins"] = [*options.get("plugins", []), "no:terminal"]
     factory = getattr(config, "_tmp_path_factory", None)
     data = {
-        "args": [str(arg) for arg in config.args],
+        # Plugins first: from the options they would be blocked only once loaded.
+        "args": [
+            *(f"-p{name}" for name in getattr(config.option, "plugins", [])),
+            *(str(arg) for arg in config.args),
+        ],
         "options": options,
         "dir": str(config.invocation_params.dir),
         "sys_path": list(sys.path),

@@ -106,6 +106,7 @@ class Terminal:
         """Takes the progress line away before anything else is printed."""
         if self._shown:
             self._shown = False
+            self._next_look = 0.0  # back as soon as the output is out
             writer = self.reporter._tw
             column = writer.width_of_current_line
             writer._file.write(f"\n\x1b[2K\x1b[1A\x1b[{column + 1}G")
