@@ -8,6 +8,7 @@ import sys
 from argparse import SUPPRESS
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +34,33 @@ NOT_IN_WORKERS = {
     "stepwiseplugin": "it writes the cache of the stepwise position",
     "pastebin": "it collects the terminal's output",
     "dsession": "pytest-xdist's controller",
+}
+
+#: Listeners, by class or module, that do nothing with a passed setup or teardown
+#: that has no output: pytest's own, read from their source.
+DEAF_TO_PLAIN = {
+    "pytest_runtest_logreport": frozenset(
+        (
+            "_pytest.main.Session",  # counts failures
+            "_pytest.terminal.TerminalReporter",  # keeps it in `stats`, as we do
+            "_pytest.terminal.TerminalProgressPlugin",  # counts calls
+            "_pytest.logging.LoggingPlugin",  # labels the live log of this process
+            "_pytest.cacheprovider.LFPlugin",  # looks at calls and failures
+            "_pytest.stepwise.StepwisePlugin",  # likewise
+        )
+    ),
+    "pytest_report_teststatus": frozenset(
+        (
+            "_pytest.runner",  # says that it is nothing to show
+            "_pytest.terminal",
+            "_pytest.skipping",
+            "_pytest.subtests",
+            "pytest_qe.controller.Controller",
+        )
+    ),
+    "pytest_runtest_logstart": frozenset(
+        ("_pytest.terminal.TerminalReporter", "_pytest.logging.LoggingPlugin")
+    ),
 }
 
 #: Plugins, by registered name, whose hooks for xdist's nodes are not called.
@@ -204,6 +232,19 @@ class Node:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Node) and other.slot == self.slot
+
+
+def _name_of(plugin: object) -> str:
+    """A plugin's module, or module and class."""
+    if isinstance(plugin, ModuleType):
+        return plugin.__name__
+    return f"{type(plugin).__module__}.{type(plugin).__qualname__}"
+
+
+def all_deaf(config: pytest.Config, hook: str) -> bool:
+    """Whether nobody listens to a hook but those of DEAF_TO_PLAIN."""
+    impls = getattr(config.hook, hook).get_hookimpls()
+    return all(_name_of(impl.plugin) in DEAF_TO_PLAIN[hook] for impl in impls)
 
 
 def node_hook(config: pytest.Config, name: str) -> Any:

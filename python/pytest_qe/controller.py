@@ -42,9 +42,7 @@ class Controller:
         self.run_uid = os.urandom(16).hex()
         self.terminal = Terminal(config, options)
         self.sharding = Sharding(config, options)
-        self.descriptors = config.stash.get(
-            startmethod.BEFORE, None
-        ) or startmethod.open_descriptors()
+        self.descriptors = config.stash.get(startmethod.BEFORE, {})
         self.workers = 0
         self.session: pytest.Session
         self.core: _core.Session

@@ -90,6 +90,15 @@ class Delivery:
         self.nodes: dict[int, compat.Node] = {}
         self.keywords: dict[int, dict[str, Any]] = {}
         self.captured: Callable[[int, int, int], bytes]
+        #: Where passed setups and teardowns go if nobody listens to them.
+        self._plain_stats: list[pytest.TestReport] | None = None
+        reporter = terminal.reporter
+        if (
+            reporter is not None
+            and compat.all_deaf(config, "pytest_runtest_logreport")
+            and compat.all_deaf(config, "pytest_report_teststatus")
+        ):
+            self._plain_stats = reporter.stats.setdefault("", [])
         self.shows_workers = options.parallel is not None or options.flaky is not None
 
     def node(self, slot: int) -> compat.Node:
@@ -179,6 +188,10 @@ class Delivery:
         for kind, value in events:
             if kind == PASSED:
                 report = self._plain_report(item, number, Passed(*value))
+                if self._plain_stats is not None and report.when != "call":
+                    self._mark(report, attempt.slot)
+                    self._plain_stats.append(report)
+                    continue
             elif kind == DataKind.REPORT:
                 report = value
             else:
@@ -233,13 +246,17 @@ class Delivery:
                 self.deliver(attempt, outcome)
             self.tally = tally
 
-    def log(self, item: pytest.Item, report: pytest.TestReport, slot: int) -> None:
+    def _mark(self, report: pytest.TestReport, slot: int) -> None:
         extra = report.__dict__  # what xdist adds, for reporters that look
         if self.shows_workers:
             extra["node"] = self.node(slot)
         extra["worker_id"] = f"gw{slot}"
         extra["testrun_uid"] = self.run_uid
-        if report.outcome == "rerun":
+
+    def log(self, item: pytest.Item, report: pytest.TestReport, slot: int) -> None:
+        """One report, to all who listen."""
+        self._mark(report, slot)
+        if str(report.outcome) == "rerun":
             self._log_rerun(item, report)
             return
         reports.count_failed_subtest(self.config, report)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, reports
+from . import _core, compat, reports
 from .events import DataKind
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ def main() -> None:
     config.workerinput = data["inputs"][slot]  # type: ignore[attr-defined]
     plugin = _SpawnWorker(core, data)
     config.pluginmanager.register(plugin, "qe-spawn")
+    compat.add_fixtures(config.pluginmanager)
     try:
         config.hook.pytest_cmdline_main(config=config)
     finally:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from . import compat
 from .flaky import FEW_PASSES
 from .options import Options
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 _REFRESH = 0.5  # seconds between two looks at what runs
 _SHOW_AFTER = 1.0  # seconds: what ends sooner needs no progress line
 _MAX_ROWS = 30
+
+
+def _nobody(**kwargs: object) -> None:
+    """A hook that nobody listens to."""
 
 
 class Terminal:
@@ -72,6 +77,8 @@ class Terminal:
             self._logstart = self.config.pluginmanager.subset_hook_caller(
                 "pytest_runtest_logstart", [self.reporter] if self.reporter else []
             )
+            if compat.all_deaf(self.config, "pytest_runtest_logstart"):
+                self._logstart = _nobody
         self._logstart(nodeid=item.nodeid, location=item.location)
 
     # ------------------------------------------------------------------ live

@@ -68,6 +68,8 @@ class Worker:
         self.outcome = _core.NONE
         self.last_item: pytest.Item | None = None
         self._markers: dict[int, int] = {}
+        self._dicts: list[dict[str, Any]] = []
+        self._baseline = 0
 
     # ------------------------------------------------------------- set-up
 
@@ -283,7 +285,7 @@ class Worker:
             reports.is_plain(report)
             and report.when is not None
             and self.item is not None
-            and not self._markers_changed(self.item)
+            and not self._markers_changed()
         ):
             self.core.passed(reports.PHASE_NUMBERS[report.when], report.start, report.duration)
         else:
@@ -320,17 +322,19 @@ class Worker:
     # -------------------------------------------------------------- keywords
 
     def _mark_baseline(self, item: pytest.Item) -> None:
+        """Notes how many markers the item and what it is in had when they were
+        first seen here, which is what the controller collected."""
+        self._dicts = []
+        self._baseline = 0
         for node in item.listchain():
-            key = id(node)
-            if key not in self._markers:
-                self._markers[key] = len(getattr(node.keywords, "_markers", ()))
+            markers = getattr(node.keywords, "_markers", None)
+            if markers is not None:
+                self._dicts.append(markers)
+                self._baseline += self._markers.setdefault(id(node), len(markers))
 
-    def _markers_changed(self, item: pytest.Item) -> bool:
+    def _markers_changed(self) -> bool:
         """Whether keywords differ from what the controller collected."""
-        return any(
-            len(getattr(node.keywords, "_markers", ())) != self._markers.get(id(node))
-            for node in item.listchain()
-        )
+        return sum(map(len, self._dicts)) != self._baseline
 
     # --------------------------------------------------------------- the end
 
