@@ -7,7 +7,8 @@ one go, in serial pytest's order.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -50,6 +51,29 @@ def _message_of(attempt: Attempt) -> str | None:
     return one_line(text).encode("utf-8", "replace").decode("utf-8").replace("\0", "\\x00")
 
 
+class _Unheard(list[Any]):
+    """Reports that nobody listens to, made when somebody looks after all."""
+
+    def __init__(self, reports: Iterable[pytest.TestReport]) -> None:
+        super().__init__(reports)
+        self.later: list[Callable[[], pytest.TestReport]] = []
+
+    def _make(self) -> None:
+        later, self.later = self.later, []
+        self.extend(make() for make in later)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._make()
+        return super().__iter__()
+
+    def __len__(self) -> int:
+        return super().__len__() + len(self.later)
+
+    def __getitem__(self, index: Any) -> Any:
+        self._make()
+        return super().__getitem__(index)
+
+
 class Delivery:
     """Delivers attempts to reporters, and keeps the record of the run.
 
@@ -90,15 +114,17 @@ class Delivery:
         self.nodes: dict[int, compat.Node] = {}
         self.keywords: dict[int, dict[str, Any]] = {}
         self.captured: Callable[[int, int, int], bytes]
+        self._ihooks: dict[Any, Any] = {}
         #: Where passed setups and teardowns go if nobody listens to them.
-        self._plain_stats: list[pytest.TestReport] | None = None
+        self._unheard: _Unheard | None = None
         reporter = terminal.reporter
         if (
             reporter is not None
             and compat.all_deaf(config, "pytest_runtest_logreport")
             and compat.all_deaf(config, "pytest_report_teststatus")
         ):
-            self._plain_stats = reporter.stats.setdefault("", [])
+            self._unheard = _Unheard(reporter.stats.get("", ()))
+            reporter.stats[""] = self._unheard
         self.shows_workers = options.parallel is not None or options.flaky is not None
 
     def node(self, slot: int) -> compat.Node:
@@ -123,15 +149,27 @@ class Delivery:
                 return item
         return self.session.items[0]
 
-    def _plain_report(self, item: pytest.Item, number: int, e: Passed) -> pytest.TestReport:
+    def _plain_report(
+        self, item: pytest.Item, number: int, e: Passed, slot: int
+    ) -> pytest.TestReport:
         keywords = self.keywords.get(number)
         if keywords is None:
             keywords = self.keywords[number] = dict.fromkeys(item.keywords, 1)
-        return pytest.TestReport(
+        report = pytest.TestReport(
             reports.id_of(item), item.location, keywords, "passed", None,
             reports.PHASES[e.phase],  # type: ignore[arg-type]
             (), e.duration, e.start, e.start + e.duration, item.user_properties,
         )  # fmt: skip
+        self._mark(report, slot)
+        return report
+
+    def ihook(self, item: pytest.Item) -> Any:
+        """The hooks that hold where the item is; pytest looks it up each time."""
+        path = item.path
+        found = self._ihooks.get(path)
+        if found is None:
+            found = self._ihooks[path] = item.ihook
+        return found
 
     def failed_report(
         self, item: pytest.Item, when: str, text: str, sections: list[tuple[str, str]]
@@ -187,11 +225,12 @@ class Delivery:
         events = self._with_session_report(attempt)
         for kind, value in events:
             if kind == PASSED:
-                report = self._plain_report(item, number, Passed(*value))
-                if self._plain_stats is not None and report.when != "call":
-                    self._mark(report, attempt.slot)
-                    self._plain_stats.append(report)
+                passed = Passed(*value)
+                if self._unheard is not None and passed.phase != _core.CALL:
+                    make = partial(self._plain_report, item, number, passed, attempt.slot)
+                    self._unheard.later.append(make)
                     continue
+                report = self._plain_report(item, number, passed, attempt.slot)
             elif kind == DataKind.REPORT:
                 report = value
             else:
@@ -201,7 +240,7 @@ class Delivery:
                     self._xml_call(item, attempt.slot, *value)
                 continue
             self.log(item, report, attempt.slot)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        self.ihook(item).pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
     def _with_session_report(self, attempt: Attempt) -> list[tuple[int, Any]]:
         """The events, with what the session's teardown said in the last."""
@@ -233,7 +272,7 @@ class Delivery:
                 self.log(item, value, attempt.slot)
             elif kind == DataKind.WARNING:
                 self.replay_warning(value)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        self.ihook(item).pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
     def deliver_held(self) -> None:
         """At the end: what still waited for its worker's end."""
@@ -260,7 +299,7 @@ class Delivery:
             self._log_rerun(item, report)
             return
         reports.count_failed_subtest(self.config, report)
-        item.ihook.pytest_runtest_logreport(report=report)
+        self.ihook(item).pytest_runtest_logreport(report=report)
 
     def _log_rerun(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """To all but the JUnit file, which would open a nameless case for it."""
@@ -268,7 +307,7 @@ class Delivery:
 
         xml = self.config.stash.get(xml_key, None)
         if xml is None:
-            item.ihook.pytest_runtest_logreport(report=report)
+            self.ihook(item).pytest_runtest_logreport(report=report)
             return
         without = {*getattr(item.ihook, "remove_mods", ()), xml}
         self.config.pluginmanager.subset_hook_caller("pytest_runtest_logreport", without)(
