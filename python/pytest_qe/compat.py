@@ -168,6 +168,8 @@ def override_xdist(config: pytest.Config, options: Options) -> str | None:
     option = config.option
     count = getattr(option, "numprocesses", None)
     dist = getattr(option, "dist", None)
+    if getattr(option, "distload", False):
+        dist = "load"
     if not count and dist in (None, "no"):
         return None
     typed = _typed(config)
@@ -341,3 +343,40 @@ def cov_worker_input() -> dict[str, Any]:
         "cov_master_topdir": os.getcwd(),
         "cov_master_rsync_roots": [],
     }
+
+
+class _CurrentStdout:
+    """Whatever ``sys.stdout`` is when something is written."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+    def isatty(self) -> bool:
+        return False
+
+
+class _WorkerTerminal:
+    """What a worker has of the terminal reporter: methods that write, into the
+    output of the running test; no hooks. pytest-timeout writes stacks to it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from _pytest.terminal import TerminalReporter
+
+        self._reporter = TerminalReporter(config, _CurrentStdout())  # type: ignore[arg-type]
+        self._tw = self._reporter._tw
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("pytest_"):
+            raise AttributeError(name)
+        return getattr(self._reporter, name)
+
+
+def add_worker_terminal(config: pytest.Config) -> None:
+    """Gives plugins in a worker a terminal reporter to write to."""
+    if not config.pluginmanager.has_plugin("terminalreporter"):
+        config.pluginmanager.register(_WorkerTerminal(config), "terminalreporter")

@@ -285,7 +285,10 @@ class Controller:
                 self.delivery.log(self.delivery.item_by_id(report.nodeid), report, e.slot)
         elif e.data_kind == DataKind.STOP:
             kind, message = reports.loads(data)
-            setattr(self.session, kind, message)
+            if kind == "interrupt":
+                self.interrupts = self.interrupts or 1
+            else:
+                setattr(self.session, kind, message)
         elif e.data_kind == DataKind.EXIT:
             self.exit_asked = reports.loads(data)
         elif e.data_kind == DataKind.INTERNAL:

@@ -234,13 +234,14 @@ class Delivery:
             elif kind == DataKind.REPORT:
                 report = value
             else:
-                if kind == DataKind.WARNING:
-                    self.replay_warning(value)
-                else:
+                if kind != DataKind.WARNING:
                     self._xml_call(item, attempt.slot, *value)
                 continue
             self.log(item, report, attempt.slot)
         self.ihook(item).pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        for kind, value in events:  # serially, too, they follow the test
+            if kind == DataKind.WARNING:
+                self.replay_warning(value)
 
     def _with_session_report(self, attempt: Attempt) -> list[tuple[int, Any]]:
         """The events, with what the session's teardown said in the last."""

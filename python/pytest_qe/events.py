@@ -81,7 +81,7 @@ class DataKind:
     REPORT = 1  # a test report, encoded
     WARNING = 2  # a recorded warning
     SESSION_REPORT = 3  # a teardown report after the last test
-    STOP = 4  # a plugin or test asked to stop: (kind, message)
+    STOP = 4  # a plugin or test asked to stop: (shouldstop, shouldfail or interrupt, message)
     EXIT = 5  # pytest.exit: (reason, return code)
     COLLECTED = 6  # a spawned worker collected something else
     INTERNAL = 7  # an internal error: text

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 _SERIAL_NOTICE = "qe: parallel runs need Linux; running serially"
 
-
-def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    from . import compat
-
-    compat.add_hooks(pluginmanager)
+#: Options that talk to the terminal while tests run.
+_NEED_ONE_PROCESS = {
+    "usepdb": "--pdb",
+    "trace": "--trace",
+    "setupshow": "--setup-show",
+    "setuponly": "--setup-only",
+    "setupplan": "--setup-plan",
+}
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -34,8 +37,11 @@ def pytest_load_initial_conftests(
 ) -> None:
     import copy
 
-    from . import options, startmethod
+    from . import compat, options, startmethod
 
+    # After all plugins, so that xdist can declare its hooks itself, and before
+    # conftests, which may implement them.
+    compat.add_hooks(early_config.pluginmanager)
     # Before conftests: what they open is shared by a fork.
     early_config.stash[startmethod.BEFORE] = startmethod.open_descriptors()
     if options.normalise_args(args):
@@ -72,9 +78,11 @@ def _prepare(config: pytest.Config) -> None:
     if not sys.platform.startswith("linux"):
         print(_SERIAL_NOTICE, file=sys.stderr)
         return
-    if getattr(config.option, "usepdb", False) or getattr(config.option, "trace", False):
-        print("qe: --pdb and --trace need one process: running serially", file=sys.stderr)
-        return
+    for name in _NEED_ONE_PROCESS:
+        if getattr(config.option, name, False):
+            print(f"qe: {_NEED_ONE_PROCESS[name]} needs one process: running serially",
+                  file=sys.stderr)  # fmt: skip
+            return
     notice = compat.override_xdist(config, wanted)
     from .controller import Controller
 

@@ -16,6 +16,8 @@ import warnings
 from typing import Any
 
 import pytest
+from _pytest._code.code import TerminalRepr
+from _pytest._io import TerminalWriter
 
 from . import _core
 
@@ -29,6 +31,22 @@ _PLAIN = frozenset(
 )  # fmt: skip
 
 _MAX_DEPTH = 50
+
+# What travels beside pytest's own serialisation of a report.
+_IS_TEXT = "$qe_is_text"
+_FAILED_SUBTESTS = "$qe_failed_subtests"
+
+
+class _Text(TerminalRepr):
+    """A representation that pytest serialises as text (a doctest's, a missing
+    fixture's). It has no crash line, so that the summary shows none either."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def toterminal(self, tw: TerminalWriter) -> None:
+        for line in self.text.split("\n"):
+            tw.line(line)
 
 
 #: pytest 9.2 keys reports by a structured id, which parsing the string could
@@ -101,18 +119,30 @@ def loads(data: bytes) -> Any:
 def encode(config: pytest.Config, report: pytest.TestReport) -> bytes:
     """A report as bytes, through pytest's own serialisation."""
     data = config.hook.pytest_report_to_serializable(config=config, report=report)
+    longrepr = report.longrepr
+    if hasattr(longrepr, "toterminal") and not hasattr(longrepr, "reprcrash"):
+        data[_IS_TEXT] = True
+    failed_subtests = _failed_subtests(config, report)
+    if failed_subtests is not None:
+        data[_FAILED_SUBTESTS] = failed_subtests
     return dumps(data)
 
 
 def decode(config: pytest.Config, data: bytes) -> pytest.TestReport:
     """The report that ``encode`` was given."""
     value = loads(data)
+    is_text = value.pop(_IS_TEXT, False)
+    failed_subtests = value.pop(_FAILED_SUBTESTS, None)
     subtest = value.get("_subtest.context")
     arguments = dict(subtest["kwargs"]) if subtest else None
     report = config.hook.pytest_report_from_serializable(config=config, data=value)
     if arguments is not None:
         # They travel as their repr; pytest would take the repr of that again.
         object.__setattr__(report.context, "kwargs", arguments)
+    if failed_subtests is not None:
+        report.__dict__[_FAILED_SUBTESTS] = failed_subtests
+    if is_text:
+        report.longrepr = _Text(report.longrepr)
     if isinstance(report.longrepr, list):
         report.longrepr = tuple(report.longrepr)
     if isinstance(report.location, list):
@@ -120,15 +150,25 @@ def decode(config: pytest.Config, data: bytes) -> pytest.TestReport:
     return report  # type: ignore[no-any-return]
 
 
-def count_failed_subtest(config: pytest.Config, report: pytest.TestReport) -> None:
-    """pytest fails a test whose subtests failed by a count that the process
-    keeps in which the subtests ran."""
+def _failed_subtests(config: pytest.Config, report: pytest.TestReport) -> int | None:
+    """How many subtests of this one's test have failed, as pytest counts them
+    (not those of unittest) in the process in which they run."""
     try:
         from _pytest.subtests import SubtestReport, failed_subtests_key
     except ImportError:  # pytest 8 has no subtests of its own
-        return
-    if isinstance(report, SubtestReport) and report.failed:
-        config.stash[failed_subtests_key][report.id] += 1
+        return None
+    if not isinstance(report, SubtestReport):
+        return None
+    return config.stash[failed_subtests_key].get(report.id)
+
+
+def count_failed_subtest(config: pytest.Config, report: pytest.TestReport) -> None:
+    """pytest fails a test whose subtests failed by this count."""
+    count = report.__dict__.get(_FAILED_SUBTESTS)
+    if count is not None:
+        from _pytest.subtests import failed_subtests_key
+
+        config.stash[failed_subtests_key][report.id] = count  # type: ignore[attr-defined]
 
 
 # ------------------------------------------------------------------ warnings

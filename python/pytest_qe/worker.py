@@ -65,6 +65,7 @@ class Worker:
         self.over = False
         self.forked = False
         self.interrupted = False
+        self.adopted = False
         self.outcome = _core.NONE
         self.last_item: pytest.Item | None = None
         self._markers: dict[int, int] = {}
@@ -87,7 +88,9 @@ class Worker:
             compat.own_coverage()
             self._own_tmp_path(name)
         self._own_capture()
+        compat.add_worker_terminal(self.config)
         self.config.pluginmanager.register(self, "qe-worker")
+        self.adopted = True
         self._own_faulthandler()
         self._forward_xml()
         setup_state = self.session._setupstate
@@ -198,7 +201,10 @@ class Worker:
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
         except KeyboardInterrupt:
+            self._leave_if_forked()
             self.last_item = item
+            # The test may have raised it: then the controller does not know.
+            self._send(DataKind.STOP, reports.dumps(("interrupt", "")))
             raise
         except pytest.exit.Exception as error:
             self.last_item = item
@@ -298,7 +304,8 @@ class Worker:
         nodeid: str,
         location: tuple[str, int, str] | None,
     ) -> None:
-        if os.getpid() == self.pid:
+        # Registering repeats those of the collection, which the controller has.
+        if self.adopted and os.getpid() == self.pid:
             data = reports.encode_warning(warning_message, when, nodeid, location)
             self._send(DataKind.WARNING, data)
 
