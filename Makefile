@@ -120,6 +120,10 @@ TSAN_TESTS := $(sort $(basename $(notdir $(wildcard tests/c/tsan_*.c tests/c/tes
 C_PROGRAMS := $(sort $(C_TESTS) $(TSAN_TESTS))
 # Other files in tests/c are shared: a program is linked with those that it uses.
 C_SHARED := $(filter-out $(C_TESTS) tsan_%,$(basename $(notdir $(wildcard tests/c/*.c))))
+# Tests that stop a worker at each step of a claim define QE_FAULT_POINTS, and
+# are linked with these files of the core built with it.
+FAULT_TESTS := $(notdir $(basename $(shell grep -l QE_FAULT_POINTS tests/c/test_*.c)))
+FAULT_OBJECTS := qe_arena_claim.o qe_worker.o
 # Tests that make allocations fail include alloc_fault.h, which wraps these.
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
@@ -129,6 +133,12 @@ build/c/$1/%.o: %.c Makefile | build/setup-build.stamp build/setup-test.stamp
 	@mkdir -p $$(@D)
 	@$$(CC) $$(C_FLAGS) $$(FLAGS_$1) $$$$(pkg-config --cflags $$(PACKAGES)) -c -o $$@ $$<
 
+build/c/$1/fault/%.o: csrc/%.c Makefile | build/setup-build.stamp build/setup-test.stamp
+	@mkdir -p $$(@D)
+	@$$(CC) $$(C_FLAGS) $$(FLAGS_$1) -DQE_FAULT_POINTS \
+	    $$$$(pkg-config --cflags $$(PACKAGES)) -c -o $$@ $$<
+$$(FAULT_TESTS:%=build/c/$1/%): $$(FAULT_OBJECTS:%=build/c/$1/fault/%)
+
 build/c/$1/libqe.a: $$(C_SOURCES:%.c=build/c/$1/%.o)
 build/c/$1/libshared.a: $$(C_SHARED:%=build/c/$1/tests/c/%.o)
 build/c/$1/libqe.a build/c/$1/libshared.a:
@@ -137,12 +147,12 @@ build/c/$1/libqe.a build/c/$1/libshared.a:
 	@ar rcs $$@ $$^
 
 $$(C_PROGRAMS:%=build/c/$1/%): build/c/$1/%: build/c/$1/tests/c/%.o build/c/$1/libshared.a build/c/$1/libqe.a
-	@$$(CC) $$(FLAGS_$1) -o $$@ $$^ \
+	@$$(CC) $$(FLAGS_$1) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) \
 	    $$$$(grep -q '"alloc_fault.h"' tests/c/$$*.c && echo '$$(WRAP)') \
 	    $$$$(pkg-config --libs $$(PACKAGES)) -lpthread -lm
 endef
 $(foreach kind,asan tsan plain,$(eval $(call C_BUILD,$(kind))))
--include $(wildcard build/c/*/csrc/*.d build/c/*/tests/c/*.d)
+-include $(wildcard build/c/*/csrc/*.d build/c/*/fault/*.d build/c/*/tests/c/*.d)
 
 RUN_C := $(PYTHON) tools/run_c.py
 
@@ -161,13 +171,15 @@ test-c-tsan: $(TSAN_TESTS:%=build/c/tsan/%) ## Test the arena in C under ThreadS
 .PHONY: test-valgrind
 test-valgrind: $(C_TESTS:%=build/c/plain/%) ## Test the core in C under valgrind
 	@QE_TEST_VALGRIND=1 $(RUN_C) c-valgrind $(RESULTS) $^ -- valgrind -q \
-	    --error-exitcode=99 --leak-check=full --child-silent-after-fork=yes
+	    --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+	    --child-silent-after-fork=yes
 
 # ---------------------------------------------------------------- Python tests
 
 .PHONY: test-python
 test-python: build/editable.stamp ## Test the pytest plugin
-	@$(VENV)/bin/python -m pytest tests/python -q --junitxml=$(RESULTS)/python.xml </dev/null
+	@$(VENV)/bin/python -m pytest tests/python -q -n 4 --dist worksteal \
+	    --junitxml=$(RESULTS)/python.xml </dev/null
 
 .PHONY: test-e2e
 test-e2e: build/e2e/venv.stamp ## Compare real suites, serial against parallel; test the packaging

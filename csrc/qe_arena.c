@@ -30,6 +30,42 @@ static void set_pointers(qe__arena *a)
     a->slots = (qe__arena_slot *) (void *) (base + a->head->slots_at);
 }
 
+/* Where everything is follows from the counts. */
+static void lay_head(qe__arena_head *head)
+{
+    uint64_t units = head->units;
+
+    head->magic = QE__ARENA_MAGIC;
+    head->version = QE__ARENA_VERSION;
+    head->units_at = align_up(sizeof(*head), 128);
+    head->scopes_at = head->units_at + units * sizeof(qe__arena_unit);
+    head->order_at =
+        head->scopes_at + (uint64_t) head->scopes * sizeof(qe__arena_scope);
+    head->queue_at = head->order_at + units * sizeof(uint32_t);
+    head->slots_at = align_up(head->queue_at + units * sizeof(uint32_t), 128);
+    head->size_bytes =
+        head->slots_at + (uint64_t) head->slots * sizeof(qe__arena_slot);
+}
+
+/* Whether a head of unknown origin is one that lay_head made, for a mapping
+ * of `size` bytes. */
+static bool is_sound(const qe__arena_head *head, uint64_t size)
+{
+    qe__arena_head sound;
+
+    memset(&sound, 0, sizeof(sound));
+    sound.units = head->units;
+    sound.scopes = head->scopes;
+    sound.slots = head->slots;
+    lay_head(&sound);
+    return head->magic == sound.magic && head->version == sound.version &&
+           head->size_bytes == size && sound.size_bytes == size &&
+           head->units_at == sound.units_at &&
+           head->scopes_at == sound.scopes_at &&
+           head->order_at == sound.order_at &&
+           head->queue_at == sound.queue_at && head->slots_at == sound.slots_at;
+}
+
 static void lay_units(qe__arena *a, const qe_plan *plan)
 {
     uint32_t place = 0;
@@ -69,17 +105,17 @@ static void lay_units(qe__arena *a, const qe_plan *plan)
 int qe__arena_new(qe__arena *a, const qe_plan *plan, const qe_options *options,
                   uint32_t slots)
 {
-    uint32_t units = (uint32_t) qe_plan_count(plan);
-    uint32_t scopes = (uint32_t) qe__plan_scope_count(plan);
-    uint64_t units_at = align_up(sizeof(qe__arena_head), 128);
-    uint64_t scopes_at = units_at + (uint64_t) units * sizeof(qe__arena_unit);
-    uint64_t order_at = scopes_at + (uint64_t) scopes * sizeof(qe__arena_scope);
-    uint64_t queue_at = order_at + (uint64_t) units * sizeof(uint32_t);
-    uint64_t slots_at = align_up(queue_at + (uint64_t) units * sizeof(uint32_t), 128);
-    uint64_t size = slots_at + (uint64_t) slots * sizeof(qe__arena_slot);
+    qe__arena_head head;
+    uint64_t size;
     void *map;
     int saved;
 
+    memset(&head, 0, sizeof(head));
+    head.units = (uint32_t) qe_plan_count(plan);
+    head.scopes = (uint32_t) qe__plan_scope_count(plan);
+    head.slots = slots;
+    lay_head(&head);
+    size = head.size_bytes;
     /* A memfd has no name that could be left behind, and an address space of
      * its own, unlike /dev/shm, which containers keep small. */
     a->fd = memfd_create("qe-arena", MFD_CLOEXEC);
@@ -95,25 +131,15 @@ int qe__arena_new(qe__arena *a, const qe_plan *plan, const qe_options *options,
     }
     a->size_bytes = size;
     a->head = map;
-    a->head->magic = QE__ARENA_MAGIC;
-    a->head->version = QE__ARENA_VERSION;
-    a->head->size_bytes = size;
-    a->head->units = units;
-    a->head->scopes = scopes;
-    a->head->slots = slots;
-    a->head->units_at = units_at;
-    a->head->scopes_at = scopes_at;
-    a->head->order_at = order_at;
-    a->head->queue_at = queue_at;
-    a->head->slots_at = slots_at;
+    memcpy(map, &head, sizeof(head));
     a->head->maxfail = options->maxfail;
     a->head->func_only = options->func_only;
     a->head->peak_memory = options->peak_memory;
     a->head->steal_scopes = options->steal_scopes;
     a->head->session_timeout_ns = options->session_timeout_ns;
     a->head->min_timeout_ns = options->session_timeout_ns;
-    atomic_store(&a->head->open, units);
-    atomic_store(&a->head->sweep, units);
+    atomic_store(&a->head->open, head.units);
+    atomic_store(&a->head->sweep, head.units);
     set_pointers(a);
     lay_units(a, plan);
     return 0;
@@ -142,10 +168,7 @@ int qe__arena_attach(qe__arena *a, int fd)
     if (head == MAP_FAILED) {
         return QE_ESYS;
     }
-    if (head->magic != QE__ARENA_MAGIC || head->version != QE__ARENA_VERSION ||
-        head->size_bytes != size ||
-        head->slots_at + (uint64_t) head->slots * sizeof(qe__arena_slot) !=
-            size) {
+    if (!is_sound(head, size)) {
         (void) munmap(head, size);
         return QE_EFORMAT;
     }
@@ -205,6 +228,10 @@ void qe__arena_open_scope(qe__arena *a, uint32_t scope)
 void qe__arena_ready(qe__arena *a, uint32_t unit)
 {
     make_ready(a, unit);
+    /* A worker that lowers the sweep looks at the epoch afterwards, so it undoes
+     * that if it began before this line; if it did so earlier, the next line
+     * does. */
+    atomic_fetch_add(&a->head->epoch, 1);
     atomic_store(&a->head->sweep, a->head->units);
     qe__arena_wake(a);
 }

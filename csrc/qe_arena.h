@@ -60,7 +60,7 @@ typedef struct qe__arena_slot {
     _Atomic uint64_t load_ns;     /* expected time left in its queue */
     _Atomic uint32_t pid;
     _Atomic uint32_t head, tail; /* of its queue; hints */
-    _Atomic uint32_t park;       /* asked not to claim for now */
+    _Atomic uint32_t park;       /* odd: asked not to claim for now; counts */
     _Atomic uint32_t mailbox;    /* unit + 1 it is to run next */
     _Atomic uint32_t scope;      /* scope + 1 it is working through */
     _Atomic uint32_t scope_at;   /* how far, a hint */

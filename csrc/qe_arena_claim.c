@@ -234,6 +234,7 @@ static bool steal_from(qe__arena *a, uint32_t slot, uint32_t victim)
  * anywhere, from the end, where nobody is working. */
 static bool sweep(qe__arena *a, uint32_t slot, uint32_t *unit)
 {
+    uint32_t epoch = atomic_load(&a->head->epoch);
     uint32_t start = atomic_load(&a->head->sweep);
     uint32_t at = start;
     bool clear = true;
@@ -249,8 +250,11 @@ static bool sweep(qe__arena *a, uint32_t slot, uint32_t *unit)
         }
         clear = false;
     }
-    if (clear) {
-        (void) atomic_compare_exchange_strong(&a->head->sweep, &start, at);
+    if (clear &&
+        atomic_compare_exchange_strong(&a->head->sweep, &start, at) &&
+        atomic_load(&a->head->epoch) != epoch) {
+        /* Something became READY again meanwhile, see qe__arena_ready. */
+        atomic_store(&a->head->sweep, a->head->units);
     }
     if (at == 0) {
         return false;

@@ -35,7 +35,7 @@ enum qe__notice_kind {
     QE__NOTICE_STARTED = 1, /* pid */
     QE__NOTICE_FAILED,      /* no worker could be started: value is errno */
     QE__NOTICE_EXITED,      /* pid, status, cpu; timed_out */
-    QE__NOTICE_STANDBY      /* carries the standby's socket (SCM_RIGHTS) */
+    QE__NOTICE_STANDBY      /* pid; carries its socket (SCM_RIGHTS) */
 };
 
 typedef struct qe__notice {
@@ -44,6 +44,7 @@ typedef struct qe__notice {
     int32_t pid;
     int32_t value; /* wait status, or errno */
     uint32_t timed_out;
+    uint64_t ended_ns; /* EXITED: when, by qe_now_ns */
     double cpu_s;
     uint64_t peak_bytes;
 } qe__notice;
@@ -71,6 +72,8 @@ typedef struct qe__exec {
     qe__slot_files *files;
     uint32_t slots;
     pid_t super; /* our child; 0 once reaped */
+    pid_t office; /* the supervisor in office */
+    pid_t standby_pid;
     int control; /* socket to the supervisor in office; -1: there is none */
     int standby; /* socket to the standby, -1 where there is none */
     qe_options options; /* a copy, for the supervisor's life */
@@ -88,6 +91,8 @@ int qe__exec_order(qe__exec *x, enum qe__order_kind kind, uint32_t slot,
 /* The next notice: 1; 0 where there is none yet; QE_EGONE: the supervisor is
  * dead. Takes the standby's socket in by itself. */
 int qe__exec_notice(qe__exec *x, qe__notice *out);
+/* Waits until the supervisor in office, whose socket has ended, is dead. */
+void qe__exec_await_super(qe__exec *x);
 /* Puts the standby into office. QE_EGONE where there is none. */
 int qe__exec_take_over(qe__exec *x);
 /* Tells the supervisor to end everything, waits until it has. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "qe_exec.h"
+#include "qe_proc.h"
 #include "qe_util.h"
 
 #define PIPE_BYTES (1 << 20) /* the most that Linux grants without privilege */
@@ -138,7 +139,7 @@ int qe__exec_open(qe__exec *x, const qe_plan *plan, const qe_options *options,
         goto fail;
     }
     (void) setpgid(pid, pid);
-    x->super = pid;
+    x->super = x->office = pid;
     x->control = pair[0];
     return 0;
 
@@ -182,10 +183,18 @@ int qe__exec_order(qe__exec *x, enum qe__order_kind kind, uint32_t slot,
     if (x->control < 0) {
         return QE_EGONE;
     }
-    do {
+    for (;;) {
+        struct pollfd p = {.fd = x->control, .events = POLLOUT};
+
         n = send(x->control, &order, sizeof(order), MSG_NOSIGNAL);
-    } while (n < 0 && errno == EINTR);
-    return n < 0 ? QE_EGONE : 0;
+        if (n < 0 && errno == EAGAIN) {
+            /* Hundreds of orders at once; the supervisor takes them in without
+             * waiting for us. */
+            (void) poll(&p, 1, -1);
+        } else if (n >= 0 || errno != EINTR) {
+            return n < 0 ? QE_EGONE : 0;
+        }
+    }
 }
 
 int qe__exec_notice(qe__exec *x, qe__notice *out)
@@ -205,7 +214,9 @@ int qe__exec_notice(qe__exec *x, qe__notice *out)
             recvmsg(x->control, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         struct cmsghdr *c;
 
-        if (n < 0 && errno == EINTR) {
+        /* ECONNRESET: it died with orders unread. It is told once, ahead of
+         * the notices that are still there. */
+        if (n < 0 && (errno == EINTR || errno == ECONNRESET)) {
             continue;
         }
         if (n < 0 && errno == EAGAIN) {
@@ -223,6 +234,7 @@ int qe__exec_notice(qe__exec *x, qe__notice *out)
                 (void) close(x->standby);
             }
             memcpy(&x->standby, CMSG_DATA(c), sizeof(int));
+            x->standby_pid = out->pid;
         }
     }
     return QE_EGONE;
@@ -236,6 +248,15 @@ static void reap_super(qe__exec *x, int options)
     }
 }
 
+void qe__exec_await_super(qe__exec *x)
+{
+    if (x->super > 0 && x->super == x->office) {
+        reap_super(x, 0);
+    } else if (x->office > 0) {
+        qe__proc_await(x->office, 2000);
+    }
+}
+
 int qe__exec_take_over(qe__exec *x)
 {
     if (x->control >= 0) {
@@ -243,7 +264,8 @@ int qe__exec_take_over(qe__exec *x)
     }
     x->control = x->standby;
     x->standby = -1;
-    reap_super(x, WNOHANG);
+    x->office = x->standby_pid;
+    x->standby_pid = 0;
     return qe__exec_order(x, QE__ORDER_TAKE_OVER, QE__NONE, 0);
 }
 

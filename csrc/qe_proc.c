@@ -53,7 +53,25 @@ int qe__proc_pidfd(pid_t pid)
 
 bool qe__proc_alive(pid_t pid)
 {
-    return kill(pid, 0) == 0 || errno == EPERM;
+    char path[40], text[512];
+    const char *state;
+    ssize_t n;
+    int fd;
+
+    if (kill(pid, 0) != 0 && errno != EPERM) {
+        return false;
+    }
+    /* It may have ended and wait for its parent, which need not be us. */
+    (void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno != ENOENT;
+    }
+    n = read(fd, text, sizeof(text) - 1);
+    (void) close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    state = strrchr(text, ')');
+    return state == NULL || (state[1] == ' ' && strchr("ZX", state[2]) == NULL);
 }
 
 void qe__proc_await(pid_t pid, int timeout_ms)
@@ -175,5 +193,7 @@ void qe__proc_null_stdin(void)
     if (fd > 0) {
         (void) dup2(fd, 0);
         (void) close(fd);
+    } else if (fd == 0) { /* there was none: keep it, as dup2 would */
+        (void) fcntl(fd, F_SETFD, 0);
     }
 }

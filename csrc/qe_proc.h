@@ -29,6 +29,7 @@ typedef struct qe__usage {
 /* A close-on-exec descriptor that becomes readable when the process ends, or
  * -1 (an old kernel, a sandbox): then look at qe__proc_alive now and then. */
 int qe__proc_pidfd(pid_t pid);
+/* Whether it runs: one that waits to be reaped does not. */
 bool qe__proc_alive(pid_t pid);
 /* Waits until a process, which need not be a child, is gone. */
 void qe__proc_await(pid_t pid, int timeout_ms);

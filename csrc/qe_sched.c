@@ -297,6 +297,15 @@ void qe__sched_slot_free(qe_sched *s, uint32_t slot)
     qe__waits_call(&s->waits, slot);
 }
 
+bool qe__sched_slot_take(qe_sched *s, uint32_t slot)
+{
+    if (s == NULL || slot >= s->slots || s->alone != QE__NO_SLOT ||
+        !qe__slotset_has(&s->idle, slot))
+        return false;
+    make_busy(s, slot);
+    return true;
+}
+
 int qe__sched_settled(qe_sched *s, uint32_t unit)
 {
     if (s == NULL || unit >= s->units)

@@ -70,6 +70,10 @@ int qe__sched_queue(qe_sched *s, uint32_t slot, const uint32_t **units,
 int qe__sched_next(qe_sched *s, uint64_t now_ns, qe__step *out);
 
 void qe__sched_slot_free(qe_sched *s, uint32_t slot);
+/* An idle slot is taken for a worker that goes on with its queue: as if it had
+ * been given that queue again. False if it is not idle, or if nothing else may
+ * run now. */
+bool qe__sched_slot_take(qe_sched *s, uint32_t slot);
 
 /* The unit is finished for good. */
 int qe__sched_settled(qe_sched *s, uint32_t unit);

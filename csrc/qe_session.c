@@ -6,14 +6,18 @@
 #include "qe_session.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "qe_judge.h"
 #include "qe_proc.h"
 
 #define READ_LIMIT ((size_t) 1 << 20)
 #define MAX_WORKERS 1024u
+#define BUSY_EVENTS 16u /* since the last wait: a few tests' worth */
+#define NAP_NS 5000000
 
 /* ------------------------------------------------------------------- start */
 
@@ -36,23 +40,35 @@ static void on_timer(uv_timer_t *handle)
     (void) handle;
 }
 
+/* libuv returns what others leave in errno. */
+static int uv_code(int status)
+{
+    if (status == 0) {
+        return 0;
+    }
+    errno = -status;
+    return QE_ESYS;
+}
+
 static int watch_control(qe_session *s)
 {
-    if (uv_poll_init(&s->loop, &s->control, s->exec.control) != 0) {
-        return QE_ESYS;
+    int status = uv_poll_init(&s->loop, &s->control, s->exec.control);
+
+    if (status != 0) {
+        return uv_code(status);
     }
     s->control.data = s;
-    return uv_poll_start(&s->control, UV_READABLE | UV_DISCONNECT,
-                         on_control) == 0
-               ? 0
-               : QE_ESYS;
+    return uv_code(uv_poll_start(&s->control, UV_READABLE | UV_DISCONNECT,
+                                 on_control));
 }
 
 /* The loop comes after the fork: an epoll descriptor must not be shared. */
 static int open_loop(qe_session *s)
 {
-    if (uv_loop_init(&s->loop) != 0) {
-        return QE_ESYS;
+    int status = uv_loop_init(&s->loop);
+
+    if (status != 0) {
+        return uv_code(status);
     }
     s->loop_open = true;
     (void) uv_timer_init(&s->loop, &s->timer);
@@ -60,13 +76,15 @@ static int open_loop(qe_session *s)
         qe__session_slot *w = &s->slots[i];
 
         qe__reader_init(&w->reader, s->exec.files[i].pipe_r);
-        if (uv_poll_init(&s->loop, &w->poll, w->reader.fd) != 0) {
-            return QE_ESYS;
+        status = uv_poll_init(&s->loop, &w->poll, w->reader.fd);
+        if (status != 0) {
+            return uv_code(status);
         }
         w->poll.data = w;
         w->polling = true;
-        if (uv_poll_start(&w->poll, UV_READABLE, on_slot) != 0) {
-            return QE_ESYS;
+        status = uv_poll_start(&w->poll, UV_READABLE, on_slot);
+        if (status != 0) {
+            return uv_code(status);
         }
     }
     return watch_control(s);
@@ -184,7 +202,10 @@ int qe_session_start(qe_session **out, qe_worker **worker_out,
         status = start_homes(s);
     }
     if (status != 0) {
+        int saved = errno;
+
         qe_session_close(s);
+        errno = saved;
         return status;
     }
     *out = s;
@@ -200,9 +221,11 @@ fail:
 
 /* -------------------------------------------------------------------- events */
 
-/* The supervisor was killed, and its workers with it by the kernel. */
+/* The supervisor was killed, and its workers with it by the kernel: at once,
+ * but not before the end of its socket, which has told us. */
 static void supervisor_died(qe_session *s)
 {
+    qe__exec_await_super(&s->exec);
     uv_close((uv_handle_t *) &s->control, NULL);
     s->control.data = NULL;
     (void) uv_run(&s->loop, UV_RUN_NOWAIT);
@@ -218,6 +241,8 @@ static void supervisor_died(qe_session *s)
         }
         if (w->pid > 0) {
             qe__proc_await(w->pid, 2000);
+            /* What its test had started and left in its group. */
+            (void) kill(-w->pid, SIGKILL);
         }
         w->exited = w->is_void = w->readable = true;
         w->exit = (qe__notice){.kind = QE__NOTICE_EXITED, .value = 9};
@@ -272,11 +297,13 @@ static bool take_slots(qe_session *s, qe_event *out)
         qe__session_slot *w = &s->slots[at];
         qe__frame frame;
         const void *data;
+        int status = 0;
 
         for (;;) {
             size_t got = 0;
 
             while (qe__reader_next(&w->reader, &frame, &data) == 1) {
+                s->traffic++;
                 if (qe__session_frame(s, at, &frame, data, out)) {
                     s->next_slot = at; /* stay: what is read is cheapest */
                     return true;
@@ -285,10 +312,16 @@ static bool take_slots(qe_session *s, qe_event *out)
             if (!w->readable) {
                 break;
             }
-            if (qe__reader_fill(&w->reader, READ_LIMIT, &got) != 0 ||
-                got < READ_LIMIT) {
+            status = qe__reader_fill(&w->reader, READ_LIMIT, &got);
+            if (status != 0 || got < READ_LIMIT) {
                 w->readable = false;
             }
+        }
+        if (w->alive && !w->deaf &&
+            (w->reader.broken || (status != 0 && w->exited))) {
+            /* What it wrote is lost, so it is of no more use. */
+            w->deaf = true;
+            (void) qe__exec_order(&s->exec, QE__ORDER_KILL, at, 0);
         }
         if (w->exited) {
             (void) qe__reader_drop(&w->reader);
@@ -324,6 +357,20 @@ static bool take(qe_session *s, qe_event *out)
     return false;
 }
 
+/* With much traffic, waking for every event would cost the workers more than
+ * it tells us sooner: what they write in a few milliseconds is taken at once. */
+static void nap(qe_session *s, uint64_t now, uint64_t wake)
+{
+    bool busy = s->traffic >= BUSY_EVENTS;
+
+    s->traffic = 0;
+    if (busy && wake > now + NAP_NS) {
+        struct timespec t = {0, NAP_NS};
+
+        (void) nanosleep(&t, NULL);
+    }
+}
+
 int qe_session_next(qe_session *s, int timeout_ms, qe_event *out)
 {
     uint64_t until =
@@ -337,6 +384,8 @@ int qe_session_next(qe_session *s, int timeout_ms, qe_event *out)
 
         if (s->done || take(s, out)) {
             if (s->done) {
+                memset(out, 0, sizeof(*out));
+                out->unit = QE__NONE;
                 out->kind = QE_EV_DONE;
             }
             return 0;
@@ -357,6 +406,7 @@ int qe_session_next(qe_session *s, int timeout_ms, qe_event *out)
             return 0;
         }
         wake = wake < until ? wake : until;
+        nap(s, now, wake);
         (void) uv_timer_start(
             &s->timer, on_timer,
             wake > now ? (wake - now + 999999u) / 1000000u : 0, 0);
@@ -390,12 +440,12 @@ int qe_session_settle(qe_session *s, uint32_t unit, uint32_t attempt,
     *final_out = verdict.outcome;
     if (verdict.again) {
         *final_out = QE_NONE;
-        if (s->retries_waiting++ == 0 ||
-            verdict.not_before_ns < s->retry_due_ns) {
-            s->retry_due_ns = verdict.not_before_ns;
+        status = qe__sched_retry(s->sched, unit, attempt + 1,
+                                 verdict.not_before_ns);
+        if (status == 0) {
+            qe__session_need_room(s, unit, attempt + 1, verdict.not_before_ns);
         }
-        return qe__sched_retry(s->sched, unit, attempt + 1,
-                               verdict.not_before_ns);
+        return status;
     }
     s->units[unit].settled = true;
     return s->stopping ? 0 : qe__sched_settled(s->sched, unit);

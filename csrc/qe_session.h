@@ -23,6 +23,7 @@ typedef struct qe__session_slot {
     bool is_void;  /* it died because its supervisor did */
     bool readable;
     bool lost_told; /* its running attempt was reported as lost */
+    bool deaf;      /* some of what it wrote could not be read */
     uint32_t sched_slot; /* whose turn it uses */
     int32_t pid;
     qe__notice exit;
@@ -30,6 +31,7 @@ typedef struct qe__session_slot {
 
 typedef struct qe__session_unit {
     uint16_t finished; /* last attempt whose end was seen */
+    uint8_t voids;     /* attempts that were lost with the supervisor */
     bool settled;
 } qe__session_unit;
 
@@ -47,6 +49,7 @@ struct qe_session {
     qe__session_slot *slots;
     qe__session_unit *units;
     uint32_t next_slot; /* where the search for a frame begins, for fairness */
+    uint32_t traffic; /* frames since the last wait */
     uint32_t alive;
     uint32_t retries_waiting; /* retries asked for and not started */
     uint64_t retry_due_ns;    /* when the first of them may start, or before */
@@ -54,6 +57,7 @@ struct qe_session {
     uint32_t crashes;
     uint32_t false_starts; /* workers in a row that died before any attempt */
     uint32_t refusals;     /* workers that the system would not start */
+    uint64_t pause_until_ns; /* until then none is started, after a refusal */
     int trouble;           /* a QE_E* code that ends the run */
     int trouble_errno;     /* with QE_ESYS */
     bool trouble_told;
@@ -78,5 +82,10 @@ void qe__session_refused(qe_session *s, uint32_t slot, int error);
 int qe__session_decide(qe_session *s, uint64_t *wake_ns);
 /* Nothing new is to start. */
 void qe__session_halt(qe_session *s);
+/* Asks a worker to rest after what it runs now, or to go on. */
+void qe__session_park(qe_session *s, uint32_t slot, bool rest);
+/* An attempt is asked for again: counts it among those that need room. */
+void qe__session_need_room(qe_session *s, uint32_t unit, uint32_t attempt,
+                           uint64_t not_before_ns);
 
 #endif

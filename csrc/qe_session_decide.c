@@ -11,6 +11,42 @@ void qe__session_halt(qe_session *s)
     }
 }
 
+void qe__session_park(qe_session *s, uint32_t slot, bool rest)
+{
+    _Atomic uint32_t *park = &s->exec.arena.slots[slot].park;
+
+    if ((atomic_load(park) & 1) != rest) {
+        atomic_fetch_add(park, 1);
+        if (!rest) {
+            qe__arena_wake(&s->exec.arena);
+        }
+    }
+}
+
+static bool is_parked(const qe_session *s, uint32_t slot)
+{
+    return (atomic_load(&s->exec.arena.slots[slot].park) & 1) != 0;
+}
+
+/* First attempts have their turn in the queues' order, and what must run alone
+ * waits for the end of all queues: only other retries want room before. */
+static bool wants_room(const qe_session *s, uint32_t unit, uint32_t attempt)
+{
+    qe_unit u;
+
+    return attempt > 1 && qe_plan_get(s->plan, unit, &u) == 0 &&
+           (u.flags & QE_UNIT_SERIAL) == 0;
+}
+
+void qe__session_need_room(qe_session *s, uint32_t unit, uint32_t attempt,
+                           uint64_t not_before_ns)
+{
+    if (wants_room(s, unit, attempt) && (s->retries_waiting++ == 0 ||
+                                         not_before_ns < s->retry_due_ns)) {
+        s->retry_due_ns = not_before_ns;
+    }
+}
+
 /* Carries out one START. A fresh worker uses the slot of its own number where
  * no home worker lives, otherwise a guest's, while the home worker rests. */
 static int carry_out(qe_session *s, const qe__step *step)
@@ -18,9 +54,12 @@ static int carry_out(qe_session *s, const qe__step *step)
     uint32_t home = step->slot;
     bool lives = s->slots[home].alive;
     uint32_t slot = lives ? home + s->homes : home;
+    uint32_t scope = qe__plan_unit_scope(s->plan, step->unit);
 
     if (!step->fresh) {
         atomic_store(&s->exec.arena.slots[home].mailbox, step->unit + 1);
+        /* It may have been asked to rest for a retry that went elsewhere. */
+        qe__session_park(s, home, false);
         if (lives) {
             s->slots[home].idle = false;
             qe__arena_wake(&s->exec.arena);
@@ -29,13 +68,11 @@ static int carry_out(qe_session *s, const qe__step *step)
         return qe__session_launch(s, home, QE__JOB_POOL, 0, 0, 0, home);
     }
     if (lives) {
-        atomic_store(&s->exec.arena.slots[home].park, 1);
+        qe__session_park(s, home, true);
     }
-    if (step->count > 1 || (qe__plan_scope_flags(
-                                s->plan, qe__plan_unit_scope(
-                                             s->plan, step->unit)) &
-                            QE_UNIT_FRESH) != 0) {
-        uint32_t scope = qe__plan_unit_scope(s->plan, step->unit);
+    /* A unit of a FRESH scope that runs again does so by itself. */
+    if (step->attempt == 1 &&
+        (qe__plan_scope_flags(s->plan, scope) & QE_UNIT_FRESH) != 0) {
         int status = qe__session_launch(s, slot, QE__JOB_SCOPE, step->unit, 1,
                                         scope, home);
 
@@ -44,7 +81,7 @@ static int carry_out(qe_session *s, const qe__step *step)
         }
         return status;
     }
-    if (step->attempt > 1 && s->retries_waiting > 0) {
+    if (wants_room(s, step->unit, step->attempt) && s->retries_waiting > 0) {
         s->retries_waiting--;
     }
     return qe__session_launch(s, slot, QE__JOB_SINGLE, step->unit,
@@ -57,15 +94,18 @@ static int carry_out(qe_session *s, const qe__step *step)
 static void make_room(qe_session *s, uint64_t now, uint64_t *wake_ns)
 {
     for (uint32_t i = 0; i < s->homes; i++) {
-        qe__arena_slot *a = &s->exec.arena.slots[i];
-
         if (s->slots[i].idle && *wake_ns != UINT64_MAX) {
             s->retry_due_ns = *wake_ns; /* room, and still none to start */
         }
-        if (s->slots[i].idle && !s->slots[i + s->homes].alive &&
-            atomic_load(&a->park) != 0) {
-            atomic_store(&a->park, 0);
-            qe__arena_wake(&s->exec.arena);
+        if (!is_parked(s, i) || s->slots[i + s->homes].alive) {
+            continue;
+        }
+        /* Nothing needs its turn any more: the worker has it back. */
+        if (!s->slots[i].alive) {
+            qe__session_park(s, i, false);
+        } else if (s->slots[i].idle && qe__sched_slot_take(s->sched, i)) {
+            s->slots[i].idle = false;
+            qe__session_park(s, i, false);
         }
     }
     if (s->retries_waiting == 0) {
@@ -81,7 +121,7 @@ static void make_room(qe_session *s, uint64_t now, uint64_t *wake_ns)
         if (s->slots[at].alive && s->slots[at].idle) {
             return; /* there is room already */
         }
-        if (atomic_load(&s->exec.arena.slots[at].park) != 0) {
+        if (is_parked(s, at)) {
             return; /* one is being made */
         }
     }
@@ -90,7 +130,7 @@ static void make_room(qe_session *s, uint64_t now, uint64_t *wake_ns)
 
         if (s->slots[at].alive &&
             s->exec.arena.slots[at].job == QE__JOB_POOL) {
-            atomic_store(&s->exec.arena.slots[at].park, 1);
+            qe__session_park(s, at, true);
             s->next_park = at + 1;
             return;
         }
@@ -105,7 +145,13 @@ int qe__session_decide(qe_session *s, uint64_t *wake_ns)
     }
     while (!s->stopping && !s->draining) {
         qe__step step;
-        int status = qe__sched_next(s->sched, qe_now_ns(), &step);
+        int status;
+
+        if (qe_now_ns() < s->pause_until_ns) {
+            *wake_ns = s->pause_until_ns;
+            return 0;
+        }
+        status = qe__sched_next(s->sched, qe_now_ns(), &step);
 
         if (status != 0) {
             return status;

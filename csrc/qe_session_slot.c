@@ -8,6 +8,7 @@
 #include "qe_session.h"
 
 #define FALSE_STARTS_MAX 3
+#define VOIDS_MAX 20
 #define REFUSALS_MAX 20u
 #define REFUSAL_PAUSE_NS UINT64_C(500000000)
 
@@ -39,12 +40,16 @@ int qe__session_launch(qe_session *s, uint32_t slot, enum qe__job_kind kind,
     }
     qe__exec_job(&s->exec, slot, kind, unit, attempt, scope);
     status = qe__exec_order(&s->exec, QE__ORDER_START, slot, 0);
-    if (status != 0) {
+    if (status == QE_EGONE && s->exec.control >= 0) {
+        /* The supervisor's death was not taken in yet. When it is, this worker
+         * counts as one that died with it. */
+        s->control_readable = true;
+    } else if (status != 0) {
         return status;
     }
     w->alive = true;
     w->idle = w->bye = w->began = w->exited = w->is_void = false;
-    w->lost_told = false;
+    w->lost_told = w->deaf = false;
     w->pid = 0;
     w->sched_slot = sched_slot;
     s->alive++;
@@ -124,9 +129,16 @@ bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
         }
         return true;
     case QE__FRAME_IDLE:
-        free_slot(s, w);
+        /* It may have crossed a word to it; then it will say so again. */
+        if (frame->kind == atomic_load(&s->exec.arena.slots[slot].park)) {
+            free_slot(s, w);
+        }
         return false;
     case QE__FRAME_BUSY:
+        /* By itself, as something was given back that it may have. */
+        if (w->idle && qe__sched_slot_take(s->sched, w->sched_slot)) {
+            w->idle = false;
+        }
         return false;
     case QE__FRAME_BYE:
         w->bye = true;
@@ -160,13 +172,33 @@ static void read_stack(qe_session *s, uint32_t slot, qe_event *out)
     }
 }
 
+/* It runs again as the same attempt: in the scope's own worker, or in a fresh
+ * one. */
+static void run_again(qe_session *s, uint32_t slot, uint32_t unit,
+                      uint32_t attempt)
+{
+    qe__arena *a = &s->exec.arena;
+    uint32_t box = unit + 1;
+
+    if (a->slots[slot].job == QE__JOB_SCOPE) {
+        mark_again(s, unit);
+        qe__arena_ready(a, unit);
+        return;
+    }
+    /* It may have come by the mailbox, which must not give it twice. */
+    (void) atomic_compare_exchange_strong(&a->slots[slot].mailbox, &box, 0);
+    mark_again(s, unit);
+    if (qe__sched_requeue(s->sched, unit, attempt) == 0) {
+        qe__session_need_room(s, unit, attempt, 0);
+    }
+}
+
 /* Gives back what the dead worker had claimed and not started; true if it was
  * running something: *unit. */
 static bool give_back(qe_session *s, uint32_t slot, uint32_t *unit,
                       uint32_t *attempt)
 {
     qe__arena *a = &s->exec.arena;
-    uint32_t job = a->slots[slot].job;
     bool running = false;
 
     for (uint32_t u = qe__arena_held(a, slot, 0); u != QE__NONE;
@@ -180,19 +212,32 @@ static bool give_back(qe_session *s, uint32_t slot, uint32_t *unit,
             running = true;
             *unit = u;
             *attempt = n;
-        } else if (job == QE__JOB_SCOPE) {
-            qe__arena_ready(a, u);
         } else {
-            uint32_t box = u + 1;
-
-            /* It may have come by the mailbox, which must not give it twice. */
-            (void) atomic_compare_exchange_strong(&a->slots[slot].mailbox, &box,
-                                                  0);
-            mark_again(s, u);
-            (void) qe__sched_requeue(s->sched, u, n);
+            run_again(s, slot, u, n);
         }
     }
     return running;
+}
+
+/* A unit that the dead worker finished by its state word, while the word of it
+ * was among what could not be read. */
+static bool unheard(const qe_session *s, uint32_t slot, uint32_t *unit,
+                    uint32_t *attempt)
+{
+    const qe__arena *a = &s->exec.arena;
+
+    for (uint32_t u = 0; u < a->head->units; u++) {
+        uint64_t word = atomic_load(&a->units[u].state);
+
+        if (qe__state_of(word) == QE__UNIT_DONE &&
+            qe__state_slot(word) == slot && !s->units[u].settled &&
+            s->units[u].finished < qe__state_attempt(word)) {
+            *unit = u;
+            *attempt = qe__state_attempt(word);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* A single attempt whose worker never began it. */
@@ -202,37 +247,37 @@ static void give_back_single(qe_session *s, uint32_t slot)
 
     if (job->job == QE__JOB_SINGLE && !s->slots[slot].began &&
         s->units[job->job_unit].finished < job->job_attempt) {
-        mark_again(s, job->job_unit);
-        (void) qe__sched_requeue(s->sched, job->job_unit, job->job_attempt);
+        run_again(s, slot, job->job_unit, job->job_attempt);
     }
 }
 
 static bool lost_event(qe_session *s, uint32_t slot, uint32_t unit,
-                       uint32_t attempt, qe_event *out)
+                       uint32_t attempt, bool is_void, qe_event *out)
 {
     qe__session_slot *w = &s->slots[slot];
     qe__arena *a = &s->exec.arena;
     uint64_t running = atomic_load(&a->slots[slot].running);
+    uint64_t now = qe_now_ns();
+    uint64_t ended = w->exit.ended_ns != 0 ? w->exit.ended_ns : now;
 
     event_init(s, slot, QE_EV_LOST, unit, attempt, out);
     out->status = w->exit.value;
     if (qe__running_unit(running) == unit) {
         out->phase = qe__running_phase(running);
+        uint64_t start = atomic_load(&a->slots[slot].start_ns);
+
         out->duration_s =
-            (double) (qe_now_ns() - atomic_load(&a->slots[slot].start_ns)) /
-            1e9;
+            ended > start ? (double) (ended - start) / 1e9 : 0;
     }
     out->peak_bytes = w->exit.peak_bytes;
-    out->start_s = qe_wall_s() - out->duration_s;
+    out->start_s =
+        qe_wall_s() - (double) (now - ended) / 1e9 - out->duration_s;
     s->units[unit].finished = (uint16_t) attempt;
-    if (w->is_void) {
+    /* Where the supervisor dies under the same unit again and again, it is the
+     * unit's doing. */
+    if (is_void && ++s->units[unit].voids < VOIDS_MAX) {
         s->units[unit].finished = (uint16_t) (attempt - 1);
-        if (a->slots[slot].job == QE__JOB_SCOPE) {
-            qe__arena_ready(a, unit);
-        } else {
-            mark_again(s, unit);
-            (void) qe__sched_requeue(s->sched, unit, attempt);
-        }
+        run_again(s, slot, unit, attempt);
         return true; /* outcome NONE */
     }
     out->outcome = w->exit.timed_out ? QE_TIMEOUT : QE_CRASHED;
@@ -252,7 +297,6 @@ static void succeed(qe_session *s, uint32_t slot)
     bool more = false;
     int status = 0;
 
-    qe__arena_disown(&s->exec.arena, slot);
     if (!s->stopping && s->trouble == 0) {
         if (job->job == QE__JOB_SCOPE) {
             more = qe__arena_any_ready(&s->exec.arena, job->job_scope);
@@ -261,10 +305,9 @@ static void succeed(qe_session *s, uint32_t slot)
                    qe__arena_any_ready(&s->exec.arena, QE__NONE);
         }
     }
-    if (slot >= s->homes) {
-        /* The host of this guest goes on. */
-        atomic_store(&s->exec.arena.slots[w->sched_slot].park, 0);
-        qe__arena_wake(&s->exec.arena);
+    if (!more || job->job != QE__JOB_SCOPE) {
+        /* But a scope with a worker of its own passes to the next one. */
+        qe__arena_disown(&s->exec.arena, slot);
     }
     if (more) {
         bool idle = w->idle;
@@ -281,22 +324,26 @@ static void succeed(qe_session *s, uint32_t slot)
 void qe__session_refused(qe_session *s, uint32_t slot, int error)
 {
     qe__session_slot *w = &s->slots[slot];
-    uint32_t job = s->exec.arena.slots[slot].job;
+    const qe__arena_slot *a = &s->exec.arena.slots[slot];
+    uint32_t job = a->job;
+    uint32_t box = atomic_load(&a->mailbox);
 
     w->alive = false;
     s->alive--;
     s->refusals++;
-    if (job == QE__JOB_SINGLE && s->refusals < REFUSALS_MAX) {
-        const qe__arena_slot *a = &s->exec.arena.slots[slot];
+    if ((job == QE__JOB_SINGLE || box != 0) && s->refusals < REFUSALS_MAX) {
+        bool single = job == QE__JOB_SINGLE;
 
-        (void) qe__sched_retry(s->sched, a->job_unit, a->job_attempt,
-                               qe_now_ns() + REFUSAL_PAUSE_NS);
+        run_again(s, slot, single ? a->job_unit : box - 1,
+                  single ? a->job_attempt : 1);
+        s->pause_until_ns = qe_now_ns() + REFUSAL_PAUSE_NS;
         free_slot(s, w);
         return;
     }
-    /* Fewer pool workers are enough, as the others steal; none is not. The
-     * turn of this one is not given out again. */
-    if (s->trouble == 0 && (job != QE__JOB_POOL || s->alive == 0)) {
+    /* Fewer pool workers are enough, as the others steal; none is not. */
+    free_slot(s, w);
+    if (s->trouble == 0 &&
+        (job != QE__JOB_POOL || box != 0 || s->alive == 0)) {
         s->trouble = QE_ESYS;
         s->trouble_errno = error;
     }
@@ -308,11 +355,15 @@ bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out)
     uint64_t running = atomic_load(&s->exec.arena.slots[slot].running);
     uint32_t unit, attempt;
 
+    if (w->deaf && unheard(s, slot, &unit, &attempt)) {
+        w->began = true;
+        return lost_event(s, slot, unit, attempt, true, out);
+    }
     if (!w->lost_told) {
         w->lost_told = true;
         if (give_back(s, slot, &unit, &attempt)) {
             w->began = true;
-            return lost_event(s, slot, unit, attempt, out);
+            return lost_event(s, slot, unit, attempt, w->is_void, out);
         }
     }
     event_init(s, slot, QE_EV_EXIT, qe__running_unit(running),

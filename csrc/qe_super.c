@@ -58,9 +58,9 @@ static void notify(qe__super_state *st, const qe__notice *notice)
     flush(st);
 }
 
-static int send_descriptor(int socket, int fd)
+static int send_standby(int socket, int fd, pid_t pid)
 {
-    qe__notice notice = {.kind = QE__NOTICE_STANDBY};
+    qe__notice notice = {.kind = QE__NOTICE_STANDBY, .pid = pid};
     struct iovec part = {.iov_base = &notice, .iov_len = sizeof(notice)};
     union {
         struct cmsghdr head;
@@ -132,7 +132,7 @@ static bool start_worker(qe__super_state *st, uint32_t slot, const qe__signals *
     if (pid == 0) {
         /* The kill reaches a worker whatever ends the supervisor; the second
          * look closes the gap before the first line. */
-        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
         if (getppid() != st->self) {
             _exit(127);
         }
@@ -196,6 +196,7 @@ static void reap(qe__super_state *st, bool *standby_died)
         }
         if (pid > 0 && slot < st->super->slots) {
             qe__notice notice = {.kind = QE__NOTICE_EXITED,
+                                 .ended_ns = qe_now_ns(),
                                  .slot = slot,
                                  .pid = pid,
                                  .value = status,
@@ -383,7 +384,7 @@ static bool make_standby(qe__super_state *st, qe__signals *saved, uint32_t *slot
         if (!stand_by(st)) {
             _exit(0);
         }
-        (void) prctl(PR_SET_CHILD_SUBREAPER, 1);
+        (void) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
         if (make_standby(st, saved, slot) || serve(st, saved, slot)) {
             return true;
         }
@@ -393,7 +394,7 @@ static bool make_standby(qe__super_state *st, qe__signals *saved, uint32_t *slot
     (void) close(pair[1]);
     if (pid > 0) {
         st->standby = pid;
-        (void) send_descriptor(st->super->control, pair[0]);
+        (void) send_standby(st->super->control, pair[0], pid);
     }
     (void) close(pair[0]);
     return false;
@@ -419,7 +420,7 @@ uint32_t qe__super_run(qe__super *super)
     }
     (void) setpgid(0, 0);
     qe__signals_quiet(&saved);
-    (void) prctl(PR_SET_CHILD_SUBREAPER, 1);
+    (void) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     st.signals = open_signals();
     st.controller = qe__proc_pidfd(super->controller);
     if (make_standby(&st, &saved, &slot) || serve(&st, &saved, &slot)) {

@@ -17,7 +17,8 @@ enum qe__frame_type {
     QE__FRAME_PASSED,
     QE__FRAME_DATA,
     QE__FRAME_FINISH,
-    QE__FRAME_IDLE, /* the worker finds nothing to claim, and waits */
+    QE__FRAME_IDLE, /* the worker finds nothing to claim, and waits; kind is
+                       the park word that it saw */
     QE__FRAME_BUSY, /* ... and has something again */
     QE__FRAME_BYE
 };

@@ -168,10 +168,11 @@ static qe__frame frame_of(const qe_worker *w, enum qe__frame_type type)
     return frame;
 }
 
-static int send_plain(qe_worker *w, enum qe__frame_type type)
+static int send_plain(qe_worker *w, enum qe__frame_type type, uint32_t kind)
 {
     qe__frame frame = frame_of(w, type);
 
+    frame.kind = kind;
     return write_frame(w, &frame, NULL, 0);
 }
 
@@ -216,7 +217,7 @@ static void claim_of(const qe_worker *w, uint32_t unit, uint32_t attempt,
 static bool may_claim(const qe_worker *w)
 {
     return atomic_load(&w->arena->head->stop) == QE__STOP_NO &&
-           atomic_load(&w->slot->park) == 0;
+           (atomic_load(&w->slot->park) & 1) == 0;
 }
 
 int qe_worker_peek(qe_worker *w, qe_claim *out)
@@ -262,24 +263,27 @@ static int claim_once(qe_worker *w, qe_claim *out)
 
 int qe_worker_claim(qe_worker *w, bool wait, qe_claim *out)
 {
-    bool told = false;
+    uint64_t told = UINT64_MAX; /* the park word that was told */
 
     if (foreign(w)) {
         return QE_ESTATE;
     }
     for (;;) {
         uint32_t epoch = atomic_load(&w->arena->head->epoch);
+        uint32_t park = atomic_load(&w->slot->park);
         int status = claim_once(w, out);
 
         if (status != 0 || !wait) {
-            if (status == 1 && told) {
-                (void) send_plain(w, QE__FRAME_BUSY);
+            if (status == 1 && told != UINT64_MAX) {
+                (void) send_plain(w, QE__FRAME_BUSY, 0);
             }
             return status;
         }
-        if (!told) {
-            told = true;
-            status = send_plain(w, QE__FRAME_IDLE);
+        /* Who was asked to rest and then to go on has its turn back, and says
+         * again that it has no use for it. */
+        if (told != park) {
+            told = park;
+            status = send_plain(w, QE__FRAME_IDLE, park);
             if (status != 0) {
                 return status;
             }
@@ -434,6 +438,27 @@ int qe_worker_stop(qe_worker *w)
     return 0;
 }
 
+static void never_return(int sig)
+{
+    (void) sig;
+    for (;;) {
+        (void) pause();
+    }
+}
+
+int qe_worker_hold(qe_worker *w)
+{
+    struct sigaction action;
+
+    if (foreign(w)) {
+        return QE_ESTATE;
+    }
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = never_return;
+    action.sa_flags = SA_ONSTACK;
+    return sigaction(qe__stack_signal(), &action, NULL) == 0 ? 0 : QE_ESYS;
+}
+
 int qe_worker_bye(qe_worker *w)
 {
     if (foreign(w)) {
@@ -441,7 +466,7 @@ int qe_worker_bye(qe_worker *w)
     }
     set_deadline(w, 0);
     atomic_store(&w->slot->running, 0);
-    return send_plain(w, QE__FRAME_BYE);
+    return send_plain(w, QE__FRAME_BYE, 0);
 }
 
 /* ------------------------------------------------------------------ attach */

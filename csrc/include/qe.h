@@ -194,6 +194,10 @@ QE_API int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last);
 QE_API int qe_worker_count_failure(qe_worker *w);
 /* Stops all claims in all workers (a plugin set `shouldstop`, pytest.exit). */
 QE_API int qe_worker_stop(qe_worker *w);
+/* Makes the stack signal's handler one that never returns, so that a test that
+ * is being killed cannot go on while its stacks are taken. The host registers
+ * its own handler on top, and chains to this one. */
+QE_API int qe_worker_hold(qe_worker *w);
 /* The session is over: what follows is not part of any unit. */
 QE_API int qe_worker_bye(qe_worker *w);
 
@@ -295,7 +299,8 @@ QE_API size_t qe_session_running(qe_session *s, qe_event *out, size_t n);
 /* Units settled so far, and in all. */
 QE_API void qe_session_progress(const qe_session *s, size_t *done, size_t *all);
 /* Captured output so far of a slot's current phase: stream 0 stdout, 1 stderr.
- * Copies up to n bytes from the end and returns how many. */
+ * Copies up to n bytes from the end and returns how many. After a LOST or EXIT
+ * event it is the dead worker's until the next qe_session_next. */
 QE_API size_t qe_session_captured(qe_session *s, uint32_t slot, int stream,
                                   char *buffer, size_t n);
 /* Ends everything that is left, reaps it, frees. */

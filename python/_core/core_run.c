@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define BATCH 512 /* events in one list at the most */
+#define CAPTURED ((size_t) 1 << 20) /* bytes of a dead test's output */
 
 /* -------------------------------------------------------------------- Plan */
 
@@ -254,6 +255,12 @@ static PyObject *Worker_stop(PyObject *self, PyObject *unused)
     return done(qe_worker_stop(((Worker *) self)->worker));
 }
 
+static PyObject *Worker_hold(PyObject *self, PyObject *unused)
+{
+    (void) unused;
+    return done(qe_worker_hold(((Worker *) self)->worker));
+}
+
 static PyObject *Worker_bye(PyObject *self, PyObject *unused)
 {
     int status;
@@ -304,6 +311,8 @@ static PyMethodDef Worker_methods[] = {
     {"is_last", Worker_is_last, METH_NOARGS, "is_last() -> bool"},
     {"count_failure", Worker_count_failure, METH_NOARGS, "count_failure()"},
     {"stop", Worker_stop, METH_NOARGS, "stop(): nothing more starts"},
+    {"hold", Worker_hold, METH_NOARGS,
+     "hold(): the stack signal's handler never returns"},
     {"bye", Worker_bye, METH_NOARGS, "bye(): the session is over"},
     {NULL, NULL, 0, NULL},
 };
@@ -491,8 +500,24 @@ static PyObject *bytes_or_none(const qe_event *e)
     return PyBytes_FromStringAndSize(e->data, (Py_ssize_t) e->data_size);
 }
 
+/* What the dead worker of a slot had printed, bounded; NULL on failure. */
+static PyObject *captured(qe_session *s, uint32_t slot, int stream)
+{
+    char *buffer = malloc(CAPTURED);
+    PyObject *result;
+    size_t n;
+
+    if (buffer == NULL) {
+        return PyErr_NoMemory();
+    }
+    n = qe_session_captured(s, slot, stream, buffer, CAPTURED);
+    result = PyBytes_FromStringAndSize(buffer, (Py_ssize_t) n);
+    free(buffer);
+    return result;
+}
+
 /* The tuples are described in pytest_qe/events.py. */
-static PyObject *event_tuple(const qe_event *e)
+static PyObject *event_tuple(qe_session *s, const qe_event *e)
 {
     int kind = (int) e->kind;
 
@@ -514,11 +539,12 @@ static PyObject *event_tuple(const qe_event *e)
                              (int) e->last, e->duration_s, e->cpu_s,
                              (unsigned long long) e->peak_bytes);
     case QE_EV_LOST:
-        return Py_BuildValue("(iIIIiiiddKN)", kind, e->slot, e->unit,
+        return Py_BuildValue("(iIIIiiiddKNNN)", kind, e->slot, e->unit,
                              e->attempt, (int) e->outcome, (int) e->phase,
                              e->status, e->start_s, e->duration_s,
                              (unsigned long long) e->peak_bytes,
-                             bytes_or_none(e));
+                             bytes_or_none(e), captured(s, e->slot, 0),
+                             captured(s, e->slot, 1));
     case QE_EV_EXIT:
         return Py_BuildValue("(iIIIiiiN)", kind, e->slot, e->unit, e->attempt,
                              (int) e->outcome, (int) e->phase, e->status,
@@ -559,7 +585,7 @@ static PyObject *Session_events(PyObject *self, PyObject *args)
     status = qe_session_next(s, timeout_ms, &event);
     Py_END_ALLOW_THREADS
     for (int n = 0; status == 0 && event.kind != QE_EV_NONE; n++) {
-        PyObject *tuple = event_tuple(&event);
+        PyObject *tuple = event_tuple(s, &event);
 
         if (tuple == NULL || PyList_Append(list, tuple) != 0) {
             Py_XDECREF(tuple);
@@ -663,27 +689,6 @@ static PyObject *Session_progress(PyObject *self, PyObject *unused)
     return Py_BuildValue("(nn)", (Py_ssize_t) settled, (Py_ssize_t) all);
 }
 
-static PyObject *Session_captured(PyObject *self, PyObject *args)
-{
-    qe_session *s = open_session(self);
-    unsigned int slot;
-    int stream;
-    Py_ssize_t n;
-    PyObject *result;
-    char *buffer;
-
-    if (s == NULL || !PyArg_ParseTuple(args, "Iin", &slot, &stream, &n)) {
-        return NULL;
-    }
-    if (n < 0 || (buffer = malloc((size_t) n + 1)) == NULL) {
-        return PyErr_NoMemory();
-    }
-    n = (Py_ssize_t) qe_session_captured(s, slot, stream, buffer, (size_t) n);
-    result = PyBytes_FromStringAndSize(buffer, n);
-    free(buffer);
-    return result;
-}
-
 static PyObject *Session_close(PyObject *self, PyObject *unused)
 {
     Session *me = (Session *) self;
@@ -717,8 +722,6 @@ static PyMethodDef Session_methods[] = {
     {"running", Session_running, METH_NOARGS,
      "running() -> [(slot, unit, attempt, phase, seconds)], longest first"},
     {"progress", Session_progress, METH_NOARGS, "progress() -> (done, all)"},
-    {"captured", Session_captured, METH_VARARGS,
-     "captured(slot, stream, n) -> bytes"},
     {"close", Session_close, METH_NOARGS, "close()"},
     {NULL, NULL, 0, NULL},
 };

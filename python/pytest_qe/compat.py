@@ -80,6 +80,9 @@ HARMLESS_LIBRARIES = {
     "openblas": "stops and restarts its threads around fork",
 }
 
+#: xdist's values that switch it off.
+XDIST_OFF = ("-n0", "-n=0", "--numprocesses=0", "--dist=no")
+
 XDIST_OPTIONS = ("-n", "--numprocesses", "--dist", "-d", "--tx")
 
 
@@ -88,7 +91,7 @@ XDIST_OPTIONS = ("-n", "--numprocesses", "--dist", "-d", "--tx")
 
 def has_xdist(pluginmanager: pytest.PytestPluginManager) -> bool:
     """Whether pytest-xdist's plugin is registered."""
-    return pluginmanager.hasplugin("xdist")
+    return pluginmanager.hasplugin("xdist") or pluginmanager.hasplugin("xdist.plugin")
 
 
 def add_hooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -149,6 +152,8 @@ def _typed(config: pytest.Config) -> list[str]:
         text = str(arg)
         if text == "--":
             break
+        if text in XDIST_OFF:
+            continue
         for name in XDIST_OPTIONS:
             if (
                 text == name
@@ -213,7 +218,6 @@ class Node:
     config: pytest.Config
     slot: int
     workerinput: dict[str, Any] = field(default_factory=dict)
-    workeroutput: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.gateway = _Gateway(f"gw{self.slot}")
@@ -247,6 +251,28 @@ def all_deaf(config: pytest.Config, hook: str) -> bool:
     """Whether nobody listens to a hook but those of DEAF_TO_PLAIN."""
     impls = getattr(config.hook, hook).get_hookimpls()
     return all(_name_of(impl.plugin) in DEAF_TO_PLAIN[hook] for impl in impls)
+
+
+def as_pytests_own(function: Any) -> None:
+    """Lets pytest take a function for one of its own in tracebacks, which it
+    does by the file: users are shown their frames, not the runner's."""
+    from _pytest import runner
+
+    code = function.__code__
+    function.__code__ = code.replace(
+        co_filename=runner.__file__,
+        co_firstlineno=runner.SetupState.teardown_exact.__code__.co_firstlineno,
+    )
+
+
+def foreign_loop(config: pytest.Config) -> str | None:
+    """A plugin that has a run loop of its own, which ours would replace."""
+    for impl in config.hook.pytest_runtestloop.get_hookimpls():
+        wrapper = impl.hookwrapper or getattr(impl, "wrapper", False)
+        name = _name_of(impl.plugin)
+        if not wrapper and not name.startswith(("_pytest.", "pytest_qe.", "xdist.")):
+            return str(getattr(impl.plugin, "__file__", name))
+    return None
 
 
 def node_hook(config: pytest.Config, name: str) -> Any:
@@ -378,5 +404,6 @@ class _WorkerTerminal:
 
 def add_worker_terminal(config: pytest.Config) -> None:
     """Gives plugins in a worker a terminal reporter to write to."""
-    if not config.pluginmanager.has_plugin("terminalreporter"):
+    known = hasattr(config.option, "color")  # otherwise there is none at all
+    if known and not config.pluginmanager.has_plugin("terminalreporter"):
         config.pluginmanager.register(_WorkerTerminal(config), "terminalreporter")

@@ -7,10 +7,8 @@ unchanged.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Generator
@@ -18,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from . import _core, compat, planning, reports, startmethod, worker
+from . import _core, compat, leaving, planning, reports, startmethod, worker
 from . import options as opts
 from .delivery import PASSED, Attempt, Delivery
 from .events import Data, DataKind, Exit, Finish, Lost, Start
@@ -81,6 +79,11 @@ class Controller:
                 f"{session.testsfailed} error{'s' if session.testsfailed != 1 else ''} "
                 "during collection"
             )
+        own = compat.foreign_loop(self.config)
+        if own is not None:
+            raise pytest.UsageError(
+                f"{own} implements pytest_runtestloop itself; qe cannot run such a suite"
+            )
         self.session = session
         if session.items:
             self._run(session)
@@ -128,9 +131,8 @@ class Controller:
         self.recording.close_before_fork()
         if options.flaky is not None:
             self.tally = FlakyTally(len(items), options.flaky)
-        plan, self.units = planning.build(items, wishes, options, expected, self.seed)
-        asked = opts.worker_count(self.config, options)
-        self.workers = max(1, min(asked, options.flaky or len(items)))
+        self.workers = self._count_workers(wishes)
+        plan, self.units = planning.build(items, wishes, options, expected, self.seed, self.workers)
         start, why = startmethod.choose(options.start, self.descriptors)
         self.terminal.begin(self, start, why)
         self.delivery = Delivery(
@@ -145,17 +147,45 @@ class Controller:
             self._loop()
         finally:
             self.core.close()
+            if start == "spawn":
+                from . import spawn
+
+                spawn.release()
         compat.merge_coverage(self.coverage_files)
         self._finish(time.perf_counter() - began)
+
+    def _count_workers(self, wishes: list[planning.Wish]) -> int:
+        """How many workers this run gets."""
+        options = self.options
+        count = min(opts.worker_count(self.config, options), options.flaky or len(wishes))
+        if getattr(self.config.option, "stepwise", False) and count > 1:
+            self.terminal.warn("--stepwise goes in order: one worker")
+            return 1
+        if options.flaky is not None and count > 1 and any(w.serial or w.group for w in wishes):
+            # Passes run beside each other, and with them what must not.
+            self.terminal.warn("tests that are serial or grouped: one pass at a time")
+            return 1
+        return max(1, count)
+
+    def _maxfail(self) -> int:
+        """After how many failures nothing more may start; 0: never."""
+        option = self.config.option
+        limit: int = option.maxfail or 0
+        if getattr(option, "stepwise", False):
+            stepwise = 2 if getattr(option, "stepwise_skip", False) else 1
+            limit = min(limit or stepwise, stepwise)
+        return limit
 
     def _start(
         self, session: pytest.Session, plan: Any, wishes: list[planning.Wish], start: str
     ) -> None:
         options = self.options
-        retries = [w.retries for w in wishes]
-        if options.flaky is not None:
-            # Every failure is wanted: none may stop the run.
-            retries = [1 << 30] * len(wishes)
+        plans = worker.Plans(
+            # In a hunt every failure is wanted: none may stop the run.
+            [1 << 30 if options.flaky else w.retries for w in wishes],
+            [w.timeout is not None and not options.timeout_func_only for w in wishes],
+            options.timeout is not None,
+        )
         tmp_path_factory = getattr(self.config, "_tmp_path_factory", None)
         if tmp_path_factory is not None:
             tmp_path_factory.getbasetemp()  # one root for all workers
@@ -163,13 +193,8 @@ class Controller:
         if start == "spawn":
             from . import spawn
 
-            argv = spawn.command(self, session.items, retries)
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except Exception:
-                pass
-        gc.freeze()  # what is here is shared: collections must not touch it
+            argv = spawn.command(self, session.items, plans)
+        leaving.flush_files()
         timeout = options.timeout
         core, forked = _core.start(
             plan,
@@ -179,7 +204,7 @@ class Controller:
             func_only=options.timeout_func_only,
             steal_scopes=options.dist in ("loadscope", "loadfile"),
             peak_memory=options.json is not None,
-            maxfail=0 if options.flaky else (self.config.getvalue("maxfail") or 0),
+            maxfail=0 if options.flaky else self._maxfail(),
             max_restarts=(
                 0xFFFFFFFF if options.max_worker_restart is None else options.max_worker_restart
             ),
@@ -191,11 +216,9 @@ class Controller:
             slot = forked.job()["slot"]
             node = self.delivery.node(slot)
             self.config.workerinput = node.workerinput  # type: ignore[attr-defined]
-            worker.run_forked(self.config, session, forked, retries)
-        gc.unfreeze()
+            worker.run_forked(self.config, session, forked, plans)
         assert core is not None  # one of the two is there
         self.core = core
-        self.delivery.captured = core.captured
 
     # -------------------------------------------------------------- the loop
 
@@ -281,12 +304,13 @@ class Controller:
             held = self.delivery.held.get(e.slot)
             if held is not None:
                 held[0].session_report = report
-            else:
+            elif report.failed:  # of a passed one all is known: its test was retried
                 self.delivery.log(self.delivery.item_by_id(report.nodeid), report, e.slot)
         elif e.data_kind == DataKind.STOP:
             kind, message = reports.loads(data)
             if kind == "interrupt":
                 self.interrupts = self.interrupts or 1
+                self.terminal.warn(message)
             else:
                 setattr(self.session, kind, message)
         elif e.data_kind == DataKind.EXIT:
@@ -296,7 +320,8 @@ class Controller:
         elif e.data_kind == DataKind.ONCE:
             self.delivery.suite_property(*reports.loads(data))
         elif e.data_kind == DataKind.WORKER_OUTPUT:
-            self.delivery.node(e.slot).workeroutput.update(reports.loads(data))
+            node: Any = self.delivery.node(e.slot)
+            node.workeroutput = reports.loads(data)
         elif e.data_kind == DataKind.COVERAGE:
             self.coverage_files.append(reports.loads(data))
         elif e.data_kind == DataKind.COLLECTED:
@@ -365,7 +390,7 @@ class Controller:
 
     def _ending(self) -> bool:
         """Whether what dies now was ended by us or by the user."""
-        return bool(self.interrupts or self.ended_by or self.exit_asked)
+        return bool(self.interrupts or self.ended_by or self.exit_asked or self.internal)
 
     def _on_exit(self, event: tuple[Any, ...]) -> None:
         e = Exit(*event)

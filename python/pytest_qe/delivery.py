@@ -20,8 +20,6 @@ from .options import Options
 from .recording import Recording, one_line
 from .terminal import Terminal
 
-_CAPTURED_BYTES = 1 << 20  # of a killed test's output, from its end
-
 #: The place of a DataKind for a phase that passed without output.
 PASSED = 0
 
@@ -40,6 +38,9 @@ class Attempt:
         self.failed: pytest.TestReport | None = None
         self.lost: Lost | None = None
         self.session_report: pytest.TestReport | None = None
+
+
+_NOT_FAILED = (_core.PASSED, _core.SKIPPED, _core.FLAKY)
 
 
 def _message_of(attempt: Attempt) -> str | None:
@@ -113,7 +114,6 @@ class Delivery:
         self.held: dict[int, tuple[Attempt, int]] = {}  # by slot: (attempt, outcome)
         self.nodes: dict[int, compat.Node] = {}
         self.keywords: dict[int, dict[str, Any]] = {}
-        self.captured: Callable[[int, int, int], bytes]
         self._ihooks: dict[Any, Any] = {}
         #: Where passed setups and teardowns go if nobody listens to them.
         self._unheard: _Unheard | None = None
@@ -188,8 +188,7 @@ class Delivery:
             limit = wish.timeout
         text = reports.death_text(e.slot, when, limit, e.status, e.stack)
         sections = []
-        for stream, name in enumerate(("stdout", "stderr")):
-            data = self.captured(e.slot, stream, _CAPTURED_BYTES)
+        for name, data in (("stdout", e.stdout), ("stderr", e.stderr)):
             if data:
                 sections.append((f"Captured {name} {when}", data.decode("utf-8", "replace")))
         report = self.failed_report(item, when, text, sections)
@@ -216,7 +215,7 @@ class Delivery:
                 return
             attempt, outcome = chosen
         late = attempt.session_report
-        if late is not None and late.failed and outcome == _core.PASSED:
+        if late is not None and late.failed and outcome in _NOT_FAILED:
             outcome = _core.ERROR
             attempt.failed = attempt.failed or late
         self.recording.record.set_outcome(number, outcome, _message_of(attempt))

@@ -33,6 +33,8 @@ class WrongState(QeError):
     """A call out of order, or in a process that has no right to it."""
 
 
+_UNSUPPORTED = -12  # only the history says so
+
 _KINDS: dict[int, type[QeError]] = {
     -2: InvalidArgument,
     -4: MalformedData,
@@ -48,4 +50,6 @@ _KINDS: dict[int, type[QeError]] = {
 
 def from_code(code: int, message: str) -> QeError:
     """The exception for a code (called by the extension)."""
+    if code == _UNSUPPORTED:
+        message = "it was made by a newer version of qe"
     return _KINDS.get(code, QeError)(code, message)

@@ -62,6 +62,8 @@ class Lost(NamedTuple):
     duration: float
     peak_bytes: int
     stack: bytes | None
+    stdout: bytes  # what it had printed in its last phase, from the end
+    stderr: bytes
 
 
 class Exit(NamedTuple):

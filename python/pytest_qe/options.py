@@ -56,19 +56,24 @@ class _Bad(ValueError):
     """A value that an option does not take; the text says what it takes."""
 
 
+def _is_number(text: str) -> bool:
+    """A whole number in ASCII digits, of a length that int() takes."""
+    return text.isascii() and text.isdecimal() and len(text) <= 20
+
+
 def _workers(text: str) -> int | str | None:
     if text in ("auto", "logical"):
         return "auto"
     if text in ("no", "off", "0"):
         return None
-    if text.isdecimal() and 1 <= int(text) <= MAX_WORKERS:
+    if _is_number(text) and 1 <= int(text) <= MAX_WORKERS:
         return int(text)
     raise _Bad(f"a number of workers from 1 to {MAX_WORKERS}, or auto")
 
 
 def _count(low: int, high: int, what: str) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if text.isdecimal() and low <= int(text) <= high:
+        if _is_number(text) and low <= int(text) <= high:
             return int(text)
         raise _Bad(f"{what} from {low} to {high}")
 
@@ -80,9 +85,9 @@ def _seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if 0 < value < 1e7:
+    if 0.001 <= value < 1e7:
         return value
-    raise _Bad("a number of seconds above 0, such as 2.5")
+    raise _Bad("a number of seconds from 0.001, such as 2.5")
 
 
 def _seconds_or_0(text: str) -> float:
@@ -227,10 +232,11 @@ def normalise_args(args: list[str]) -> bool:
         if arg != "--qe-parallel":
             continue
         following = args[i + 1] if i + 1 < len(args) else ""
-        looks_like_value = following.isdecimal() or following == "auto"
-        if looks_like_value and not os.path.exists(following):
-            continue
-        args[i] = "--qe-parallel=auto"
+        if re.fullmatch(r"-?\d+|auto|logical|no|off", following) and not os.path.exists(following):
+            args[i] = f"--qe-parallel={following}"
+            del args[i + 1]
+        else:
+            args[i] = "--qe-parallel=auto"
         changed = True
     return changed
 
@@ -276,6 +282,8 @@ def worker_count(config: pytest.Config, options: Options) -> int:
     else:
         count = int(asked)
     limit = config.getoption("maxprocesses", None)
-    if limit:
+    if limit is not None:
+        if not _is_number(str(limit)) or int(limit) < 1:
+            raise pytest.UsageError(f"--maxprocesses={limit}: takes a number from 1")
         count = min(int(count), int(limit))
     return max(1, min(int(count), MAX_WORKERS))

@@ -102,6 +102,7 @@ def build(
     options: Options,
     expected_ns: list[int],
     seed: int,
+    workers: int,
 ) -> tuple[_core.Plan, list[tuple[int, int]]]:
     """The sealed plan, and (item, pass) of every unit."""
     plan = _core.Plan()
@@ -120,6 +121,10 @@ def build(
         for pass_ in range(options.flaky):
             for number in pass_order(items, pass_, seed):
                 add(number, f"pass {pass_}", pass_, _core.FRESH | _core.TOGETHER)
+    elif workers == 1:
+        # Nobody to share with: in the order of collection.
+        for number in range(len(items)):
+            add(number, "all", 0, 0)
     else:
         whole = options.dist in ("loadscope", "loadfile")
         for number, item in enumerate(items):

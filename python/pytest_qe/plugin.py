@@ -66,12 +66,15 @@ def _prepare(config: pytest.Config) -> None:
     from . import compat, options
 
     wanted = options.read(config)
-    if config.option.collectonly or config.option.help or config.option.version:
+    if config.option.help or config.option.version:
         return
-    if (wanted.shard or wanted.shard_durations) and not wanted.active:
+    collect_only = config.option.collectonly
+    if (wanted.shard or wanted.shard_durations) and (collect_only or not wanted.active):
         from .sharding import Sharding
 
         config.pluginmanager.register(_ShardOnly(Sharding(config, wanted)), "qe-shard")
+    if collect_only:
+        return
     if not wanted.active:
         compat.refuse_lone_options(config)
         return

@@ -52,8 +52,8 @@ class Recording:
             return None
         path = self._path()
         try:
+            path.parent.mkdir(parents=bool(self.options.history), exist_ok=True)
             if not self.options.history:
-                path.parent.mkdir(exist_ok=True)
                 ignore = path.parent / ".gitignore"
                 if not ignore.exists():
                     ignore.write_text(_IGNORE)

@@ -168,7 +168,7 @@ def count_failed_subtest(config: pytest.Config, report: pytest.TestReport) -> No
     if count is not None:
         from _pytest.subtests import failed_subtests_key
 
-        config.stash[failed_subtests_key][report.id] = count  # type: ignore[attr-defined]
+        config.stash[failed_subtests_key][report.id] = count
 
 
 # ------------------------------------------------------------------ warnings

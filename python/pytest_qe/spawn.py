@@ -20,12 +20,13 @@ from .events import DataKind
 
 if TYPE_CHECKING:
     from .controller import Controller
+    from .worker import Plans
 
 _MAIN = "from pytest_qe.spawn import main; main()"
 _FD_VARIABLE = "QE_SPAWN_FD"
 
 
-def command(controller: Controller, items: list[pytest.Item], retries: list[int]) -> list[bytes]:
+def command(controller: Controller, items: list[pytest.Item], plans: Plans) -> list[bytes]:
     """The command line of a spawned worker; its input is in the environment."""
     config = controller.config
     options = {}
@@ -50,18 +51,25 @@ def command(controller: Controller, items: list[pytest.Item], retries: list[int]
         "sys_path": list(sys.path),
         "argv": list(sys.argv),
         "ids": [item.nodeid for item in items],
-        "retries": retries,
+        "plans": tuple(plans),
         "basetemp": None if factory is None else str(factory.getbasetemp()),
         "inputs": [
             controller.delivery.node(slot).workerinput for slot in range(2 * controller.workers)
         ],
     }
-    fd = os.memfd_create("qe-spawn")  # inheritable by the environment's reader
+    fd = os.memfd_create("qe-spawn")
     with os.fdopen(os.dup(fd), "wb") as file:
         file.write(reports.dumps(data))
     os.set_inheritable(fd, True)
     os.environ[_FD_VARIABLE] = str(fd)
     return [os.fsencode(sys.executable), b"-c", _MAIN.encode()]
+
+
+def release() -> None:
+    """Closes what ``command`` left open for the workers."""
+    fd = os.environ.pop(_FD_VARIABLE, None)
+    if fd is not None:
+        os.close(int(fd))
 
 
 def _read_input() -> dict[str, Any]:
@@ -124,13 +132,13 @@ class _SpawnWorker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        from .worker import Worker
+        from .worker import Plans, Worker
 
         if session.testsfailed or len(session.items) != len(self.data["ids"]):
             text = "a spawned worker could not collect what the controller collected"
             self.core.send(DataKind.COLLECTED, reports.dumps(text))
             return True
-        self.worker = Worker(session.config, session, self.core, self.data["retries"])
+        self.worker = Worker(session.config, session, self.core, Plans(*self.data["plans"]))
         self.worker.adopt(forked=False)
         self.worker.run()
         return True

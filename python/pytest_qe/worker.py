@@ -9,16 +9,17 @@ from __future__ import annotations
 import faulthandler
 import os
 import random
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import _pytest.capture
 import pytest
 
-from . import _core, compat, reports
+from . import _core, compat, leaving, reports
 from .errors import WrongState
 from .events import DataKind
 
@@ -33,6 +34,18 @@ _SETUP, _CALL, _TEARDOWN, _SESSION = (
 )  # fmt: skip
 
 
+class Plans(NamedTuple):
+    """What a worker must know of the plan, by item."""
+
+    #: How often a failure may be retried; one that may be is not counted for
+    #: ``--maxfail`` here.
+    retries: list[int]
+    #: Whether the item's teardown has a time limit.
+    limited: list[bool]
+    #: Whether the teardown of session fixtures has one.
+    limits_session: bool
+
+
 class Worker:
     """The worker's plugin and its loop.
 
@@ -40,8 +53,7 @@ class Worker:
         config: pytest's, of this process.
         session: pytest's, collected.
         core: the handle on arena and event pipe.
-        retries: for each item how often a failure may be retried; failures
-            that may be are not counted for ``--maxfail`` here.
+        plans: what was planned for each item.
     """
 
     def __init__(
@@ -49,12 +61,14 @@ class Worker:
         config: pytest.Config,
         session: pytest.Session,
         core: _core.Worker,
-        retries: list[int],
+        plans: Plans,
     ) -> None:
         self.config = config
         self.session = session
         self.core = core
-        self.retries = retries
+        self.retries = plans.retries
+        self.limited = plans.limited
+        self.limits_session = plans.limits_session
         self.items = session.items
         self.job = core.job()
         self.pid = os.getpid()
@@ -85,6 +99,7 @@ class Worker:
         self.config.workeroutput = {}  # type: ignore[attr-defined]
         if forked:
             compat.quiet_worker(self.config, keep=self)
+            leaving.forget_before_fork()
             compat.own_coverage()
             self._own_tmp_path(name)
         self._own_capture()
@@ -97,9 +112,9 @@ class Worker:
         exact = setup_state.teardown_exact
 
         def teardown_exact(nextitem: Any) -> None:
-            __tracebackhide__ = True
             exact(self._true_next(nextitem))
 
+        compat.as_pytests_own(teardown_exact)
         setup_state.teardown_exact = teardown_exact  # type: ignore[method-assign]
         self._reseed(int(self.job["seed"]))
 
@@ -142,8 +157,10 @@ class Worker:
     def _own_faulthandler(self) -> None:
         """Crashes and the supervisor's signal write stacks to the slot's file."""
         faulthandler.enable(file=self.job["stack"], all_threads=True)
+        # Dump, then never come back: a test that is being killed must not go on.
+        self.core.hold()
         faulthandler.register(
-            self.job["stack_signal"], file=self.job["stack"], all_threads=True, chain=False
+            self.job["stack_signal"], file=self.job["stack"], all_threads=True, chain=True
         )
 
     def _forward_xml(self) -> None:
@@ -184,6 +201,8 @@ class Worker:
                 claim = self.next if self.next is not None else self.core.claim(True)
         except KeyboardInterrupt:
             self.interrupted = True
+            # The controller sends it to all; once is enough.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._end_session()
 
     def _run_one(self, claim: Claim) -> None:
@@ -200,11 +219,13 @@ class Worker:
         nextitem = self.items[hint[1]] if hint else None
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             self._leave_if_forked()
             self.last_item = item
             # The test may have raised it: then the controller does not know.
-            self._send(DataKind.STOP, reports.dumps(("interrupt", "")))
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            text = f"KeyboardInterrupt in {item.nodeid} ({where.filename}:{where.lineno})"
+            self._send(DataKind.STOP, reports.dumps(("interrupt", text)))
             raise
         except pytest.exit.Exception as error:
             self.last_item = item
@@ -227,7 +248,9 @@ class Worker:
         if not self.decided:
             self._decide()
         self.item = None
-        self.core.finish(self.outcome or _core.PASSED, self.next is None and not self.over)
+        # What is still up is torn down after this: then more may come for it.
+        more = self.next is None and bool(self.session._setupstate.stack)
+        self.core.finish(self.outcome or _core.PASSED, more)
 
     def _leave_if_forked(self) -> None:
         """Ends a child that a test forked and that came back here."""
@@ -271,8 +294,15 @@ class Worker:
             self._decide()
         if self.next is not None:
             return self.items[self.next[1]]
-        # Nothing in sight: keep session fixtures only, as more may come.
-        return None if self.over else self.session
+        # Nothing in sight: keep session fixtures only, as more may come. Also
+        # where the session's teardown has a limit that this test's has not.
+        late = self.limits_session and not self.limited[self.claim_item()]
+        return None if self.over and not late else self.session
+
+    def claim_item(self) -> int:
+        """The number of the running item."""
+        assert self.claim is not None
+        return self.claim[1]
 
     # ----------------------------------------------------------------- hooks
 
@@ -365,6 +395,7 @@ class Worker:
             with self._captured(item):
                 self.session._setupstate.teardown_exact(None)
 
+        compat.as_pytests_own(teardown)
         try:
             call = pytest.CallInfo.from_call(
                 teardown, when="teardown", reraise=(pytest.exit.Exception, KeyboardInterrupt)
@@ -406,16 +437,17 @@ class _XmlNode:
 
 
 def run_forked(
-    config: pytest.Config, session: pytest.Session, core: _core.Worker, retries: list[int]
+    config: pytest.Config, session: pytest.Session, core: _core.Worker, plans: Plans
 ) -> NoReturn:
     """The life of a forked worker, from the fork to its end."""
     try:
-        worker = Worker(config, session, core, retries)
+        worker = Worker(config, session, core, plans)
         worker.adopt(forked=True)
         worker.run()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        core.phase(_SESSION)  # exit handlers have its limit, too
+        leaving.run_since_fork()
         worker.say_bye()
-        # No atexit handler and no finaliser of objects made before the fork
-        # may run twice.
         os._exit(0)
     except BaseException:
         try:

@@ -321,12 +321,40 @@ static void out_of_memory_leaves_the_scheduler_usable(void **state)
     end(f);
 }
 
+static void a_worker_that_goes_on_takes_its_slot_back(void **state)
+{
+    struct fixture f = given_slots("- - -S", 2);
+    const uint32_t *units;
+    size_t n;
+
+    (void) state;
+    assert_int_equal(qe__sched_queue(f.sched, 0, &units, &n), 0);
+    assert_int_equal(qe__sched_queue(f.sched, 1, &units, &n), 0);
+    assert_false(qe__sched_slot_take(f.sched, 0)); /* it is busy */
+    assert_false(qe__sched_slot_take(f.sched, 2));
+    assert_false(qe__sched_slot_take(NULL, 0));
+    qe__sched_slot_free(f.sched, 0);
+    assert_true(qe__sched_slot_take(f.sched, 0));
+    qe__sched_slot_free(f.sched, 1);
+    expect_wait(f, 0, UINT64_MAX); /* for slot 0, as the unit is SERIAL */
+    qe__sched_slot_free(f.sched, 0);
+    expect_start(f, 0, 0, 2, 1, false);
+    assert_false(qe__sched_slot_take(f.sched, 1)); /* nothing else may run */
+    assert_int_equal(qe__sched_settled(f.sched, 0), 0);
+    assert_int_equal(qe__sched_settled(f.sched, 1), 0);
+    settle(f, 0, 2);
+    assert_true(qe__sched_slot_take(f.sched, 1));
+    expect_done(f);
+    end(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(an_empty_plan_is_done),
         cmocka_unit_test(a_retry_of_a_together_scope_stays_with_it),
+        cmocka_unit_test(a_worker_that_goes_on_takes_its_slot_back),
         cmocka_unit_test(a_retry_waits_for_its_time),
         cmocka_unit_test(due_retries_go_first_and_the_oldest_first),
         cmocka_unit_test(without_an_idle_slot_only_an_end_wakes),

@@ -54,8 +54,8 @@ class Qe:
             text = "\n".join(line[indent:] for line in lines)
             path.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
 
-    def run(self, *args: str) -> pytest.RunResult:
-        return self.pytester.runpytest_subprocess(*args, timeout=HUNG)
+    def run(self, *args: str, timeout: float = HUNG) -> pytest.RunResult:
+        return self.pytester.runpytest_subprocess(*args, timeout=timeout)
 
     def json(self, *args: str) -> tuple[pytest.RunResult, Result]:
         """A run with ``--qe-json``, and what it wrote."""
@@ -146,6 +146,7 @@ def qe(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[Q
     mark = f"QE_TESTS_MARK={uuid.uuid4().hex}"
     monkeypatch.setenv(*mark.split("="))
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:backslashreplace")
     yield Qe(pytester, monkeypatch)
     deadline = time.monotonic() + 10
     while (left := processes_with(mark)) and time.monotonic() < deadline:

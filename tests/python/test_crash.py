@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from conftest import Qe
 
 DEATHS = {
@@ -17,12 +18,13 @@ DEATHS = {
 }
 
 
-@pytest.mark.parametrize("death", DEATHS)
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize(
+    ("death", "start"),
+    [*((death, "fork") for death in DEATHS), *((death, "spawn") for death in list(DEATHS)[:5:4])],
+)
 def test_death_of_a_worker(qe: Qe, death: str, start: str) -> None:
-    if start == "spawn" and death not in list(DEATHS)[:5:4]:
-        pytest.skip("the way of dying matters little to how the worker was started")
-    qe.files(test_it=f"""
+    qe.files(
+        test_it=f"""
         import ctypes, os, signal, sys
         def test_before(): pass
         def test_dies():
@@ -32,7 +34,8 @@ def test_death_of_a_worker(qe: Qe, death: str, start: str) -> None:
         def test_fails():
             print("words of another")
             assert 0
-    """)
+    """
+    )
     result, written = qe.json("--qe-parallel=1", f"--qe-start={start}")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=2, failed=2)
@@ -55,16 +58,18 @@ def test_death_of_a_worker(qe: Qe, death: str, start: str) -> None:
 
 
 def test_stack_of_a_crash(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import os, signal
         def deep():
             os.kill(os.getpid(), signal.SIGSEGV)  # here it ends
         def test_it():
             deep()
-    """)
+    """
+    )
     text = qe.run("--qe-parallel=2").stdout.str()
     assert "Segmentation fault" in text
-    assert 'line 3 in deep' in text
+    assert "line 3 in deep" in text
     assert "# here it ends" in text
 
 
@@ -188,7 +193,8 @@ def test_max_worker_restart_that_is_not_reached(qe: Qe) -> None:
 
 
 def test_crashes_amid_many_tests_lose_none(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import os
         import pytest
         @pytest.mark.parametrize("value", range(300))
@@ -197,14 +203,16 @@ def test_crashes_amid_many_tests_lose_none(qe: Qe) -> None:
                 file.write(f"{value}\\n")
             if value % 30 == 7:
                 os.kill(os.getpid(), 9)
-    """)
-    result, written = qe.json("--qe-parallel=3")
+    """
+    )
+    result = qe.run("--qe-parallel=3")
     result.assert_outcomes(passed=290, failed=10)
     assert sorted(map(int, qe.lines("ran"))) == list(range(300))
 
 
 def test_crash_in_the_tear_down_of_the_session(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import os
         import pytest
         @pytest.fixture(scope="session")
@@ -213,7 +221,8 @@ def test_crash_in_the_tear_down_of_the_session(qe: Qe) -> None:
             os.abort()
         def test_1(shared): pass
         def test_2(shared): pass
-    """)
+    """
+    )
     result = qe.run("--qe-parallel=1")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=2, errors=1)
@@ -221,7 +230,8 @@ def test_crash_in_the_tear_down_of_the_session(qe: Qe) -> None:
 
 
 def test_the_module_fixture_is_set_up_again_after_a_crash(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import os
         import pytest
         @pytest.fixture(scope="module")
@@ -230,34 +240,47 @@ def test_the_module_fixture_is_set_up_again_after_a_crash(qe: Qe) -> None:
         def test_1(shared): assert shared == os.getpid()
         def test_2(shared): os._exit(1)
         def test_3(shared): assert shared == os.getpid()
-    """)
+    """
+    )
     qe.run("--qe-parallel=1").assert_outcomes(passed=2, failed=1)
 
 
-def test_a_signal_from_outside(qe: Qe) -> None:
-    """The parent of the workers is a process like any other."""
-    qe.files(test_it="""
-        import os, signal, time
-        import pytest
-        @pytest.mark.parametrize("value", range(6))
-        def test_it(value):
-            if value == 2:
-                os.kill(os.getppid(), signal.SIGKILL)
-                time.sleep(0.5)
-    """)
-    result = qe.run("--qe-parallel=2")
-    # The supervisor has a standby: nothing is lost but what was running.
+KILLS_PARENT = """
+    import os, signal, time
+    import pytest
+    @pytest.mark.parametrize("value", range(6))
+    def test_it(value):
+        if value == 2 and UNLESS:
+            open("killed", "w").close()
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(0.5)
+"""
+
+
+def test_the_death_of_the_workers_parent_loses_nothing(qe: Qe) -> None:
+    """It is a process like any other, and has a standby: what ran, runs again."""
+    qe.files(test_it=KILLS_PARENT.replace("UNLESS", "not os.path.exists('killed')"))
+    qe.run("--qe-parallel=2").assert_outcomes(passed=6)
+
+
+def test_a_test_that_always_kills_the_parent_of_its_worker(qe: Qe) -> None:
+    """It may not run again for ever: the run ends, and the others have results."""
+    qe.files(test_it=KILLS_PARENT.replace("UNLESS", "True"))
+    result = qe.run("--qe-parallel=2", timeout=20)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     outcomes = result.parseoutcomes()
-    assert sum(outcomes.get(k, 0) for k in ("passed", "failed")) == 6, result.stdout.str()
+    assert outcomes["passed"] == 5, result.stdout.str()
 
 
 def test_sys_exit_is_a_failure_as_serially(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import sys
         def test_1(): sys.exit(3)
         def test_2(): raise SystemExit
         def test_3(): pass
-    """)
+    """
+    )
     serial = qe.run()
     result = qe.run("--qe-parallel=1")
     assert result.ret == serial.ret
@@ -265,7 +288,8 @@ def test_sys_exit_is_a_failure_as_serially(qe: Qe) -> None:
 
 
 def test_stack_overflow_and_out_of_descriptors(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import os, sys
         def test_overflow():
             sys.setrecursionlimit(10**8)
@@ -279,7 +303,8 @@ def test_stack_overflow_and_out_of_descriptors(qe: Qe) -> None:
         def test_closes_everything():
             os.closerange(3, 4096)
         def test_after(): pass
-    """)
+    """
+    )
     _, written = qe.json("--qe-parallel=1")
     outcomes = written.outcomes()
     assert outcomes["test_overflow"] in ("crashed", "failed")

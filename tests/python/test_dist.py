@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 import pytest
+
 from conftest import Qe, Result
 
 DISTS = ("worksteal", "loadscope", "loadfile", "loadgroup")
@@ -89,11 +90,13 @@ def test_loadfile_keeps_files_together(qe: Qe) -> None:
 
 
 def test_loadfile_does_not_split_a_file_for_an_idle_worker(qe: Qe) -> None:
-    qe.files(test_a="""
+    qe.files(
+        test_a="""
         import pytest, time
         @pytest.mark.parametrize("value", range(8))
         def test_it(value): time.sleep(0.05)
-    """)
+    """
+    )
     _, written = qe.json("--qe-parallel=2", "--qe-dist=loadfile")
     assert len(set(written.workers().values())) == 1
 
@@ -107,23 +110,28 @@ def test_loadscope_keeps_classes_and_the_rest_of_modules_together(qe: Qe) -> Non
 
 
 def test_loadscope_spreads_the_classes_of_one_file(qe: Qe) -> None:
-    qe.files(test_a="import time\n" + "".join(
-        f"class TestC{i}:\n"
-        "    def test_a(self): time.sleep(0.1)\n"
-        "    def test_b(self): time.sleep(0.1)\n"
-        for i in range(4)
-    ))
+    qe.files(
+        test_a="import time\n"
+        + "".join(
+            f"class TestC{i}:\n"
+            "    def test_a(self): time.sleep(0.1)\n"
+            "    def test_b(self): time.sleep(0.1)\n"
+            for i in range(4)
+        )
+    )
     _, written = qe.json("--qe-parallel=2", "--qe-dist=loadscope")
     assert all(len(w) == 1 for w in by_worker(written, scope_of).values())
     assert len(set(written.workers().values())) == 2
 
 
 def test_worksteal_steals_single_tests_when_idle(qe: Qe) -> None:
-    qe.files(test_a="""
+    qe.files(
+        test_a="""
         import pytest, time
         @pytest.mark.parametrize("value", range(8))
         def test_it(value): time.sleep(0.2)
-    """)
+    """
+    )
     _, written = qe.json("--qe-parallel=2")
     shares = list(written.workers().values())
     assert min(shares.count("gw0"), shares.count("gw1")) >= 2
@@ -193,25 +201,28 @@ def test_xdist_group_is_honoured(qe: Qe, dist: str, plugins: tuple[str, ...]) ->
 
 
 def test_group_of_the_qe_marker(qe: Qe) -> None:
-    qe.files(**{name: """
+    source = """
         import pytest, time
         @pytest.mark.qe(group="one")
         @pytest.mark.parametrize("value", range(3))
         def test_in(value): time.sleep(0.02)
         @pytest.mark.parametrize("value", range(5))
         def test_out(value): time.sleep(0.05)
-    """ for name in ("test_a", "test_b", "test_c")})
+    """
+    qe.files(test_a=source, test_b=source, test_c=source)
     _, written = qe.json("--qe-parallel=3")
     assert len({w for n, w in written.workers().items() if "test_in[" in n}) == 1
     assert len({w for n, w in written.workers().items() if "test_out[" in n}) > 1
 
 
 def test_loadgroup_spreads_tests_without_a_group(qe: Qe) -> None:
-    qe.files(test_a="""
+    qe.files(
+        test_a="""
         import pytest, time
         @pytest.mark.parametrize("value", range(6))
         def test_it(value): time.sleep(0.15)
-    """)
+    """
+    )
     _, written = qe.json("--qe-parallel=3", "--qe-dist=loadgroup")
     assert len(set(written.workers().values())) == 3
 
@@ -232,12 +243,14 @@ def test_ids_do_not_change_by_groups(qe: Qe) -> None:
 
 
 def test_many_tests_on_many_workers(qe: Qe) -> None:
-    qe.files(test_a="""
+    qe.files(
+        test_a="""
         import pytest
         @pytest.mark.parametrize("value", range(1500))
         def test_it(value):
             with open("ran", "a") as file:
                 file.write(f"{value}\\n")
-    """)
+    """
+    )
     qe.run("--qe-parallel=7").assert_outcomes(passed=1500)
     assert sorted(map(int, qe.lines("ran"))) == list(range(1500))

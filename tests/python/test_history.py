@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 
 import pytest
+
 from conftest import Qe
 
 SLOW_LAST = "import time\n" + "".join(
@@ -16,19 +17,23 @@ SLOW_LAST = "import time\n" + "".join(
 
 def suite(qe: Qe) -> None:
     for name in "abcd":
-        qe.files(**{f"test_{name}": f"""
+        qe.files(
+            **{
+                f"test_{name}": f"""
             import time
-            def test_{name}1(): time.sleep({0.25 if name == "d" else 0.01})
-            def test_{name}2(): time.sleep(0.01)
-        """})
+            def test_{name}1(): time.sleep({0.4 if name == "d" else 0.08})
+            def test_{name}2(): time.sleep(0.08)
+        """
+            }
+        )
 
 
 def test_the_second_run_goes_longest_first(qe: Qe) -> None:
     suite(qe)
-    _, first = qe.json("--qe-parallel=1")
-    assert first.starts()[0] == "test_a1"
-    _, second = qe.json("--qe-parallel=1")
-    assert second.starts()[:2] == ["test_d1", "test_d2"], "the module stays together"
+    _, first = qe.json("--qe-parallel=2")
+    assert "test_d1" not in first.starts()[:3]
+    _, second = qe.json("--qe-parallel=2")
+    assert "test_d1" in second.starts()[:3]
     assert [t["id"] for t in first.tests] == [t["id"] for t in second.tests]
 
 
@@ -59,7 +64,7 @@ def test_an_own_gitignore_is_kept(qe: Qe) -> None:
 @pytest.mark.parametrize("how", ["option", "ini"])
 def test_the_history_can_be_moved(qe: Qe, how: str) -> None:
     suite(qe)
-    args = ["--qe-parallel=1", "--qe-history=kept.db"]
+    args = ["--qe-parallel=2", "--qe-history=kept.db"]
     if how == "ini":
         qe.pytester.makeini("[pytest]\nqe_history = kept.db\n")
         args.pop()
@@ -67,27 +72,27 @@ def test_the_history_can_be_moved(qe: Qe, how: str) -> None:
     assert (qe.path / "kept.db").exists()
     assert not (qe.path / ".qe").exists()
     _, second = qe.json(*args)
-    assert second.starts()[0] == "test_d1"
+    assert "test_d1" in second.starts()[:3]
 
 
 @pytest.mark.parametrize("how", ["option", "ini"])
 def test_no_history(qe: Qe, how: str) -> None:
     suite(qe)
-    qe.run("--qe-parallel=1")
+    qe.run("--qe-parallel=2")
     before = (qe.path / ".qe/history.db").read_bytes()
-    args = ["--qe-parallel=1"]
+    args = ["--qe-parallel=2"]
     if how == "ini":
         qe.pytester.makeini("[pytest]\nqe_no_history = true\n")
     else:
         args.append("--qe-no-history")
     _, written = qe.json(*args)
-    assert written.starts()[0] == "test_a1", "it is not read"
+    assert "test_d1" not in written.starts()[:3], "it is not read"
     assert (qe.path / ".qe/history.db").read_bytes() == before, "nor written"
 
 
 def test_no_history_makes_no_folder(qe: Qe) -> None:
     suite(qe)
-    qe.run("--qe-parallel=1", "--qe-no-history").assert_outcomes(passed=8)
+    qe.run("--qe-parallel=2", "--qe-no-history").assert_outcomes(passed=8)
     assert not (qe.path / ".qe").exists()
 
 
@@ -115,12 +120,10 @@ def spoil(qe: Qe, how: str) -> None:
         path.symlink_to(path)
 
 
-@pytest.mark.parametrize(
-    "how", ["text", "truncated", "scrambled", "foreign", "directory", "loop"]
-)
+@pytest.mark.parametrize("how", ["text", "truncated", "scrambled", "foreign", "directory", "loop"])
 def test_a_spoiled_history_is_a_warning(qe: Qe, how: str) -> None:
     suite(qe)
-    qe.run("--qe-parallel=1")
+    qe.run("--qe-parallel=2")
     spoil(qe, how)
     for _ in range(2):
         result = qe.run("--qe-parallel=2")
@@ -135,15 +138,15 @@ def test_an_empty_file_becomes_a_history(qe: Qe) -> None:
     suite(qe)
     (qe.path / ".qe").mkdir()
     (qe.path / ".qe/history.db").touch()
-    result = qe.run("--qe-parallel=1")
+    result = qe.run("--qe-parallel=2")
     assert "warning" not in result.stdout.str()
-    _, second = qe.json("--qe-parallel=1")
-    assert second.starts()[0] == "test_d1"
+    _, second = qe.json("--qe-parallel=2")
+    assert "test_d1" in second.starts()[:3]
 
 
 def test_a_locked_history_is_a_warning(qe: Qe) -> None:
     suite(qe)
-    qe.run("--qe-parallel=1")
+    qe.run("--qe-parallel=2")
     with sqlite3.connect(qe.path / ".qe/history.db", isolation_level=None) as connection:
         connection.execute("begin exclusive")
         result = qe.run("--qe-parallel=2")
@@ -165,7 +168,7 @@ def test_a_read_only_history_is_a_warning(qe: Qe) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission_is_a_warning(qe: Qe) -> None:
     suite(qe)
-    qe.run("--qe-parallel=1")
+    qe.run("--qe-parallel=2")
     (qe.path / ".qe/history.db").chmod(0o400)
     (qe.path / ".qe").chmod(0o500)
     try:
@@ -185,16 +188,25 @@ def test_a_file_in_place_of_the_folder_is_a_warning(qe: Qe) -> None:
 
 
 def test_tests_do_not_inherit_the_database(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import os
         def test_it():
             for fd in os.listdir("/proc/self/fd"):
                 try:
                     assert "history.db" not in os.readlink(f"/proc/self/fd/{fd}")
                 except FileNotFoundError: pass
-    """)
-    qe.run("--qe-parallel=1").assert_outcomes(passed=1)
-    qe.run("--qe-parallel=1").assert_outcomes(passed=1)
+    """
+    )
+    qe.run("--qe-parallel=2").assert_outcomes(passed=1)
+    qe.run("--qe-parallel=2").assert_outcomes(passed=1)
+
+
+def test_one_worker_keeps_the_order_of_collection(qe: Qe) -> None:
+    suite(qe)
+    qe.run("--qe-parallel=1")
+    _, second = qe.json("--qe-parallel=1")
+    assert second.starts() == [t["id"].split("::")[1] for t in second.tests]
 
 
 def test_longest_first_helps_the_long_tail(qe: Qe) -> None:

@@ -8,6 +8,7 @@ import re
 import sys
 
 import pytest
+
 from conftest import HUNG, Qe
 
 SUITE = """
@@ -212,9 +213,10 @@ def test_no_more_workers_than_tests(qe: Qe) -> None:
 
 
 def test_more_workers_than_processors(qe: Qe) -> None:
-    qe.files(test_it="import time\ndef test_1(): time.sleep(0.3)\n" + "".join(
-        f"def test_{i}(): time.sleep(0.3)\n" for i in range(2, 9)
-    ))
+    qe.files(
+        test_it="import time\ndef test_1(): time.sleep(0.3)\n"
+        + "".join(f"def test_{i}(): time.sleep(0.3)\n" for i in range(2, 9))
+    )
     _, written = qe.json("--qe-parallel=8")
     assert len(set(written.workers().values())) == 8
 
@@ -319,7 +321,8 @@ def test_help_names_every_option_and_ini_key(qe: Qe) -> None:
 
 
 def test_every_ini_key_is_read(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import os, time
         def test_flaky():
             if not os.path.exists("seen"):
@@ -328,7 +331,8 @@ def test_every_ini_key_is_read(qe: Qe) -> None:
         def test_hangs():
             time.sleep(60)
         def test_passes(): pass
-    """)
+    """
+    )
     qe.pytester.makeini(
         "[pytest]\nqe_parallel = 2\nqe_dist = loadscope\nqe_timeout = 0.5\nqe_retries = 1\n"
         "qe_retry_backoff = 0.1\nqe_retry_only = again\nqe_start = fork\n"
@@ -357,12 +361,14 @@ def test_seed_is_printed_always(qe: Qe, args: tuple[str, ...]) -> None:
 
 
 def test_seed_that_is_printed_gives_the_same_random_numbers(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import random
         def test_it(record_property):
             record_property("drawn", random.random())
             assert False, f"drawn {random.random()}"
-    """)
+    """
+    )
     first = qe.run("--qe-parallel=1").stdout.str()
     seed = re.search(r"seed[= ](\d+)", first)
     assert seed is not None
@@ -375,7 +381,8 @@ def test_seed_that_is_printed_gives_the_same_random_numbers(qe: Qe) -> None:
 
 
 def test_workers_draw_different_random_numbers(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import random, time
         def draw():
             with open("drawn", "a") as file:
@@ -383,7 +390,8 @@ def test_workers_draw_different_random_numbers(qe: Qe) -> None:
             time.sleep(0.3)
         def test_1(): draw()
         def test_2(): draw()
-    """)
+    """
+    )
     qe.run("--qe-parallel=2").assert_outcomes(passed=2)
     assert len(set(qe.lines("drawn"))) == 2
 

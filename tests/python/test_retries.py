@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 import pytest
+
 from conftest import Qe
 
 #: Fails until it was tried as often as its name says.
@@ -133,7 +134,8 @@ def test_retries_alone_take_the_core(qe: Qe) -> None:
 
 def test_state_of_the_module_is_pristine(qe: Qe) -> None:
     """The retry sees neither what an earlier test nor the failed one left."""
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import os
         import pytest
         STATE = []
@@ -155,13 +157,15 @@ def test_state_of_the_module_is_pristine(qe: Qe) -> None:
                 raise ValueError
             assert STATE == [] and shared == []
             assert os.environ.get("LEFT") == "x"
-    """)
+    """
+    )
     _, written = qe.json("--qe-parallel=1", "--qe-retries=1")
     assert written.outcomes() == {"test_1": "passed", "test_2": "flaky"}
 
 
 def test_retries_of_the_marker(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import pytest
         def tries(name):
             with open(name, "a") as file: file.write("x\\n")
@@ -179,7 +183,8 @@ def test_retries_of_the_marker(qe: Qe) -> None:
         def test_default():
             tries("default")
             assert 0
-    """)
+    """
+    )
     qe.run("--qe-parallel=2", "--qe-retries=1").assert_outcomes(failed=3)
     assert [len(qe.lines(name)) for name in ("more", "none", "default")] == [4, 1, 2]
     for name in ("more", "none", "default"):
@@ -199,7 +204,8 @@ def test_retries_of_the_marker(qe: Qe) -> None:
     ],
 )
 def test_retry_only(qe: Qe, pattern: str, retried: set[str]) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import os
         def tries(name):
             with open("tried", "a") as file: file.write(name + "\\n")
@@ -212,7 +218,8 @@ def test_retry_only(qe: Qe, pattern: str, retried: set[str]) -> None:
         def test_3():
             tries("crash")
             os._exit(1)
-    """)
+    """
+    )
     qe.run("--qe-parallel=2", "--qe-retries=1", f"--qe-retry-only={pattern}")
     lines = qe.lines("tried")
     twice = {name for name in lines if lines.count(name) == 2}
@@ -226,20 +233,22 @@ def test_backoff_doubles(qe: Qe) -> None:
     _, written = qe.json("--qe-parallel=1", "--qe-retries=3", "--qe-retry-backoff=0.3")
     attempts = written["test_it"]["attempts"]
     ends = [a["start"] + a["duration"] for a in attempts]
-    gaps = [b["start"] - end for b, end in zip(attempts[1:], ends)]
+    gaps = [b["start"] - end for b, end in zip(attempts[1:], ends, strict=False)]
     assert len(gaps) == 3
-    for gap, delay in zip(gaps, (0.3, 0.6, 1.2)):
+    for gap, delay in zip(gaps, (0.3, 0.6, 1.2), strict=True):
         # Jitter is half of the delay to either side; above it there is only load.
         assert 0.5 * delay - 0.05 < gap < 1.5 * delay + 5
 
 
 def test_backoff_occupies_no_worker(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import pytest, time
         def test_fails(): assert 0
         @pytest.mark.parametrize("value", range(4))
         def test_other(value): time.sleep(0.05)
-    """)
+    """
+    )
     _, written = qe.json("--qe-parallel=1", "--qe-retries=1", "--qe-retry-backoff=2")
     again = written["test_fails"]["attempts"][1]["start"]
     others = [t["attempts"][0]["start"] for t in written.tests if "other" in t["id"]]
@@ -247,12 +256,14 @@ def test_backoff_occupies_no_worker(qe: Qe) -> None:
 
 
 def test_a_retry_does_not_wait_for_the_end_of_the_run(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import pytest, time
         def test_fails(): assert 0
         @pytest.mark.parametrize("value", range(6))
         def test_other(value): time.sleep(0.4)
-    """)
+    """
+    )
     _, written = qe.json("--qe-parallel=2", "--qe-retries=1")
     again = written["test_fails"]["attempts"][1]["start"]
     others = [t["attempts"][0]["start"] for t in written.tests if "other" in t["id"]]
@@ -260,7 +271,8 @@ def test_a_retry_does_not_wait_for_the_end_of_the_run(qe: Qe) -> None:
 
 
 def test_exitfirst_waits_for_the_last_attempt(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import os
         def test_1():
             first = not os.path.exists("tried")
@@ -269,7 +281,8 @@ def test_exitfirst_waits_for_the_last_attempt(qe: Qe) -> None:
         def test_2(): pass
         def test_3(): assert 0
         def test_4(): open("four", "w").close()
-    """)
+    """
+    )
     result, written = qe.json("--qe-parallel=1", "--qe-retries=1", "-x")
     outcomes = written.outcomes()
     assert outcomes["test_1"] == "flaky"
@@ -285,12 +298,15 @@ def test_junit_counts_each_test_once(qe: Qe) -> None:
     suite = ET.parse(qe.path / "out.xml").getroot()[0]
     names = [case.get("name") for case in suite.iter("testcase")]
     assert sorted(names) == sorted(set(names)), names
-    failed = {case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None}
+    failed = {
+        case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None
+    }
     assert failed == {"test_never", "test_strict"}
 
 
 def test_serial_and_grouped_tests_are_retried(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import pytest
         @pytest.mark.qe(serial=True)
         def test_serial():
@@ -301,19 +317,22 @@ def test_serial_and_grouped_tests_are_retried(qe: Qe) -> None:
             with open("grouped", "a") as file: file.write("x\\n")
             assert 0
         def test_other(): pass
-    """)
+    """
+    )
     qe.run("--qe-parallel=2", "--qe-retries=1").assert_outcomes(failed=2, passed=1)
     assert len(qe.lines("serial")) == len(qe.lines("grouped")) == 2
 
 
 def test_timeout_is_retried(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import os, time
         def test_it():
             if not os.path.exists("tried"):
                 open("tried", "w").close()
                 time.sleep(600)
-    """)
+    """
+    )
     result, written = qe.json("--qe-parallel=1", "--qe-timeout=1", "--qe-retries=1")
     assert result.ret == 0
     attempts = written["test_it"]["attempts"]

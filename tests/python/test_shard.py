@@ -10,16 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from conftest import HUNG, Qe
 
 
 def suite(qe: Qe, files: int = 7) -> None:
     for number in range(files):
-        qe.files(**{f"test_{number}": f"""
+        qe.files(
+            **{
+                f"test_{number}": f"""
             import pytest, time
             @pytest.mark.parametrize("value", range({number + 1}))
             def test_it(value): time.sleep(0.001 * {number})
-        """})
+        """
+            }
+        )
 
 
 def shards(qe: Qe, of: int, *args: str) -> list[Path]:
@@ -55,7 +60,7 @@ def test_shards_are_disjoint_and_complete(qe: Qe, of: int) -> None:
     paths = shards(qe, of)
     whole = ids(qe.path / "whole.json")
     parts = [ids(path) for path in paths]
-    assert sorted(sum(parts, [])) == sorted(whole)
+    assert sorted(nodeid for part in parts for nodeid in part) == sorted(whole)
     for part in parts:
         assert part == [nodeid for nodeid in whole if nodeid in set(part)], "collection order"
         for nodeid in part:
@@ -160,7 +165,7 @@ def test_files_without_a_duration_are_in_some_shard(qe: Qe) -> None:
     suite(qe)
     weights(qe, test_0=3, test_gone=100)
     paths = shards(qe, 3, "--qe-shard-durations=durations.json")
-    assert len(sum((ids(path) for path in paths), [])) == 28
+    assert sum(len(ids(path)) for path in paths) == 28
 
 
 @pytest.mark.parametrize(

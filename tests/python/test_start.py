@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+
 from conftest import Qe
 
 SUITE = """
@@ -180,7 +181,8 @@ def test_auto_knows_the_thread_of_rerunfailures(qe: Qe) -> None:
 
 
 def test_spawned_workers_that_collect_something_else(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import os, pytest
         if "PYTEST_XDIST_WORKER" in os.environ or os.environ.get("SEEN"):
             pass
@@ -188,7 +190,8 @@ def test_spawned_workers_that_collect_something_else(qe: Qe) -> None:
             def test_only_in_the_controller(): pass
         os.environ["SEEN"] = "1"
         def test_it(): pass
-    """)
+    """
+    )
     result = qe.run("--qe-parallel=1", "--qe-start=spawn")
     assert result.ret not in (0, pytest.ExitCode.INTERNAL_ERROR)
     assert "test_only_in_the_controller" in result.stdout.str()
@@ -216,11 +219,15 @@ def test_arguments_reach_the_workers(qe: Qe, args: tuple[str, ...], start: str) 
         def test_xpass(): pass
         def test_ini(request): assert request.config.getini("python_files")
     """
-    qe.files(test_it=source, sub__test_more=source, helper="""
+    qe.files(
+        test_it=source,
+        sub__test_more=source,
+        helper="""
         import pytest
         @pytest.fixture(autouse=True)
         def helped(): yield
-    """)
+    """,
+    )
     ini = "[pytest]\nmarkers = marked: yes\n"
     (qe.path / "pytest.ini").write_text(ini)
     (qe.path / "other.ini").write_text(ini + "python_files = test_m*.py\n")
@@ -248,7 +255,8 @@ def test_a_plugin_by_its_entry_point(qe: Qe) -> None:
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_isolate_gives_every_test_its_own_process(qe: Qe, start: str) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import os
         import pytest
         STATE = []
@@ -264,7 +272,8 @@ def test_isolate_gives_every_test_its_own_process(qe: Qe, start: str) -> None:
             with open("pids", "a") as file: file.write(f"{os.getpid()}\\n")
             assert STATE == []
             STATE.append(value)
-    """)
+    """
+    )
     result = qe.run("--qe-parallel=2", "--qe-isolate", f"--qe-start={start}")
     result.assert_outcomes(passed=6)
     assert len(set(qe.lines("pids"))) == 6
@@ -272,17 +281,20 @@ def test_isolate_gives_every_test_its_own_process(qe: Qe, start: str) -> None:
 
 
 def test_isolate_without_parallel(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         STATE = []
         def test_1(): STATE.append(1)
         def test_2(): assert STATE == []
-    """)
+    """
+    )
     qe.run().assert_outcomes(passed=1, failed=1)
     qe.run("--qe-isolate").assert_outcomes(passed=2)
 
 
 def test_isolate_survives_crashes_and_reports_errors(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import os
         import pytest
         @pytest.fixture(scope="module")
@@ -293,7 +305,8 @@ def test_isolate_survives_crashes_and_reports_errors(qe: Qe) -> None:
         def test_2(): os.abort()
         def test_3(): assert 0
         def test_4(): pass
-    """)
+    """
+    )
     result = qe.run("--qe-isolate", "--qe-parallel=2")
     result.assert_outcomes(passed=2, failed=2, errors=1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from conftest import Qe
 
 
@@ -72,14 +73,16 @@ def test_timeout_alone_takes_the_core(qe: Qe) -> None:
 
 
 def test_all_threads_are_shown(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import threading, time
         def in_thread():
             time.sleep(600)  # line of the thread
         def test_it():
             threading.Thread(target=in_thread, daemon=True).start()
             time.sleep(600)  # line of the test
-    """)
+    """
+    )
     text = qe.run("--qe-parallel=1", "--qe-timeout=0.7").stdout.str()
     assert "# line of the thread" in text
     assert "# line of the test" in text
@@ -99,12 +102,14 @@ def test_all_threads_are_shown(qe: Qe) -> None:
     ],
 )
 def test_whatever_it_is_that_hangs(qe: Qe, body: str) -> None:
-    qe.files(test_it=f"""
+    qe.files(
+        test_it=f"""
         import os, subprocess, threading, time
         def test_hangs():
             {body}
         def test_after(): pass
-    """)
+    """
+    )
     result, written = qe.json("--qe-parallel=1", "--qe-timeout=0.7")
     assert written.outcomes() == {"test_hangs": "timeout", "test_after": "passed"}
     assert 'test_it.py", line 3 in test_hangs' in result.stdout.str()
@@ -121,14 +126,16 @@ def test_whatever_it_is_that_hangs(qe: Qe, body: str) -> None:
     ],
 )
 def test_a_test_that_defends_itself(qe: Qe, prepare: str) -> None:
-    qe.files(test_it=f"""
+    qe.files(
+        test_it=f"""
         import faulthandler, os, signal, time
         def test_hangs():
             {prepare}
             while True:
                 time.sleep(1)
         def test_after(): pass
-    """)
+    """
+    )
     result, written = qe.json("--qe-parallel=1", "--qe-timeout=0.7")
     assert written.outcomes() == {"test_hangs": "timeout", "test_after": "passed"}
     text = block(result.stdout.str(), "test_hangs")
@@ -176,7 +183,8 @@ def test_set_up_and_tear_down_are_limited(qe: Qe) -> None:
 
 
 def test_func_only_leaves_set_up_alone(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import time
         import pytest
 
@@ -188,7 +196,8 @@ def test_func_only_leaves_set_up_alone(qe: Qe) -> None:
 
         def test_slow_fixture(slow): pass
         def test_hangs(): time.sleep(600)
-    """)
+    """
+    )
     qe.pytester.makeini("[pytest]\nqe_timeout_func_only = true\n")
     _, written = qe.json("--qe-parallel=2", "--qe-timeout=0.7")
     assert written.outcomes() == {"test_slow_fixture": "passed", "test_hangs": "timeout"}
@@ -199,7 +208,8 @@ def test_func_only_leaves_set_up_alone(qe: Qe) -> None:
 
 @pytest.mark.parametrize("scope", ["module", "session"])
 def test_tear_down_at_the_end_is_limited(qe: Qe, scope: str) -> None:
-    qe.files(test_it=f"""
+    qe.files(
+        test_it=f"""
         import time
         import pytest
 
@@ -211,7 +221,8 @@ def test_tear_down_at_the_end_is_limited(qe: Qe, scope: str) -> None:
 
         def test_1(shared): pass
         def test_2(shared): pass
-    """)
+    """
+    )
     began = time.monotonic()
     result = qe.run("--qe-parallel=1", "--qe-timeout=0.7")
     assert time.monotonic() - began < 60
@@ -223,7 +234,8 @@ def test_tear_down_at_the_end_is_limited(qe: Qe, scope: str) -> None:
 
 
 def test_markers_override_the_option(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import time
         import pytest
 
@@ -241,7 +253,8 @@ def test_markers_override_the_option(qe: Qe) -> None:
             def test_inherits(self): time.sleep(600)
             @pytest.mark.qe(timeout=60)
             def test_nearest(self): time.sleep(1.5)
-    """)
+    """
+    )
     result, written = qe.json("--qe-parallel=4", "--qe-timeout=1")
     assert written.outcomes() == {
         "test_longer": "passed",
@@ -254,19 +267,22 @@ def test_markers_override_the_option(qe: Qe) -> None:
 
 
 def test_the_marker_needs_no_option(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import time
         import pytest
         @pytest.mark.qe(timeout=0.5)
         def test_it(): time.sleep(600)
-    """)
+    """
+    )
     _, written = qe.json("--qe-parallel=1")
     assert written.outcomes() == {"test_it": "timeout"}
 
 
 def test_other_tests_are_unharmed(qe: Qe) -> None:
     """Module state, fixtures and results on both sides of many hangs."""
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import time
         import pytest
 
@@ -279,7 +295,8 @@ def test_other_tests_are_unharmed(qe: Qe) -> None:
             shared.append(value)
             if value % 10 == 5:
                 time.sleep(600)
-    """)
+    """
+    )
     result, written = qe.json("--qe-parallel=2", "--qe-timeout=0.7")
     result.assert_outcomes(passed=27, failed=3)
     late = [name for name, outcome in written.outcomes().items() if outcome == "timeout"]
@@ -288,13 +305,15 @@ def test_other_tests_are_unharmed(qe: Qe) -> None:
 
 
 def test_what_a_killed_test_started_is_killed_too(qe: Qe) -> None:
-    qe.files(test_it="""
+    qe.files(
+        test_it="""
         import subprocess, sys, time
         def test_it():
             subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             subprocess.Popen(["sleep", "600"], start_new_session=True)
             time.sleep(600)
-    """)
+    """
+    )
     qe.run("--qe-parallel=1", "--qe-timeout=1").assert_outcomes(failed=1)
     # The fixture looks whether any process is left.
 
@@ -310,10 +329,15 @@ def test_a_slow_reporter_does_not_delay_the_kill(qe: Qe) -> None:
         test_it="""
         import time
         def test_quick(): pass
-        def test_hangs(): time.sleep(600)
+        def test_hangs():
+            began = time.monotonic()
+            while True:
+                with open("alive", "a") as file: file.write(f"{time.monotonic() - began}\\n")
+                time.sleep(0.05)
         """,
     )
     _, written = qe.json("--qe-parallel=2", "--qe-timeout=1")
+    assert float(qe.lines("alive")[-1]) < 2.5
     assert written["test_hangs"]["attempts"][0]["duration"] < 2.5
 
 
