@@ -74,8 +74,7 @@ static void lay_units(qe__arena *a, const qe_plan *plan)
     for (uint32_t s = 0; s < a->head->scopes; s++) {
         qe__arena_scope *scope = &a->scopes[s];
         uint32_t flags = qe__plan_scope_flags(plan, s);
-        const uint32_t *units =
-            qe__plan_scope_units(plan, s, &scope->count);
+        const uint32_t *units = qe__plan_scope_units(plan, s, &scope->count);
 
         scope->first = place;
         scope->together = (flags & (QE_UNIT_TOGETHER | QE_UNIT_FRESH)) != 0 ||
@@ -310,9 +309,8 @@ void qe__arena_stop(qe__arena *a, enum qe__stop stop)
 {
     uint32_t now = atomic_load(&a->head->stop);
 
-    while (now < (uint32_t) stop &&
-           !atomic_compare_exchange_weak(&a->head->stop, &now,
-                                         (uint32_t) stop)) {
-    }
+    while (
+        now < (uint32_t) stop &&
+        !atomic_compare_exchange_weak(&a->head->stop, &now, (uint32_t) stop)) {}
     qe__arena_wake(a);
 }

@@ -54,17 +54,17 @@ typedef struct qe__arena_scope {
  * slot, so that workers do not slow each other. */
 typedef struct qe__arena_slot {
     _Alignas(128) _Atomic uint64_t running; /* see qe__running */
-    _Atomic uint64_t start_ns;    /* of the attempt */
-    _Atomic uint64_t deadline_ns; /* 0: none */
-    _Atomic uint64_t blocked_ns;  /* since when its pipe is full; 0: it is not */
-    _Atomic uint64_t load_ns;     /* expected time left in its queue */
+    _Atomic uint64_t start_ns;              /* of the attempt */
+    _Atomic uint64_t deadline_ns;           /* 0: none */
+    _Atomic uint64_t blocked_ns; /* since when its pipe is full; 0: it is not */
+    _Atomic uint64_t load_ns;    /* expected time left in its queue */
     _Atomic uint32_t pid;
     _Atomic uint32_t head, tail; /* of its queue; hints */
     _Atomic uint32_t park;       /* odd: asked not to claim for now; counts */
     _Atomic uint32_t mailbox;    /* unit + 1 it is to run next */
     _Atomic uint32_t scope;      /* scope + 1 it is working through */
     _Atomic uint32_t scope_at;   /* how far, a hint */
-    _Atomic uint32_t queue;      /* where its window of the queue array begins */
+    _Atomic uint32_t queue; /* where its window of the queue array begins */
     /* The job, written by the controller before the worker starts. */
     uint32_t epoch;
     uint32_t job; /* qe__job_kind */

@@ -5,7 +5,8 @@
 
 /* Whether `slot` may take units of this scope now; takes ownership if `take`.
  * A scope that is not kept together only remembers who started it. */
-static bool own_scope(const qe__arena *a, uint32_t slot, uint32_t scope, bool take)
+static bool own_scope(const qe__arena *a, uint32_t slot, uint32_t scope,
+                      bool take)
 {
     qe__arena_scope *s = &a->scopes[scope];
     uint32_t owner = atomic_load(&s->owner);
@@ -14,8 +15,8 @@ static bool own_scope(const qe__arena *a, uint32_t slot, uint32_t scope, bool ta
         return true;
     }
     if (owner == 0) {
-        if (!take || atomic_compare_exchange_strong(&s->owner, &owner,
-                                                    slot + 1)) {
+        if (!take ||
+            atomic_compare_exchange_strong(&s->owner, &owner, slot + 1)) {
             return true;
         }
     }
@@ -55,8 +56,8 @@ static bool scope_next(const qe__arena *a, uint32_t slot, uint32_t scope,
                        uint32_t *unit)
 {
     const qe__arena_scope *s = &a->scopes[scope];
-    uint32_t at = atomic_load_explicit(&a->slots[slot].scope_at,
-                                       memory_order_relaxed);
+    uint32_t at =
+        atomic_load_explicit(&a->slots[slot].scope_at, memory_order_relaxed);
 
     for (; at < s->count; at++) {
         uint32_t u = a->order[s->first + at];
@@ -188,8 +189,7 @@ static void unload(qe__arena_slot *s, uint64_t spent_ns)
     uint64_t load = atomic_load(&s->load_ns);
 
     while (!atomic_compare_exchange_weak(
-        &s->load_ns, &load, load > spent_ns ? load - spent_ns : 0)) {
-    }
+        &s->load_ns, &load, load > spent_ns ? load - spent_ns : 0)) {}
 }
 
 /* Takes a part of a victim's queue over: it becomes this slot's own window. */
@@ -250,8 +250,7 @@ static bool sweep(qe__arena *a, uint32_t slot, uint32_t *unit)
         }
         clear = false;
     }
-    if (clear &&
-        atomic_compare_exchange_strong(&a->head->sweep, &start, at) &&
+    if (clear && atomic_compare_exchange_strong(&a->head->sweep, &start, at) &&
         atomic_load(&a->head->epoch) != epoch) {
         /* Something became READY again meanwhile, see qe__arena_ready. */
         atomic_store(&a->head->sweep, a->head->units);

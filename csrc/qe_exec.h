@@ -54,8 +54,8 @@ typedef struct qe__super {
     qe__arena *arena;
     qe__slot_files *files;
     uint32_t slots;
-    int control;     /* this supervisor's socket */
-    int *foreign;    /* descriptors that belong to the controller alone */
+    int control;  /* this supervisor's socket */
+    int *foreign; /* descriptors that belong to the controller alone */
     size_t foreign_count;
     pid_t controller;
     const qe_options *options;
@@ -71,7 +71,7 @@ typedef struct qe__exec {
     qe__arena arena;
     qe__slot_files *files;
     uint32_t slots;
-    pid_t super; /* our child; 0 once reaped */
+    pid_t super;  /* our child; 0 once reaped */
     pid_t office; /* the supervisor in office */
     pid_t standby_pid;
     int control; /* socket to the supervisor in office; -1: there is none */

@@ -242,8 +242,8 @@ int qe__exec_notice(qe__exec *x, qe__notice *out)
 
 static void reap_super(qe__exec *x, int options)
 {
-    if (x->super > 0 && (waitpid(x->super, NULL, options) == x->super ||
-                         errno == ECHILD)) {
+    if (x->super > 0 &&
+        (waitpid(x->super, NULL, options) == x->super || errno == ECHILD)) {
         x->super = 0;
     }
 }

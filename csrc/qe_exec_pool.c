@@ -20,9 +20,8 @@ int qe__pool_execute(const qe__super *super, uint32_t slot)
             return QE_ESYS;
         }
     }
-    (void) snprintf(text, sizeof(text), "%u:%d:%d:%d:%d:%d", slot,
-                    inherited[0], inherited[1], inherited[2], inherited[3],
-                    inherited[4]);
+    (void) snprintf(text, sizeof(text), "%u:%d:%d:%d:%d:%d", slot, inherited[0],
+                    inherited[1], inherited[2], inherited[3], inherited[4]);
     if (setenv("QE_WORKER", text, 1) != 0) {
         return QE_ESYS;
     }

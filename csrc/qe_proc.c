@@ -11,9 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const int quiet[QE__SIGNALS_QUIET] = {
-    SIGINT,  SIGQUIT, SIGHUP,  SIGTSTP, SIGTTIN,
-    SIGTTOU, SIGPIPE, SIGUSR1, SIGUSR2};
+static const int quiet[QE__SIGNALS_QUIET] = {SIGINT,  SIGQUIT, SIGHUP,
+                                             SIGTSTP, SIGTTIN, SIGTTOU,
+                                             SIGPIPE, SIGUSR1, SIGUSR2};
 
 void qe__signals_quiet(qe__signals *saved)
 {
@@ -69,7 +69,10 @@ bool qe__proc_alive(pid_t pid)
     }
     n = read(fd, text, sizeof(text) - 1);
     (void) close(fd);
-    text[n > 0 ? n : 0] = '\0';
+    if (n <= 0) {
+        return false; /* it went between the two calls */
+    }
+    text[n] = '\0';
     state = strrchr(text, ')');
     return state == NULL || (state[1] == ' ' && strchr("ZX", state[2]) == NULL);
 }
@@ -83,8 +86,7 @@ void qe__proc_await(pid_t pid, int timeout_ms)
         (void) close(p.fd);
         return;
     }
-    for (int waited = 0; waited < timeout_ms && qe__proc_alive(pid);
-         waited++) {
+    for (int waited = 0; waited < timeout_ms && qe__proc_alive(pid); waited++) {
         (void) poll(NULL, 0, 1);
     }
 }
@@ -123,9 +125,9 @@ bool qe__proc_takes_signal(pid_t pid, int sig, bool *blocked)
 
 static void usage_of(const struct rusage *from, qe__usage *out)
 {
-    out->cpu_s = (double) (from->ru_utime.tv_sec + from->ru_stime.tv_sec) +
-                 (double) (from->ru_utime.tv_usec + from->ru_stime.tv_usec) /
-                     1e6;
+    out->cpu_s =
+        (double) (from->ru_utime.tv_sec + from->ru_stime.tv_sec) +
+        (double) (from->ru_utime.tv_usec + from->ru_stime.tv_usec) / 1e6;
     out->peak_bytes = (uint64_t) from->ru_maxrss * 1024;
 }
 

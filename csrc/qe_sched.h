@@ -78,7 +78,8 @@ bool qe__sched_slot_take(qe_sched *s, uint32_t slot);
 /* The unit is finished for good. */
 int qe__sched_settled(qe_sched *s, uint32_t unit);
 /* The unit is to run again as `attempt`, in a fresh worker, not before t. */
-int qe__sched_retry(qe_sched *s, uint32_t unit, uint32_t attempt, uint64_t not_before_ns);
+int qe__sched_retry(qe_sched *s, uint32_t unit, uint32_t attempt,
+                    uint64_t not_before_ns);
 /* An attempt that was started (or queued) was lost through no fault of its
  * own: it runs again, as the same attempt, in a fresh worker. */
 int qe__sched_requeue(qe_sched *s, uint32_t unit, uint32_t attempt);

@@ -58,8 +58,8 @@ static int watch_control(qe_session *s)
         return uv_code(status);
     }
     s->control.data = s;
-    return uv_code(uv_poll_start(&s->control, UV_READABLE | UV_DISCONNECT,
-                                 on_control));
+    return uv_code(
+        uv_poll_start(&s->control, UV_READABLE | UV_DISCONNECT, on_control));
 }
 
 /* The loop comes after the fork: an epoll descriptor must not be shared. */
@@ -185,8 +185,8 @@ int qe_session_start(qe_session **out, qe_worker **worker_out,
                  ? QE_ENOMEM
                  : qe__sched_new(&s->sched, plan, &how);
     if (status == 0) {
-        status = qe__exec_open(&s->exec, plan, options, s->homes * 2, hooks,
-                               &slot);
+        status =
+            qe__exec_open(&s->exec, plan, options, s->homes * 2, hooks, &slot);
     }
     if (status == 1) {
         /* A worker. The session's memory stays: the arena's handle is in it. */
@@ -440,8 +440,8 @@ int qe_session_settle(qe_session *s, uint32_t unit, uint32_t attempt,
     *final_out = verdict.outcome;
     if (verdict.again) {
         *final_out = QE_NONE;
-        status = qe__sched_retry(s->sched, unit, attempt + 1,
-                                 verdict.not_before_ns);
+        status =
+            qe__sched_retry(s->sched, unit, attempt + 1, verdict.not_before_ns);
         if (status == 0) {
             qe__session_need_room(s, unit, attempt + 1, verdict.not_before_ns);
         }

@@ -15,15 +15,15 @@ typedef struct qe__session_slot {
     qe__reader reader;
     uv_poll_t poll;
     bool polling;
-    bool alive;    /* ordered, started, or ended with its end not handled */
-    bool idle;     /* waits for something to claim */
-    bool bye;      /* its session has ended as it should */
-    bool began;    /* this worker has started at least one attempt */
-    bool exited;   /* exit holds its end */
-    bool is_void;  /* it died because its supervisor did */
+    bool alive;   /* ordered, started, or ended with its end not handled */
+    bool idle;    /* waits for something to claim */
+    bool bye;     /* its session has ended as it should */
+    bool began;   /* this worker has started at least one attempt */
+    bool exited;  /* exit holds its end */
+    bool is_void; /* it died because its supervisor did */
     bool readable;
-    bool lost_told; /* its running attempt was reported as lost */
-    bool deaf;      /* some of what it wrote could not be read */
+    bool lost_told;      /* its running attempt was reported as lost */
+    bool deaf;           /* some of what it wrote could not be read */
     uint32_t sched_slot; /* whose turn it uses */
     int32_t pid;
     qe__notice exit;
@@ -49,17 +49,17 @@ struct qe_session {
     qe__session_slot *slots;
     qe__session_unit *units;
     uint32_t next_slot; /* where the search for a frame begins, for fairness */
-    uint32_t traffic; /* frames since the last wait */
+    uint32_t traffic;   /* frames since the last wait */
     uint32_t alive;
     uint32_t retries_waiting; /* retries asked for and not started */
     uint64_t retry_due_ns;    /* when the first of them may start, or before */
     uint32_t next_park;       /* whose turn it is to make room */
     uint32_t crashes;
-    uint32_t false_starts; /* workers in a row that died before any attempt */
-    uint32_t refusals;     /* workers that the system would not start */
+    uint32_t false_starts;   /* workers in a row that died before any attempt */
+    uint32_t refusals;       /* workers that the system would not start */
     uint64_t pause_until_ns; /* until then none is started, after a refusal */
-    int trouble;           /* a QE_E* code that ends the run */
-    int trouble_errno;     /* with QE_ESYS */
+    int trouble;             /* a QE_E* code that ends the run */
+    int trouble_errno;       /* with QE_ESYS */
     bool trouble_told;
     bool stopping;
     bool draining;

@@ -41,8 +41,8 @@ static bool wants_room(const qe_session *s, uint32_t unit, uint32_t attempt)
 void qe__session_need_room(qe_session *s, uint32_t unit, uint32_t attempt,
                            uint64_t not_before_ns)
 {
-    if (wants_room(s, unit, attempt) && (s->retries_waiting++ == 0 ||
-                                         not_before_ns < s->retry_due_ns)) {
+    if (wants_room(s, unit, attempt) &&
+        (s->retries_waiting++ == 0 || not_before_ns < s->retry_due_ns)) {
         s->retry_due_ns = not_before_ns;
     }
 }
@@ -128,8 +128,7 @@ static void make_room(qe_session *s, uint64_t now, uint64_t *wake_ns)
     for (uint32_t i = 0; i < s->homes; i++) {
         uint32_t at = (s->next_park + i) % s->homes;
 
-        if (s->slots[at].alive &&
-            s->exec.arena.slots[at].job == QE__JOB_POOL) {
+        if (s->slots[at].alive && s->exec.arena.slots[at].job == QE__JOB_POOL) {
             qe__session_park(s, at, true);
             s->next_park = at + 1;
             return;

@@ -121,8 +121,8 @@ bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
         out->last = frame->last;
         out->cpu_s = frame->cpu_s;
         out->peak_bytes = frame->peak_bytes;
-        if (frame->attempt == 1 && (out->outcome == QE_PASSED ||
-                                    out->outcome == QE_SKIPPED)) {
+        if (frame->attempt == 1 &&
+            (out->outcome == QE_PASSED || out->outcome == QE_SKIPPED)) {
             out->settled = true;
             s->units[frame->unit].settled = true;
             (void) qe__sched_settled(s->sched, frame->unit);
@@ -266,15 +266,13 @@ static bool lost_event(qe_session *s, uint32_t slot, uint32_t unit,
         out->phase = qe__running_phase(running);
         uint64_t start = atomic_load(&a->slots[slot].start_ns);
 
-        out->duration_s =
-            ended > start ? (double) (ended - start) / 1e9 : 0;
+        out->duration_s = ended > start ? (double) (ended - start) / 1e9 : 0;
     }
     out->peak_bytes = w->exit.peak_bytes;
-    out->start_s =
-        qe_wall_s() - (double) (now - ended) / 1e9 - out->duration_s;
+    out->start_s = qe_wall_s() - (double) (now - ended) / 1e9 - out->duration_s;
     s->units[unit].finished = (uint16_t) attempt;
-    /* Where the supervisor dies under the same unit again and again, it is the
-     * unit's doing. */
+    /* Where the supervisor dies or the pipe breaks under the same unit again and
+     * again, it is the unit's doing. */
     if (is_void && ++s->units[unit].voids < VOIDS_MAX) {
         s->units[unit].finished = (uint16_t) (attempt - 1);
         run_again(s, slot, unit, attempt);
@@ -342,8 +340,7 @@ void qe__session_refused(qe_session *s, uint32_t slot, int error)
     }
     /* Fewer pool workers are enough, as the others steal; none is not. */
     free_slot(s, w);
-    if (s->trouble == 0 &&
-        (job != QE__JOB_POOL || box != 0 || s->alive == 0)) {
+    if (s->trouble == 0 && (job != QE__JOB_POOL || box != 0 || s->alive == 0)) {
         s->trouble = QE_ESYS;
         s->trouble_errno = error;
     }
@@ -363,7 +360,8 @@ bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out)
         w->lost_told = true;
         if (give_back(s, slot, &unit, &attempt)) {
             w->began = true;
-            return lost_event(s, slot, unit, attempt, w->is_void, out);
+            return lost_event(s, slot, unit, attempt, w->is_void || w->deaf,
+                              out);
         }
     }
     event_init(s, slot, QE_EV_EXIT, qe__running_unit(running),

@@ -116,7 +116,8 @@ static void leave_supervisor(const qe__super_state *st)
 }
 
 /* Starts a worker; true in the worker itself. */
-static bool start_worker(qe__super_state *st, uint32_t slot, const qe__signals *saved)
+static bool start_worker(qe__super_state *st, uint32_t slot,
+                         const qe__signals *saved)
 {
     qe__slot_files *files = &st->super->files[slot];
     qe__notice notice = {.kind = QE__NOTICE_STARTED, .slot = slot};
@@ -163,7 +164,8 @@ static bool start_worker(qe__super_state *st, uint32_t slot, const qe__signals *
 
 /* ------------------------------------------------------------------ reaping */
 
-static bool make_standby(qe__super_state *st, qe__signals *saved, uint32_t *slot);
+static bool make_standby(qe__super_state *st, qe__signals *saved,
+                         uint32_t *slot);
 
 /* Reaps what has ended. A worker's group is killed before its leader is
  * reaped, while its process group id cannot be anyone else's. */
@@ -228,8 +230,8 @@ static bool controller_alive(const qe__super_state *st)
 }
 
 /* One order. True in a new worker; *quit when it is time to leave. */
-static bool obey(qe__super_state *st, const qe__order *order, qe__signals *saved,
-                 bool *quit)
+static bool obey(qe__super_state *st, const qe__order *order,
+                 qe__signals *saved, bool *quit)
 {
     uint32_t first = order->slot == QE__NONE ? 0 : order->slot;
     uint32_t end = order->slot == QE__NONE ? st->super->slots : order->slot + 1;
@@ -361,7 +363,8 @@ static bool stand_by(qe__super_state *st)
 
 /* Forks the standby. In the standby itself this returns only in a worker that
  * it forked after it took over: true, with that worker's slot. */
-static bool make_standby(qe__super_state *st, qe__signals *saved, uint32_t *slot)
+static bool make_standby(qe__super_state *st, qe__signals *saved,
+                         uint32_t *slot)
 {
     int pair[2];
     pid_t pid;

@@ -27,7 +27,8 @@ static void begin_kill(qe__super_state *st, uint32_t slot, uint64_t now)
     bool blocked;
 
     s->timed_out = true;
-    if (qe__proc_takes_signal(s->pid, sig, &blocked) && kill(s->pid, sig) == 0) {
+    if (qe__proc_takes_signal(s->pid, sig, &blocked) &&
+        kill(s->pid, sig) == 0) {
         s->phase = QE__KILL_DUMPING;
         s->dump_since_ns = s->grown_ns = now;
         s->dump_size = 0;

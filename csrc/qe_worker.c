@@ -110,8 +110,7 @@ static void wait_writable(qe_worker *w)
     deadline = atomic_load(&w->slot->deadline_ns);
     while (deadline != 0 && deadline != QE__DEADLINE_KILLED &&
            !atomic_compare_exchange_weak(&w->slot->deadline_ns, &deadline,
-                                         deadline + (qe_now_ns() - since))) {
-    }
+                                         deadline + (qe_now_ns() - since))) {}
     atomic_store(&w->slot->blocked_ns, 0);
 }
 
@@ -163,8 +162,7 @@ static qe__frame frame_of(const qe_worker *w, enum qe__frame_type type)
     frame.type = (uint8_t) type;
     frame.unit = w->running ? w->now.unit : QE__NONE;
     frame.attempt = w->running ? w->now.attempt : 0;
-    frame.phase =
-        (uint8_t) qe__running_phase(atomic_load(&w->slot->running));
+    frame.phase = (uint8_t) qe__running_phase(atomic_load(&w->slot->running));
     return frame;
 }
 
@@ -484,10 +482,9 @@ int qe_worker_attach(qe_worker **out)
     char extra;
 
     memset(&files, 0, sizeof(files));
-    if (text == NULL ||
-        sscanf(text, "%u:%d:%d:%d:%d:%d%c", &slot, &fd, &files.pipe_w,
-               &files.capture[0], &files.capture[1], &files.stack,
-               &extra) != 6) {
+    if (text == NULL || sscanf(text, "%u:%d:%d:%d:%d:%d%c", &slot, &fd,
+                               &files.pipe_w, &files.capture[0],
+                               &files.capture[1], &files.stack, &extra) != 6) {
         return QE_EFORMAT;
     }
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||

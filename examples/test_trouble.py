@@ -1,6 +1,6 @@
 """Tests that take others down with them, but not here.
 
-    pytest --qe-parallel --qe-timeout=2 --qe-retries=1 examples
+pytest --qe-parallel --qe-timeout=2 --qe-retries=1 examples
 """
 
 import ctypes

@@ -89,17 +89,17 @@ QE_API const char *qe_outcome_name(enum qe_outcome outcome);
 
 #define QE_UNIT_SERIAL 1u   /* runs while nothing else runs, after all others */
 #define QE_UNIT_TOGETHER 2u /* its whole scope stays in one worker, in order */
-#define QE_UNIT_FRESH 4u    /* its scope gets a worker of its own (flaky pass) */
+#define QE_UNIT_FRESH 4u /* its scope gets a worker of its own (flaky pass) */
 
 typedef struct qe_unit {
-    const char *id;       /* unique with `pass`; copied */
-    const char *scope;    /* units of one scope stay together; NULL: own scope */
-    uint32_t item;        /* the host's own number for it */
-    uint32_t pass;        /* flaky mode: which pass, from 0; otherwise 0 */
-    uint32_t flags;       /* QE_UNIT_*; TOGETHER and FRESH hold for the scope
+    const char *id;      /* unique with `pass`; copied */
+    const char *scope;   /* units of one scope stay together; NULL: own scope */
+    uint32_t item;       /* the host's own number for it */
+    uint32_t pass;       /* flaky mode: which pass, from 0; otherwise 0 */
+    uint32_t flags;      /* QE_UNIT_*; TOGETHER and FRESH hold for the scope
                              if any of its units has them */
-    uint32_t retries;     /* attempts after the first, at most 65535 */
-    uint64_t timeout_ns;  /* 0: none */
+    uint32_t retries;    /* attempts after the first, at most 65535 */
+    uint64_t timeout_ns; /* 0: none */
     uint64_t expected_ns; /* from history; 0: unknown */
 } qe_unit;
 
@@ -124,8 +124,9 @@ QE_API int qe_plan_get(const qe_plan *plan, size_t unit, qe_unit *out);
  * as the low bits of FNV are weak), so every machine agrees without talking. With durations (NULL: none; 0: unknown, counted as
  * the median) keys are spread longest first onto the least loaded shard, ties
  * by key bytes; equal keys must be merged by the caller. */
-QE_API int qe_shard_assign(const char *const *keys, const uint64_t *durations_ns,
-                           size_t n, uint32_t of, uint32_t *shard_out);
+QE_API int qe_shard_assign(const char *const *keys,
+                           const uint64_t *durations_ns, size_t n, uint32_t of,
+                           uint32_t *shard_out);
 /* 64-bit FNV-1a, chained: start with `qe_digest_init`. */
 #define QE_DIGEST_INIT UINT64_C(0xcbf29ce484222325)
 QE_API uint64_t qe_digest(uint64_t digest, const void *data, size_t n);
@@ -148,16 +149,16 @@ enum qe_phase {
 typedef struct qe_worker qe_worker;
 
 typedef struct qe_job {
-    uint32_t slot;    /* "gw<slot>" */
-    uint32_t epoch;   /* how many workers had this slot before */
-    uint32_t unit;    /* the unit to run, where single is set */
-    uint32_t attempt; /* from 1, of that unit */
-    bool single;      /* run this attempt only, then leave */
-    uint64_t seed;    /* for this worker's random generators */
-    int capture_fd[2];/* files for captured stdout and stderr, shared with the
+    uint32_t slot;     /* "gw<slot>" */
+    uint32_t epoch;    /* how many workers had this slot before */
+    uint32_t unit;     /* the unit to run, where single is set */
+    uint32_t attempt;  /* from 1, of that unit */
+    bool single;       /* run this attempt only, then leave */
+    uint64_t seed;     /* for this worker's random generators */
+    int capture_fd[2]; /* files for captured stdout and stderr, shared with the
                          controller, which reads what a killed test printed */
-    int stack_fd;     /* file for stack dumps, likewise */
-    int stack_signal; /* signal that asks for one */
+    int stack_fd;      /* file for stack dumps, likewise */
+    int stack_signal;  /* signal that asks for one */
 } qe_job;
 
 typedef struct qe_claim {
@@ -218,20 +219,20 @@ typedef struct qe_fork_hooks {
 enum qe_start { QE_START_FORK, QE_START_SPAWN };
 
 typedef struct qe_options {
-    uint32_t workers;          /* how many attempts run at once; 1..1024 */
+    uint32_t workers; /* how many attempts run at once; 1..1024 */
     enum qe_start start;
-    char *const *spawn_argv;   /* SPAWN: what a worker executes; it finds its
+    char *const *spawn_argv; /* SPAWN: what a worker executes; it finds its
                                   arena by the environment variable QE_WORKER */
-    bool isolate;              /* a fresh worker for every unit */
-    bool func_only;            /* the time limit covers the call phase alone */
-    bool steal_scopes;         /* never split a scope (xdist's loadscope) */
-    bool peak_memory;          /* measure each attempt's own peak (about 20 us
+    bool isolate;            /* a fresh worker for every unit */
+    bool func_only;          /* the time limit covers the call phase alone */
+    bool steal_scopes;       /* never split a scope (xdist's loadscope) */
+    bool peak_memory;        /* measure each attempt's own peak (about 20 us
                                   an attempt), not the worker's so far */
-    uint32_t maxfail;          /* 0: no limit */
-    uint32_t max_restarts;     /* crashes before the run is given up;
+    uint32_t maxfail;        /* 0: no limit */
+    uint32_t max_restarts;   /* crashes before the run is given up;
                                   UINT32_MAX: no limit */
     uint64_t session_timeout_ns; /* limit of a worker's session teardown */
-    uint64_t backoff_ns;       /* before the first retry; doubles; jittered */
+    uint64_t backoff_ns;         /* before the first retry; doubles; jittered */
     uint64_t seed;
 } qe_options;
 
@@ -239,18 +240,18 @@ enum qe_event_kind {
     QE_EV_NONE = 0, /* nothing happened within the time given */
     QE_EV_WORKER,   /* a worker began: slot, epoch, pid */
     QE_EV_START,    /* an attempt began */
-    QE_EV_PASSED,   /* a phase passed without output: phase, start_s, duration_s */
-    QE_EV_DATA,     /* the host's own: data_kind, data, data_size */
-    QE_EV_FINISH,   /* an attempt ended by itself: outcome, peak_bytes, cpu_s;
+    QE_EV_PASSED, /* a phase passed without output: phase, start_s, duration_s */
+    QE_EV_DATA,   /* the host's own: data_kind, data, data_size */
+    QE_EV_FINISH,  /* an attempt ended by itself: outcome, peak_bytes, cpu_s;
                        settled says whether the core has already judged it */
-    QE_EV_LOST,     /* an attempt ended with its process: outcome is CRASHED or
+    QE_EV_LOST,    /* an attempt ended with its process: outcome is CRASHED or
                        TIMEOUT, phase, status (as from wait), stack data. With
                        outcome NONE the attempt itself is void, through no fault
                        of its own (its supervisor died), and runs again */
-    QE_EV_EXIT,     /* a worker ended: status; phase is SESSION, with outcome
+    QE_EV_EXIT,    /* a worker ended: status; phase is SESSION, with outcome
                        CRASHED or TIMEOUT, if it died in its session teardown */
-    QE_EV_GIVE_UP,  /* max_restarts reached, or no worker can be started */
-    QE_EV_DONE      /* nothing is left to run and no worker is alive */
+    QE_EV_GIVE_UP, /* max_restarts reached, or no worker can be started */
+    QE_EV_DONE     /* nothing is left to run and no worker is alive */
 };
 
 typedef struct qe_event {
@@ -325,7 +326,7 @@ QE_API const char *qe_pattern_name(enum qe_pattern pattern);
 
 typedef struct qe_flakiness {
     uint32_t passes, failures;
-    double score; /* 2*min(p,f)/n, 0 where n = 0 */
+    double score;  /* 2*min(p,f)/n, 0 where n = 0 */
     bool is_flaky; /* 0 < p < n */
     enum qe_pattern pattern;
 } qe_flakiness;

@@ -18,8 +18,8 @@ PyObject *core_raise(int code)
     if (errors == NULL) {
         return NULL;
     }
-    result = PyObject_CallMethod(errors, "from_code", "is", code,
-                                 qe_strerror(code));
+    result =
+        PyObject_CallMethod(errors, "from_code", "is", code, qe_strerror(code));
     Py_DECREF(errors);
     if (result != NULL) {
         PyErr_SetObject((PyObject *) Py_TYPE(result), result);
@@ -47,18 +47,30 @@ static int add_constants(PyObject *m)
         const char *name;
         long value;
     } constants[] = {
-        {"PASSED", QE_PASSED},         {"FAILED", QE_FAILED},
-        {"SKIPPED", QE_SKIPPED},       {"ERROR", QE_ERROR},
-        {"TIMEOUT", QE_TIMEOUT},       {"CRASHED", QE_CRASHED},
-        {"FLAKY", QE_FLAKY},           {"NONE", QE_NONE},
-        {"SETUP", QE_PHASE_SETUP},     {"CALL", QE_PHASE_CALL},
-        {"TEARDOWN", QE_PHASE_TEARDOWN}, {"SESSION", QE_PHASE_SESSION},
-        {"SERIAL", QE_UNIT_SERIAL},    {"TOGETHER", QE_UNIT_TOGETHER},
-        {"FRESH", QE_UNIT_FRESH},      {"EV_WORKER", QE_EV_WORKER},
-        {"EV_START", QE_EV_START},     {"EV_PASSED", QE_EV_PASSED},
-        {"EV_DATA", QE_EV_DATA},       {"EV_FINISH", QE_EV_FINISH},
-        {"EV_LOST", QE_EV_LOST},       {"EV_EXIT", QE_EV_EXIT},
-        {"EV_GIVE_UP", QE_EV_GIVE_UP}, {"EV_DONE", QE_EV_DONE},
+        {"PASSED", QE_PASSED},
+        {"FAILED", QE_FAILED},
+        {"SKIPPED", QE_SKIPPED},
+        {"ERROR", QE_ERROR},
+        {"TIMEOUT", QE_TIMEOUT},
+        {"CRASHED", QE_CRASHED},
+        {"FLAKY", QE_FLAKY},
+        {"NONE", QE_NONE},
+        {"SETUP", QE_PHASE_SETUP},
+        {"CALL", QE_PHASE_CALL},
+        {"TEARDOWN", QE_PHASE_TEARDOWN},
+        {"SESSION", QE_PHASE_SESSION},
+        {"SERIAL", QE_UNIT_SERIAL},
+        {"TOGETHER", QE_UNIT_TOGETHER},
+        {"FRESH", QE_UNIT_FRESH},
+        {"EV_WORKER", QE_EV_WORKER},
+        {"EV_START", QE_EV_START},
+        {"EV_PASSED", QE_EV_PASSED},
+        {"EV_DATA", QE_EV_DATA},
+        {"EV_FINISH", QE_EV_FINISH},
+        {"EV_LOST", QE_EV_LOST},
+        {"EV_EXIT", QE_EV_EXIT},
+        {"EV_GIVE_UP", QE_EV_GIVE_UP},
+        {"EV_DONE", QE_EV_DONE},
     };
 
     for (size_t i = 0; i < sizeof(constants) / sizeof(constants[0]); i++) {

@@ -4,14 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH 512 /* events in one list at the most */
+#define BATCH 512                   /* events in one list at the most */
 #define CAPTURED ((size_t) 1 << 20) /* bytes of a dead test's output */
 
 /* -------------------------------------------------------------------- Plan */
 
 typedef struct Plan {
-    PyObject_HEAD
-    qe_plan *plan;
+    PyObject_HEAD qe_plan *plan;
 } Plan;
 
 static PyObject *Plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -60,8 +59,8 @@ static PyObject *Plan_add(PyObject *self, PyObject *args)
                           &retries, &timeout_ns, &expected_ns)) {
         return NULL;
     }
-    unit = (qe_unit){id, scope, item, pass, flags, retries, timeout_ns,
-                     expected_ns};
+    unit = (qe_unit){id,    scope,   item,       pass,
+                     flags, retries, timeout_ns, expected_ns};
     status = qe_plan_add(((Plan *) self)->plan, &unit);
     if (status != 0) {
         return core_raise(status);
@@ -108,8 +107,7 @@ static PyType_Spec Plan_spec = {"pytest_qe._core.Plan", sizeof(Plan), 0,
 /* ------------------------------------------------------------------ Worker */
 
 typedef struct Worker {
-    PyObject_HEAD
-    qe_worker *worker;
+    PyObject_HEAD qe_worker *worker;
     PyObject *plan; /* what the arena's memory came from lives as long */
 } Worker;
 
@@ -146,8 +144,7 @@ static PyObject *Worker_claim(PyObject *self, PyObject *args)
     }
     status = qe_worker_claim(worker, false, &claim);
     if (status == 0 && wait) {
-        Py_BEGIN_ALLOW_THREADS
-        status = qe_worker_claim(worker, true, &claim);
+        Py_BEGIN_ALLOW_THREADS status = qe_worker_claim(worker, true, &claim);
         Py_END_ALLOW_THREADS
     }
     if (status == QE_EGONE) {
@@ -166,10 +163,10 @@ static PyObject *Worker_start(PyObject *self, PyObject *args)
         return NULL;
     }
     /* What writes an event may wait for room in the pipe. */
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_worker_start(((Worker *) self)->worker, &c);
-    Py_END_ALLOW_THREADS
-    if (status == QE_EGONE) {
+    Py_BEGIN_ALLOW_THREADS status =
+        qe_worker_start(((Worker *) self)->worker, &c);
+    Py_END_ALLOW_THREADS if (status == QE_EGONE)
+    {
         Py_RETURN_FALSE;
     }
     if (status != 0) {
@@ -185,11 +182,9 @@ static PyObject *Worker_phase(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "i", &phase)) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS
-    status =
+    Py_BEGIN_ALLOW_THREADS status =
         qe_worker_phase(((Worker *) self)->worker, (enum qe_phase) phase);
-    Py_END_ALLOW_THREADS
-    return done(status);
+    Py_END_ALLOW_THREADS return done(status);
 }
 
 static PyObject *Worker_passed(PyObject *self, PyObject *args)
@@ -200,11 +195,9 @@ static PyObject *Worker_passed(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "idd", &phase, &start, &duration)) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_worker_passed(((Worker *) self)->worker,
-                              (enum qe_phase) phase, start, duration);
-    Py_END_ALLOW_THREADS
-    return done(status);
+    Py_BEGIN_ALLOW_THREADS status = qe_worker_passed(
+        ((Worker *) self)->worker, (enum qe_phase) phase, start, duration);
+    Py_END_ALLOW_THREADS return done(status);
 }
 
 static PyObject *Worker_send(PyObject *self, PyObject *args)
@@ -217,10 +210,9 @@ static PyObject *Worker_send(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "Iy#", &kind, &data, &n)) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_worker_send(((Worker *) self)->worker, kind, data, (size_t) n);
-    Py_END_ALLOW_THREADS
-    return done(status);
+    Py_BEGIN_ALLOW_THREADS status =
+        qe_worker_send(((Worker *) self)->worker, kind, data, (size_t) n);
+    Py_END_ALLOW_THREADS return done(status);
 }
 
 static PyObject *Worker_finish(PyObject *self, PyObject *args)
@@ -230,11 +222,9 @@ static PyObject *Worker_finish(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "ip", &outcome, &last)) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_worker_finish(((Worker *) self)->worker,
-                              (enum qe_outcome) outcome, last);
-    Py_END_ALLOW_THREADS
-    return done(status);
+    Py_BEGIN_ALLOW_THREADS status = qe_worker_finish(
+        ((Worker *) self)->worker, (enum qe_outcome) outcome, last);
+    Py_END_ALLOW_THREADS return done(status);
 }
 
 static PyObject *Worker_is_last(PyObject *self, PyObject *unused)
@@ -266,10 +256,8 @@ static PyObject *Worker_bye(PyObject *self, PyObject *unused)
     int status;
 
     (void) unused;
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_worker_bye(((Worker *) self)->worker);
-    Py_END_ALLOW_THREADS
-    return done(status);
+    Py_BEGIN_ALLOW_THREADS status = qe_worker_bye(((Worker *) self)->worker);
+    Py_END_ALLOW_THREADS return done(status);
 }
 
 static PyObject *Worker_job(PyObject *self, PyObject *unused)
@@ -331,8 +319,7 @@ static PyType_Spec Worker_spec = {
 /* ----------------------------------------------------------------- Session */
 
 typedef struct Session {
-    PyObject_HEAD
-    qe_session *session;
+    PyObject_HEAD qe_session *session;
     PyObject *plan;
     char **argv;
     PyThreadState *thread;
@@ -340,8 +327,7 @@ typedef struct Session {
 
 static PyObject *new_object(PyObject *module, const char *name)
 {
-    PyTypeObject *type =
-        (PyTypeObject *) PyObject_GetAttrString(module, name);
+    PyTypeObject *type = (PyTypeObject *) PyObject_GetAttrString(module, name);
     PyObject *self;
 
     if (type == NULL) {
@@ -407,10 +393,19 @@ static char **argv_of(PyObject *list)
 
 static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {
-        "plan",     "workers",      "argv",    "isolate",
-        "func_only", "steal_scopes", "peak_memory", "maxfail",
-        "max_restarts", "session_timeout_ns", "backoff_ns", "seed", NULL};
+    static char *names[] = {"plan",
+                            "workers",
+                            "argv",
+                            "isolate",
+                            "func_only",
+                            "steal_scopes",
+                            "peak_memory",
+                            "maxfail",
+                            "max_restarts",
+                            "session_timeout_ns",
+                            "backoff_ns",
+                            "seed",
+                            NULL};
     PyObject *plan, *argv = Py_None;
     int isolate = 0, func_only = 0, steal_scopes = 0, peak_memory = 0;
     unsigned int workers, maxfail = 0, max_restarts = UINT32_MAX;
@@ -452,8 +447,8 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
     qe_fork_hooks hooks = {before_fork, after_fork_parent, after_fork_child,
                            self};
     self->thread = PyEval_SaveThread();
-    status = qe_session_start(&self->session, &worker,
-                              ((Plan *) plan)->plan, &options, &hooks);
+    status = qe_session_start(&self->session, &worker, ((Plan *) plan)->plan,
+                              &options, &hooks);
     PyEval_RestoreThread(self->thread);
     if (status < 0) {
         Py_DECREF(self);
@@ -534,17 +529,16 @@ static PyObject *event_tuple(qe_session *s, const qe_event *e)
         return Py_BuildValue("(iIIIIN)", kind, e->slot, e->unit, e->attempt,
                              e->data_kind, bytes_or_none(e));
     case QE_EV_FINISH:
-        return Py_BuildValue("(iIIIiiiddK)", kind, e->slot, e->unit,
-                             e->attempt, (int) e->outcome, (int) e->settled,
-                             (int) e->last, e->duration_s, e->cpu_s,
+        return Py_BuildValue("(iIIIiiiddK)", kind, e->slot, e->unit, e->attempt,
+                             (int) e->outcome, (int) e->settled, (int) e->last,
+                             e->duration_s, e->cpu_s,
                              (unsigned long long) e->peak_bytes);
     case QE_EV_LOST:
-        return Py_BuildValue("(iIIIiiiddKNNN)", kind, e->slot, e->unit,
-                             e->attempt, (int) e->outcome, (int) e->phase,
-                             e->status, e->start_s, e->duration_s,
-                             (unsigned long long) e->peak_bytes,
-                             bytes_or_none(e), captured(s, e->slot, 0),
-                             captured(s, e->slot, 1));
+        return Py_BuildValue(
+            "(iIIIiiiddKNNN)", kind, e->slot, e->unit, e->attempt,
+            (int) e->outcome, (int) e->phase, e->status, e->start_s,
+            e->duration_s, (unsigned long long) e->peak_bytes, bytes_or_none(e),
+            captured(s, e->slot, 0), captured(s, e->slot, 1));
     case QE_EV_EXIT:
         return Py_BuildValue("(iIIIiiiN)", kind, e->slot, e->unit, e->attempt,
                              (int) e->outcome, (int) e->phase, e->status,
@@ -581,10 +575,10 @@ static PyObject *Session_events(PyObject *self, PyObject *args)
     if (list == NULL) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_session_next(s, timeout_ms, &event);
-    Py_END_ALLOW_THREADS
-    for (int n = 0; status == 0 && event.kind != QE_EV_NONE; n++) {
+    Py_BEGIN_ALLOW_THREADS status = qe_session_next(s, timeout_ms, &event);
+    Py_END_ALLOW_THREADS for (int n = 0;
+                              status == 0 && event.kind != QE_EV_NONE; n++)
+    {
         PyObject *tuple = event_tuple(s, &event);
 
         if (tuple == NULL || PyList_Append(list, tuple) != 0) {
@@ -663,10 +657,9 @@ static PyObject *Session_running(PyObject *self, PyObject *unused)
     n = qe_session_running(s, events, 64);
     list = PyList_New((Py_ssize_t) n);
     for (size_t i = 0; list != NULL && i < n; i++) {
-        PyObject *t =
-            Py_BuildValue("(IIIid)", events[i].slot, events[i].unit,
-                          events[i].attempt, (int) events[i].phase,
-                          events[i].duration_s);
+        PyObject *t = Py_BuildValue("(IIIid)", events[i].slot, events[i].unit,
+                                    events[i].attempt, (int) events[i].phase,
+                                    events[i].duration_s);
 
         if (t == NULL || PyList_SetItem(list, (Py_ssize_t) i, t) != 0) {
             Py_DECREF(list);
@@ -696,10 +689,8 @@ static PyObject *Session_close(PyObject *self, PyObject *unused)
 
     (void) unused;
     me->session = NULL;
-    Py_BEGIN_ALLOW_THREADS
-    qe_session_close(s);
-    Py_END_ALLOW_THREADS
-    Py_RETURN_NONE;
+    Py_BEGIN_ALLOW_THREADS qe_session_close(s);
+    Py_END_ALLOW_THREADS Py_RETURN_NONE;
 }
 
 static void Session_dealloc(PyObject *self)

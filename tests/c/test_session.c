@@ -2,6 +2,7 @@
 #include "session_world.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +81,7 @@ static enum qe_outcome body_waits_for_all(struct world *w, qe_worker *worker,
     (void) claim;
     while (atomic_load(&w->shared->all_starts) < w->units &&
            qe_now_ns() < until)
-        world_pause();
+        (void) poll(NULL, 0, 100); /* hundreds do */
     NOTE(w, atomic_load(&w->shared->all_starts) == w->units);
     return QE_PASSED;
 }
@@ -88,7 +89,7 @@ static enum qe_outcome body_waits_for_all(struct world *w, qe_worker *worker,
 static void hundreds_of_workers_run_at_once(void **state)
 {
     struct world *w = *state;
-    uint32_t n = scratch_slow() ? 12 : 500;
+    uint32_t n = scratch_slow() ? 12 : 400;
 
     w->options.workers = n;
     w->body = body_waits_for_all;

@@ -289,6 +289,26 @@ static enum qe_outcome body_writes_garbage(struct world *w, qe_worker *worker,
     return QE_PASSED;
 }
 
+static enum qe_outcome body_always_writes_garbage(struct world *w,
+                                                  qe_worker *worker,
+                                                  const qe_claim *claim)
+{
+    atomic_store(&w->shared->starts[3], 1);
+    return body_writes_garbage(w, worker, claim);
+}
+
+static void a_unit_that_always_writes_garbage_ends_as_a_crash(void **state)
+{
+    struct world *w = *state;
+
+    w->body = body_always_writes_garbage;
+    w->options.workers = 1;
+    world_add_many(w, 10, 10, 0, 0);
+    world_run(w);
+    for (uint32_t u = 0; u < 10; u++)
+        assert_int_equal(w->unit[u].outcome, u == 3 ? QE_CRASHED : QE_PASSED);
+}
+
 static void garbage_in_the_pipe_loses_no_unit(void **state)
 {
     struct world *w = *state;
@@ -442,6 +462,7 @@ int main(void)
         T(a_child_that_a_test_forked_has_no_say),
         T(a_child_that_holds_the_pipe_does_not_delay_the_end),
         T(garbage_in_the_pipe_loses_no_unit),
+        T(a_unit_that_always_writes_garbage_ends_as_a_crash),
         T(an_isolated_unit_whose_worker_was_refused_runs_later),
         T(a_worker_less_is_made_up_for),
         T(a_run_without_any_worker_is_given_up),

@@ -126,6 +126,30 @@ static void void_attempts_keep_their_number(void **state)
     assert_int_equal(w->give_ups, 0);
 }
 
+/* A unit that kills the supervisor, as its parent. */
+static enum qe_outcome body_kills_its_parent(struct world *w, qe_worker *worker,
+                                             const qe_claim *claim)
+{
+    if (claim->unit == 0) {
+        (void) kill(getppid(), SIGKILL);
+        NOTE(w, world_wait_gate(w, 1));
+    }
+    return body_passes(w, worker, claim);
+}
+
+static void
+a_unit_that_always_kills_the_supervisor_ends_as_a_crash(void **state)
+{
+    struct world *w = *state;
+
+    w->body = body_kills_its_parent;
+    world_add_many(w, 3, 1, 0, 0);
+    world_run(w);
+    assert_int_equal(w->unit[0].outcome, QE_CRASHED);
+    assert_in_range(w->unit[0].voids, 1, 100);
+    assert_int_equal(w->unit[1].outcome, QE_PASSED);
+}
+
 static void a_killed_standby_is_replaced(void **state)
 {
     struct world *w = *state;
@@ -424,6 +448,7 @@ int main(void)
         T(a_killed_supervisor_is_replaced),
         T(a_supervisor_may_be_killed_again_and_again),
         T(void_attempts_keep_their_number),
+        T(a_unit_that_always_kills_the_supervisor_ends_as_a_crash),
         T(a_killed_standby_is_replaced),
         T(without_supervisor_and_standby_the_run_is_given_up),
         T(an_order_to_a_dead_supervisor_is_not_lost),
