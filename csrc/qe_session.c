@@ -165,7 +165,7 @@ int qe_session_start(qe_session **out, qe_worker **worker_out,
     qe__sched_options how = {options->workers, options->isolate,
                              options->steal_scopes};
     qe_session *s;
-    uint32_t slot;
+    uint32_t slot = 0;
     int status = check_options(plan, options);
 
     *out = NULL;

@@ -29,7 +29,8 @@ static PyObject *done(int status)
 /* ------------------------------------------------------------------ Record */
 
 typedef struct Record {
-    PyObject_HEAD qe_record *record;
+    PyObject_HEAD
+    qe_record *record;
 } Record;
 
 static PyObject *Record_new(PyTypeObject *type, PyObject *args,
@@ -132,9 +133,10 @@ static PyObject *Record_write_json(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "yzp", &path, &run, &flaky)) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS status =
-        qe_record_write_json(((Record *) self)->record, path, run, flaky);
-    Py_END_ALLOW_THREADS return done(status);
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_record_write_json(((Record *) self)->record, path, run, flaky);
+    Py_END_ALLOW_THREADS
+    return done(status);
 }
 
 static PyMethodDef Record_methods[] = {
@@ -165,7 +167,8 @@ static PyType_Spec Record_spec = {"pytest_qe._core.Record", sizeof(Record), 0,
 /* ----------------------------------------------------------------- History */
 
 typedef struct History {
-    PyObject_HEAD qe_history *history;
+    PyObject_HEAD
+    qe_history *history;
 } History;
 
 static PyObject *History_new(PyTypeObject *type, PyObject *args,
@@ -183,9 +186,10 @@ static PyObject *History_new(PyTypeObject *type, PyObject *args,
     if (self == NULL) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS status = qe_history_open(&self->history, path);
-    Py_END_ALLOW_THREADS if (status != 0)
-    {
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_history_open(&self->history, path);
+    Py_END_ALLOW_THREADS
+    if (status != 0) {
         Py_DECREF(self);
         return core_raise(status);
     }
@@ -214,8 +218,10 @@ static PyObject *History_close(PyObject *self, PyObject *unused)
 
     (void) unused;
     ((History *) self)->history = NULL;
-    Py_BEGIN_ALLOW_THREADS qe_history_close(h);
-    Py_END_ALLOW_THREADS Py_RETURN_NONE;
+    Py_BEGIN_ALLOW_THREADS
+    qe_history_close(h);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
 }
 
 static PyObject *History_save(PyObject *self, PyObject *args)
@@ -231,10 +237,10 @@ static PyObject *History_save(PyObject *self, PyObject *args)
         !PyArg_ParseTuple(args, "OddI", &record, &started, &wall, &workers)) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS status =
-        qe_history_save(h, record->record, started, wall, workers, &id);
-    Py_END_ALLOW_THREADS return status == 0 ? PyLong_FromLongLong(id)
-                                            : core_raise(status);
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_history_save(h, record->record, started, wall, workers, &id);
+    Py_END_ALLOW_THREADS
+    return status == 0 ? PyLong_FromLongLong(id) : core_raise(status);
 }
 
 /* The bytes of each item, borrowed; the list must live on. */
@@ -291,10 +297,10 @@ static PyObject *History_durations(PyObject *self, PyObject *args)
         free(strings);
         return PyErr_NoMemory();
     }
-    Py_BEGIN_ALLOW_THREADS status =
-        qe_history_durations(h, strings, (size_t) n, values);
-    Py_END_ALLOW_THREADS result =
-        status == 0 ? u64_list(values, n) : core_raise(status);
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_history_durations(h, strings, (size_t) n, values);
+    Py_END_ALLOW_THREADS
+    result = status == 0 ? u64_list(values, n) : core_raise(status);
     free(values);
     free(strings);
     return result;

@@ -10,7 +10,8 @@
 /* -------------------------------------------------------------------- Plan */
 
 typedef struct Plan {
-    PyObject_HEAD qe_plan *plan;
+    PyObject_HEAD
+    qe_plan *plan;
 } Plan;
 
 static PyObject *Plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -107,7 +108,8 @@ static PyType_Spec Plan_spec = {"pytest_qe._core.Plan", sizeof(Plan), 0,
 /* ------------------------------------------------------------------ Worker */
 
 typedef struct Worker {
-    PyObject_HEAD qe_worker *worker;
+    PyObject_HEAD
+    qe_worker *worker;
     PyObject *plan; /* what the arena's memory came from lives as long */
 } Worker;
 
@@ -144,7 +146,8 @@ static PyObject *Worker_claim(PyObject *self, PyObject *args)
     }
     status = qe_worker_claim(worker, false, &claim);
     if (status == 0 && wait) {
-        Py_BEGIN_ALLOW_THREADS status = qe_worker_claim(worker, true, &claim);
+        Py_BEGIN_ALLOW_THREADS
+        status = qe_worker_claim(worker, true, &claim);
         Py_END_ALLOW_THREADS
     }
     if (status == QE_EGONE) {
@@ -163,10 +166,10 @@ static PyObject *Worker_start(PyObject *self, PyObject *args)
         return NULL;
     }
     /* What writes an event may wait for room in the pipe. */
-    Py_BEGIN_ALLOW_THREADS status =
-        qe_worker_start(((Worker *) self)->worker, &c);
-    Py_END_ALLOW_THREADS if (status == QE_EGONE)
-    {
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_start(((Worker *) self)->worker, &c);
+    Py_END_ALLOW_THREADS
+    if (status == QE_EGONE) {
         Py_RETURN_FALSE;
     }
     if (status != 0) {
@@ -182,9 +185,10 @@ static PyObject *Worker_phase(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "i", &phase)) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS status =
-        qe_worker_phase(((Worker *) self)->worker, (enum qe_phase) phase);
-    Py_END_ALLOW_THREADS return done(status);
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_phase(((Worker *) self)->worker, (enum qe_phase) phase);
+    Py_END_ALLOW_THREADS
+    return done(status);
 }
 
 static PyObject *Worker_passed(PyObject *self, PyObject *args)
@@ -195,9 +199,11 @@ static PyObject *Worker_passed(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "idd", &phase, &start, &duration)) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS status = qe_worker_passed(
-        ((Worker *) self)->worker, (enum qe_phase) phase, start, duration);
-    Py_END_ALLOW_THREADS return done(status);
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_passed(((Worker *) self)->worker, (enum qe_phase) phase,
+                              start, duration);
+    Py_END_ALLOW_THREADS
+    return done(status);
 }
 
 static PyObject *Worker_send(PyObject *self, PyObject *args)
@@ -210,9 +216,10 @@ static PyObject *Worker_send(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "Iy#", &kind, &data, &n)) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS status =
-        qe_worker_send(((Worker *) self)->worker, kind, data, (size_t) n);
-    Py_END_ALLOW_THREADS return done(status);
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_send(((Worker *) self)->worker, kind, data, (size_t) n);
+    Py_END_ALLOW_THREADS
+    return done(status);
 }
 
 static PyObject *Worker_finish(PyObject *self, PyObject *args)
@@ -222,9 +229,11 @@ static PyObject *Worker_finish(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "ip", &outcome, &last)) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS status = qe_worker_finish(
-        ((Worker *) self)->worker, (enum qe_outcome) outcome, last);
-    Py_END_ALLOW_THREADS return done(status);
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_finish(((Worker *) self)->worker,
+                              (enum qe_outcome) outcome, last);
+    Py_END_ALLOW_THREADS
+    return done(status);
 }
 
 static PyObject *Worker_is_last(PyObject *self, PyObject *unused)
@@ -256,8 +265,10 @@ static PyObject *Worker_bye(PyObject *self, PyObject *unused)
     int status;
 
     (void) unused;
-    Py_BEGIN_ALLOW_THREADS status = qe_worker_bye(((Worker *) self)->worker);
-    Py_END_ALLOW_THREADS return done(status);
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_bye(((Worker *) self)->worker);
+    Py_END_ALLOW_THREADS
+    return done(status);
 }
 
 static PyObject *Worker_job(PyObject *self, PyObject *unused)
@@ -319,7 +330,8 @@ static PyType_Spec Worker_spec = {
 /* ----------------------------------------------------------------- Session */
 
 typedef struct Session {
-    PyObject_HEAD qe_session *session;
+    PyObject_HEAD
+    qe_session *session;
     PyObject *plan;
     char **argv;
     PyThreadState *thread;
@@ -575,10 +587,10 @@ static PyObject *Session_events(PyObject *self, PyObject *args)
     if (list == NULL) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS status = qe_session_next(s, timeout_ms, &event);
-    Py_END_ALLOW_THREADS for (int n = 0;
-                              status == 0 && event.kind != QE_EV_NONE; n++)
-    {
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_session_next(s, timeout_ms, &event);
+    Py_END_ALLOW_THREADS
+    for (int n = 0; status == 0 && event.kind != QE_EV_NONE; n++) {
         PyObject *tuple = event_tuple(s, &event);
 
         if (tuple == NULL || PyList_Append(list, tuple) != 0) {
@@ -689,8 +701,10 @@ static PyObject *Session_close(PyObject *self, PyObject *unused)
 
     (void) unused;
     me->session = NULL;
-    Py_BEGIN_ALLOW_THREADS qe_session_close(s);
-    Py_END_ALLOW_THREADS Py_RETURN_NONE;
+    Py_BEGIN_ALLOW_THREADS
+    qe_session_close(s);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
 }
 
 static void Session_dealloc(PyObject *self)
