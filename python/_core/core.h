@@ -15,7 +15,15 @@ PyObject *core_raise(int code);
 
 /* Adds the types and functions of one file to the module: 0 or -1. */
 int core_add_run(PyObject *module);
+int core_add_worker(PyObject *module);
 int core_add_record(PyObject *module);
+
+/* A new object of a type of the module, by its name. */
+PyObject *core_new_object(PyObject *module, const char *name);
+/* What every deallocator ends with: frees the object, lets go of its type. */
+void core_release(PyObject *self);
+/* A Worker for a handle; `plan` may be NULL. */
+PyObject *core_new_worker(PyObject *module, qe_worker *worker, PyObject *plan);
 
 /* Makes a heap type from a spec and adds it to the module. */
 int core_add_type(PyObject *module, PyType_Spec *spec, const char *name);

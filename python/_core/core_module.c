@@ -28,6 +28,28 @@ PyObject *core_raise(int code)
     return NULL;
 }
 
+void core_release(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc free_slot = (freefunc) PyType_GetSlot(type, Py_tp_free);
+
+    free_slot(self);
+    Py_DECREF(type);
+}
+
+PyObject *core_new_object(PyObject *module, const char *name)
+{
+    PyTypeObject *type = (PyTypeObject *) PyObject_GetAttrString(module, name);
+    PyObject *self;
+
+    if (type == NULL) {
+        return NULL;
+    }
+    self = ((allocfunc) PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    Py_DECREF(type);
+    return self;
+}
+
 int core_add_type(PyObject *module, PyType_Spec *spec, const char *name)
 {
     PyObject *type = PyType_FromSpec(spec);
@@ -83,7 +105,10 @@ static int add_constants(PyObject *m)
 
 static int exec_module(PyObject *m)
 {
-    return add_constants(m) || core_add_run(m) || core_add_record(m) ? -1 : 0;
+    return add_constants(m) || core_add_run(m) || core_add_worker(m) ||
+                   core_add_record(m)
+               ? -1
+               : 0;
 }
 
 static PyModuleDef_Slot slots[] = {

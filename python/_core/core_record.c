@@ -4,15 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void release(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    freefunc free_slot = (freefunc) PyType_GetSlot(type, Py_tp_free);
-
-    free_slot(self);
-    Py_DECREF(type);
-}
-
 static PyObject *new_self(PyTypeObject *type)
 {
     return ((allocfunc) PyType_GetSlot(type, Py_tp_alloc))(type, 0);
@@ -55,7 +46,7 @@ static PyObject *Record_new(PyTypeObject *type, PyObject *args,
 static void Record_dealloc(PyObject *self)
 {
     qe_record_free(((Record *) self)->record);
-    release(self);
+    core_release(self);
 }
 
 static PyObject *Record_add_test(PyObject *self, PyObject *args)
@@ -199,7 +190,7 @@ static PyObject *History_new(PyTypeObject *type, PyObject *args,
 static void History_dealloc(PyObject *self)
 {
     qe_history_close(((History *) self)->history);
-    release(self);
+    core_release(self);
 }
 
 static qe_history *open_history(PyObject *self)

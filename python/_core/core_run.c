@@ -1,4 +1,4 @@
-/* Plan, Session and Worker. */
+/* Plan and Session: what the controller holds. */
 #include "core.h"
 
 #include <stdlib.h>
@@ -33,19 +33,10 @@ static PyObject *Plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *) self;
 }
 
-static void release(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    freefunc free_slot = (freefunc) PyType_GetSlot(type, Py_tp_free);
-
-    free_slot(self);
-    Py_DECREF(type);
-}
-
 static void Plan_dealloc(PyObject *self)
 {
     qe_plan_free(((Plan *) self)->plan);
-    release(self);
+    core_release(self);
 }
 
 static PyObject *Plan_add(PyObject *self, PyObject *args)
@@ -105,228 +96,6 @@ static PyType_Slot Plan_slots[] = {
 static PyType_Spec Plan_spec = {"pytest_qe._core.Plan", sizeof(Plan), 0,
                                 Py_TPFLAGS_DEFAULT, Plan_slots};
 
-/* ------------------------------------------------------------------ Worker */
-
-typedef struct Worker {
-    PyObject_HEAD
-    qe_worker *worker;
-    PyObject *plan; /* what the arena's memory came from lives as long */
-} Worker;
-
-static PyObject *claim_tuple(const qe_claim *c)
-{
-    return Py_BuildValue("(IIII)", c->unit, c->item, c->pass, c->attempt);
-}
-
-static PyObject *done(int status)
-{
-    if (status < 0) {
-        return core_raise(status);
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *Worker_peek(PyObject *self, PyObject *unused)
-{
-    qe_claim claim;
-    int status = qe_worker_peek(((Worker *) self)->worker, &claim);
-
-    (void) unused;
-    return status == 1 ? claim_tuple(&claim) : done(status);
-}
-
-static PyObject *Worker_claim(PyObject *self, PyObject *args)
-{
-    qe_worker *worker = ((Worker *) self)->worker;
-    qe_claim claim;
-    int wait, status;
-
-    if (!PyArg_ParseTuple(args, "p", &wait)) {
-        return NULL;
-    }
-    status = qe_worker_claim(worker, false, &claim);
-    if (status == 0 && wait) {
-        Py_BEGIN_ALLOW_THREADS
-        status = qe_worker_claim(worker, true, &claim);
-        Py_END_ALLOW_THREADS
-    }
-    if (status == QE_EGONE) {
-        Py_RETURN_FALSE;
-    }
-    return status == 1 ? claim_tuple(&claim) : done(status);
-}
-
-static PyObject *Worker_start(PyObject *self, PyObject *args)
-{
-    qe_claim c;
-    int status;
-
-    if (!PyArg_ParseTuple(args, "(IIII)", &c.unit, &c.item, &c.pass,
-                          &c.attempt)) {
-        return NULL;
-    }
-    /* What writes an event may wait for room in the pipe. */
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_worker_start(((Worker *) self)->worker, &c);
-    Py_END_ALLOW_THREADS
-    if (status == QE_EGONE) {
-        Py_RETURN_FALSE;
-    }
-    if (status != 0) {
-        return core_raise(status);
-    }
-    Py_RETURN_TRUE;
-}
-
-static PyObject *Worker_phase(PyObject *self, PyObject *args)
-{
-    int phase, status;
-
-    if (!PyArg_ParseTuple(args, "i", &phase)) {
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_worker_phase(((Worker *) self)->worker, (enum qe_phase) phase);
-    Py_END_ALLOW_THREADS
-    return done(status);
-}
-
-static PyObject *Worker_passed(PyObject *self, PyObject *args)
-{
-    double start, duration;
-    int phase, status;
-
-    if (!PyArg_ParseTuple(args, "idd", &phase, &start, &duration)) {
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_worker_passed(((Worker *) self)->worker, (enum qe_phase) phase,
-                              start, duration);
-    Py_END_ALLOW_THREADS
-    return done(status);
-}
-
-static PyObject *Worker_send(PyObject *self, PyObject *args)
-{
-    unsigned int kind;
-    const char *data;
-    Py_ssize_t n;
-    int status;
-
-    if (!PyArg_ParseTuple(args, "Iy#", &kind, &data, &n)) {
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_worker_send(((Worker *) self)->worker, kind, data, (size_t) n);
-    Py_END_ALLOW_THREADS
-    return done(status);
-}
-
-static PyObject *Worker_finish(PyObject *self, PyObject *args)
-{
-    int outcome, last, status;
-
-    if (!PyArg_ParseTuple(args, "ip", &outcome, &last)) {
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_worker_finish(((Worker *) self)->worker,
-                              (enum qe_outcome) outcome, last);
-    Py_END_ALLOW_THREADS
-    return done(status);
-}
-
-static PyObject *Worker_is_last(PyObject *self, PyObject *unused)
-{
-    (void) unused;
-    return PyBool_FromLong(qe_worker_is_last(((Worker *) self)->worker));
-}
-
-static PyObject *Worker_count_failure(PyObject *self, PyObject *unused)
-{
-    (void) unused;
-    return done(qe_worker_count_failure(((Worker *) self)->worker));
-}
-
-static PyObject *Worker_stop(PyObject *self, PyObject *unused)
-{
-    (void) unused;
-    return done(qe_worker_stop(((Worker *) self)->worker));
-}
-
-static PyObject *Worker_hold(PyObject *self, PyObject *unused)
-{
-    (void) unused;
-    return done(qe_worker_hold(((Worker *) self)->worker));
-}
-
-static PyObject *Worker_bye(PyObject *self, PyObject *unused)
-{
-    int status;
-
-    (void) unused;
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_worker_bye(((Worker *) self)->worker);
-    Py_END_ALLOW_THREADS
-    return done(status);
-}
-
-static PyObject *Worker_job(PyObject *self, PyObject *unused)
-{
-    qe_job job;
-
-    (void) unused;
-    qe_worker_job(((Worker *) self)->worker, &job);
-    return Py_BuildValue(
-        "{s:I,s:I,s:O,s:K,s:i,s:i,s:i,s:i}", "slot", job.slot, "epoch",
-        job.epoch, "single", job.single ? Py_True : Py_False, "seed",
-        (unsigned long long) job.seed, "stdout", job.capture_fd[0], "stderr",
-        job.capture_fd[1], "stack", job.stack_fd, "stack_signal",
-        job.stack_signal);
-}
-
-static void Worker_dealloc(PyObject *self)
-{
-    /* The handle stays: a worker leaves by _exit, and a test that forked may
-     * still hold it. */
-    Py_CLEAR(((Worker *) self)->plan);
-    release(self);
-}
-
-static PyMethodDef Worker_methods[] = {
-    {"job", Worker_job, METH_NOARGS, "job() -> dict"},
-    {"peek", Worker_peek, METH_NOARGS,
-     "peek() -> (unit, item, pass, attempt) | None"},
-    {"claim", Worker_claim, METH_VARARGS,
-     "claim(wait) -> (unit, item, pass, attempt), None if there is nothing "
-     "now, False if the run is over"},
-    {"start", Worker_start, METH_VARARGS,
-     "start(claim) -> bool: False if the run was stopped"},
-    {"phase", Worker_phase, METH_VARARGS, "phase(number)"},
-    {"passed", Worker_passed, METH_VARARGS,
-     "passed(phase, start_s, duration_s)"},
-    {"send", Worker_send, METH_VARARGS, "send(kind, data: bytes)"},
-    {"finish", Worker_finish, METH_VARARGS, "finish(outcome, last)"},
-    {"is_last", Worker_is_last, METH_NOARGS, "is_last() -> bool"},
-    {"count_failure", Worker_count_failure, METH_NOARGS, "count_failure()"},
-    {"stop", Worker_stop, METH_NOARGS, "stop(): nothing more starts"},
-    {"hold", Worker_hold, METH_NOARGS,
-     "hold(): the stack signal's handler never returns"},
-    {"bye", Worker_bye, METH_NOARGS, "bye(): the session is over"},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyType_Slot Worker_slots[] = {
-    {Py_tp_dealloc, (void *) Worker_dealloc},
-    {Py_tp_methods, Worker_methods},
-    {Py_tp_doc, "What a worker process holds; see qe_worker in qe.h."},
-    {0, NULL},
-};
-
-static PyType_Spec Worker_spec = {
-    "pytest_qe._core.Worker", sizeof(Worker), 0,
-    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, Worker_slots};
-
 /* ----------------------------------------------------------------- Session */
 
 typedef struct Session {
@@ -336,19 +105,6 @@ typedef struct Session {
     char **argv;
     PyThreadState *thread;
 } Session;
-
-static PyObject *new_object(PyObject *module, const char *name)
-{
-    PyTypeObject *type = (PyTypeObject *) PyObject_GetAttrString(module, name);
-    PyObject *self;
-
-    if (type == NULL) {
-        return NULL;
-    }
-    self = ((allocfunc) PyType_GetSlot(type, Py_tp_alloc))(type, 0);
-    Py_DECREF(type);
-    return self;
-}
 
 /* The interpreter's duties around fork(2). The lock is released between. */
 static void before_fork(void *ctx)
@@ -433,7 +189,7 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
             &max_restarts, &session_timeout, &backoff, &seed)) {
         return NULL;
     }
-    self = (Session *) new_object(module, "Session");
+    self = (Session *) core_new_object(module, "Session");
     if (self == NULL) {
         return NULL;
     }
@@ -469,34 +225,14 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
     if (status == 1) {
         /* A worker: its session object stays for ever, as its memory is what
          * the worker's handle points into. */
-        Worker *w = (Worker *) new_object(module, "Worker");
+        PyObject *w = core_new_worker(module, worker, plan);
 
         if (w == NULL) {
             return NULL;
         }
-        w->worker = worker;
-        w->plan = plan;
-        Py_INCREF(plan);
         return Py_BuildValue("(ON)", Py_None, w);
     }
     return Py_BuildValue("(NO)", self, Py_None);
-}
-
-static PyObject *attach(PyObject *module, PyObject *unused)
-{
-    qe_worker *worker;
-    Worker *w;
-    int status = qe_worker_attach(&worker);
-
-    (void) unused;
-    if (status != 0) {
-        return core_raise(status);
-    }
-    w = (Worker *) new_object(module, "Worker");
-    if (w != NULL) {
-        w->worker = worker;
-    }
-    return (PyObject *) w;
 }
 
 static PyObject *bytes_or_none(const qe_event *e)
@@ -714,7 +450,7 @@ static void Session_dealloc(PyObject *self)
     qe_session_close(me->session);
     free_argv(me->argv);
     Py_CLEAR(me->plan);
-    release(self);
+    core_release(self);
 }
 
 static PyMethodDef Session_methods[] = {
@@ -747,15 +483,12 @@ static PyMethodDef functions[] = {
      METH_VARARGS | METH_KEYWORDS,
      "start(plan, workers, ...) -> (Session, None), or (None, Worker) in a "
      "forked worker, in which this call also returns"},
-    {"attach", attach, METH_NOARGS,
-     "attach() -> Worker, in a spawned worker (environment QE_WORKER)"},
     {NULL, NULL, 0, NULL},
 };
 
 int core_add_run(PyObject *module)
 {
     return core_add_type(module, &Plan_spec, "Plan") ||
-           core_add_type(module, &Worker_spec, "Worker") ||
            core_add_type(module, &Session_spec, "Session") ||
            PyModule_AddFunctions(module, functions);
 }

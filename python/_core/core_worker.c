@@ -1,0 +1,260 @@
+/* Worker: what a worker process holds. */
+#include "core.h"
+
+#include <string.h>
+
+typedef struct Worker {
+    PyObject_HEAD
+    qe_worker *worker;
+    PyObject *plan; /* what the arena's memory came from lives as long */
+} Worker;
+
+static PyObject *claim_tuple(const qe_claim *c)
+{
+    return Py_BuildValue("(IIII)", c->unit, c->item, c->pass, c->attempt);
+}
+
+static PyObject *done(int status)
+{
+    if (status < 0) {
+        return core_raise(status);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *Worker_peek(PyObject *self, PyObject *unused)
+{
+    qe_claim claim;
+    int status = qe_worker_peek(((Worker *) self)->worker, &claim);
+
+    (void) unused;
+    return status == 1 ? claim_tuple(&claim) : done(status);
+}
+
+static PyObject *Worker_claim(PyObject *self, PyObject *args)
+{
+    qe_worker *worker = ((Worker *) self)->worker;
+    qe_claim claim;
+    int wait, status;
+
+    if (!PyArg_ParseTuple(args, "p", &wait)) {
+        return NULL;
+    }
+    status = qe_worker_claim(worker, false, &claim);
+    if (status == 0 && wait) {
+        Py_BEGIN_ALLOW_THREADS
+        status = qe_worker_claim(worker, true, &claim);
+        Py_END_ALLOW_THREADS
+    }
+    if (status == QE_EGONE) {
+        Py_RETURN_FALSE;
+    }
+    return status == 1 ? claim_tuple(&claim) : done(status);
+}
+
+static PyObject *Worker_start(PyObject *self, PyObject *args)
+{
+    qe_claim c;
+    int status;
+
+    if (!PyArg_ParseTuple(args, "(IIII)", &c.unit, &c.item, &c.pass,
+                          &c.attempt)) {
+        return NULL;
+    }
+    /* What writes an event may wait for room in the pipe. */
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_start(((Worker *) self)->worker, &c);
+    Py_END_ALLOW_THREADS
+    if (status == QE_EGONE) {
+        Py_RETURN_FALSE;
+    }
+    if (status != 0) {
+        return core_raise(status);
+    }
+    Py_RETURN_TRUE;
+}
+
+static PyObject *Worker_phase(PyObject *self, PyObject *args)
+{
+    int phase, status;
+
+    if (!PyArg_ParseTuple(args, "i", &phase)) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_phase(((Worker *) self)->worker, (enum qe_phase) phase);
+    Py_END_ALLOW_THREADS
+    return done(status);
+}
+
+static PyObject *Worker_passed(PyObject *self, PyObject *args)
+{
+    double start, duration;
+    int phase, status;
+
+    if (!PyArg_ParseTuple(args, "idd", &phase, &start, &duration)) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_passed(((Worker *) self)->worker, (enum qe_phase) phase,
+                              start, duration);
+    Py_END_ALLOW_THREADS
+    return done(status);
+}
+
+static PyObject *Worker_send(PyObject *self, PyObject *args)
+{
+    unsigned int kind;
+    const char *data;
+    Py_ssize_t n;
+    int status;
+
+    if (!PyArg_ParseTuple(args, "Iy#", &kind, &data, &n)) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_send(((Worker *) self)->worker, kind, data, (size_t) n);
+    Py_END_ALLOW_THREADS
+    return done(status);
+}
+
+static PyObject *Worker_finish(PyObject *self, PyObject *args)
+{
+    int outcome, last, status;
+
+    if (!PyArg_ParseTuple(args, "ip", &outcome, &last)) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_finish(((Worker *) self)->worker,
+                              (enum qe_outcome) outcome, last);
+    Py_END_ALLOW_THREADS
+    return done(status);
+}
+
+static PyObject *Worker_is_last(PyObject *self, PyObject *unused)
+{
+    (void) unused;
+    return PyBool_FromLong(qe_worker_is_last(((Worker *) self)->worker));
+}
+
+static PyObject *Worker_count_failure(PyObject *self, PyObject *unused)
+{
+    (void) unused;
+    return done(qe_worker_count_failure(((Worker *) self)->worker));
+}
+
+static PyObject *Worker_stop(PyObject *self, PyObject *unused)
+{
+    (void) unused;
+    return done(qe_worker_stop(((Worker *) self)->worker));
+}
+
+static PyObject *Worker_hold(PyObject *self, PyObject *unused)
+{
+    (void) unused;
+    return done(qe_worker_hold(((Worker *) self)->worker));
+}
+
+static PyObject *Worker_bye(PyObject *self, PyObject *unused)
+{
+    int status;
+
+    (void) unused;
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_bye(((Worker *) self)->worker);
+    Py_END_ALLOW_THREADS
+    return done(status);
+}
+
+static PyObject *Worker_job(PyObject *self, PyObject *unused)
+{
+    qe_job job;
+
+    (void) unused;
+    qe_worker_job(((Worker *) self)->worker, &job);
+    return Py_BuildValue(
+        "{s:I,s:I,s:O,s:K,s:i,s:i,s:i,s:i}", "slot", job.slot, "epoch",
+        job.epoch, "single", job.single ? Py_True : Py_False, "seed",
+        (unsigned long long) job.seed, "stdout", job.capture_fd[0], "stderr",
+        job.capture_fd[1], "stack", job.stack_fd, "stack_signal",
+        job.stack_signal);
+}
+
+static void Worker_dealloc(PyObject *self)
+{
+    /* The handle stays: a worker leaves by _exit, and a test that forked may
+     * still hold it. */
+    Py_CLEAR(((Worker *) self)->plan);
+    core_release(self);
+}
+
+static PyMethodDef Worker_methods[] = {
+    {"job", Worker_job, METH_NOARGS, "job() -> dict"},
+    {"peek", Worker_peek, METH_NOARGS,
+     "peek() -> (unit, item, pass, attempt) | None"},
+    {"claim", Worker_claim, METH_VARARGS,
+     "claim(wait) -> (unit, item, pass, attempt), None if there is nothing "
+     "now, False if the run is over"},
+    {"start", Worker_start, METH_VARARGS,
+     "start(claim) -> bool: False if the run was stopped"},
+    {"phase", Worker_phase, METH_VARARGS, "phase(number)"},
+    {"passed", Worker_passed, METH_VARARGS,
+     "passed(phase, start_s, duration_s)"},
+    {"send", Worker_send, METH_VARARGS, "send(kind, data: bytes)"},
+    {"finish", Worker_finish, METH_VARARGS, "finish(outcome, last)"},
+    {"is_last", Worker_is_last, METH_NOARGS, "is_last() -> bool"},
+    {"count_failure", Worker_count_failure, METH_NOARGS, "count_failure()"},
+    {"stop", Worker_stop, METH_NOARGS, "stop(): nothing more starts"},
+    {"hold", Worker_hold, METH_NOARGS,
+     "hold(): the stack signal's handler never returns"},
+    {"bye", Worker_bye, METH_NOARGS, "bye(): the session is over"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot Worker_slots[] = {
+    {Py_tp_dealloc, (void *) Worker_dealloc},
+    {Py_tp_methods, Worker_methods},
+    {Py_tp_doc, "What a worker process holds; see qe_worker in qe.h."},
+    {0, NULL},
+};
+
+static PyType_Spec Worker_spec = {
+    "pytest_qe._core.Worker", sizeof(Worker), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, Worker_slots};
+
+PyObject *core_new_worker(PyObject *module, qe_worker *worker, PyObject *plan)
+{
+    Worker *w = (Worker *) core_new_object(module, "Worker");
+
+    if (w != NULL) {
+        w->worker = worker;
+        w->plan = plan;
+        Py_XINCREF(plan);
+    }
+    return (PyObject *) w;
+}
+
+static PyObject *attach(PyObject *module, PyObject *unused)
+{
+    qe_worker *worker;
+    int status = qe_worker_attach(&worker);
+
+    (void) unused;
+    if (status != 0) {
+        return core_raise(status);
+    }
+    return core_new_worker(module, worker, NULL);
+}
+
+static PyMethodDef functions[] = {
+    {"attach", attach, METH_NOARGS,
+     "attach() -> Worker, in a spawned worker (environment QE_WORKER)"},
+    {NULL, NULL, 0, NULL},
+};
+
+int core_add_worker(PyObject *module)
+{
+    return core_add_type(module, &Worker_spec, "Worker") ||
+           PyModule_AddFunctions(module, functions);
+}
