@@ -259,6 +259,17 @@ static bool sweep(qe__arena *a, uint32_t slot, uint32_t *unit)
         return false;
     }
     *unit = a->order[at - 1];
+    if (a->scopes[a->units[*unit].scope].together) {
+        /* In order, also if the rest of it was not begun. */
+        const qe__arena_scope *s = &a->scopes[a->units[*unit].scope];
+
+        for (uint32_t i = s->first; i < at - 1; i++) {
+            if (is_ready(a, a->order[i])) {
+                *unit = a->order[i];
+                break;
+            }
+        }
+    }
     return true;
 }
 

@@ -17,7 +17,7 @@ _NOT_RUN = 2  # neither a pass nor a failure
 FEW_PASSES = 10
 
 
-def _failed_as_expected(attempt: Attempt) -> bool:
+def failed_as_expected(attempt: Attempt) -> bool:
     """Whether it is an xfail that failed: for the count a pass."""
     return any(hasattr(value, "wasxfail") for _, value in attempt.events)
 
@@ -41,7 +41,7 @@ class FlakyTally:
         failed = outcome in _FAILED
         if failed:
             self.results[item][pass_] = 0
-        elif outcome == _core.PASSED or _failed_as_expected(attempt):
+        elif outcome == _core.PASSED or failed_as_expected(attempt):
             self.results[item][pass_] = 1
         shown = self._shown[item]
         better = (

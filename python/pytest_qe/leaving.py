@@ -1,6 +1,6 @@
-"""How a forked worker ends: what it made is finished, what it inherited is not.
+"""How a worker ends: what it made is finished, what it inherited is not.
 
-A worker leaves by ``os._exit``: exit handlers, finalisers and buffers of what
+A forked worker leaves by ``os._exit``: exit handlers, finalisers and buffers of what
 was made before the fork belong to the controller, and must not run twice.
 """
 
@@ -39,7 +39,7 @@ def forget_before_fork() -> None:
 
 
 def run_since_fork() -> None:
-    """In a worker that ends: the handlers that its tests registered."""
+    """In a worker that ends: the exit handlers that were registered in it."""
     try:
         atexit._run_exitfuncs()
     except BaseException:

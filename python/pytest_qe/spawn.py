@@ -7,7 +7,6 @@ and ends the run.
 
 from __future__ import annotations
 
-import atexit
 import marshal
 import os
 import sys
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, compat, reports
+from . import _core, compat, leaving, reports
 from .events import DataKind
 
 if TYPE_CHECKING:
@@ -165,11 +164,10 @@ def main() -> None:
     try:
         config.hook.pytest_cmdline_main(config=config)
     finally:
+        core.phase(_core.SESSION)  # exit handlers have its limit, too
+        leaving.run_since_fork()
         if plugin.worker is not None:
             plugin.worker.say_bye()
         else:
             core.bye()
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        atexit._run_exitfuncs()
         os._exit(0)

@@ -310,6 +310,24 @@ static void what_is_ready_again_is_claimed_again(void **state)
     arena_end(&f);
 }
 
+static void a_scope_kept_together_begins_with_its_first_unit(void **state)
+{
+    struct arena_fixture f;
+
+    (void) state;
+    arena_begin(&f, 0);
+    arena_scope(&f, 3, 0);
+    arena_scope(&f, 4, QE_UNIT_TOGETHER);
+    arena_make(&f, 2);
+    /* No queue has them: only a look at everything finds them. */
+    for (uint32_t u = 0; u < 7; u++)
+        qe__arena_ready(&f.arena, u);
+    for (uint32_t u = 3; u < 7; u++)
+        assert_int_equal(must_claim(&f, 1), u);
+    assert_true(must_claim(&f, 0) < 3);
+    arena_end(&f);
+}
+
 static void the_stop_word_never_falls(void **state)
 {
     struct arena_fixture f;
@@ -349,13 +367,18 @@ static void run_at_random(uint64_t seed)
     memset(owner, 0xff, sizeof(owner));
     for (uint32_t i = 0; i < slots; i++) {
         uint32_t left = f.units - first;
-        uint32_t n = i + 1 == slots ? left
-                     : left > 0
-                         ? (uint32_t) (qe__random(&f.random) % (left + 1))
-                         : 0;
+        uint32_t end = first;
 
-        arena_fill(&f, i, first, first + n);
-        first += n;
+        if (i + 1 == slots)
+            end = f.units;
+        else if (left > 0)
+            end += (uint32_t) (qe__random(&f.random) % (left + 1));
+        /* Queues are laid out of whole scopes. */
+        while (end < f.units && end > first &&
+               f.arena.units[end].scope == f.arena.units[end - 1].scope)
+            end++;
+        arena_fill(&f, i, first, end);
+        first = end;
     }
     while (claimed < f.units && stuck < 2000) {
         uint32_t slot = (uint32_t) (qe__random(&f.random) % slots);
@@ -373,6 +396,9 @@ static void run_at_random(uint64_t seed)
         if (f.arena.scopes[scope].together) {
             ARENA_CHECK(&f, owner[scope] == UINT32_MAX || owner[scope] == slot);
             owner[scope] = slot;
+            /* In order: a unit's number is its place in its scope here. */
+            ARENA_CHECK(&f,
+                        unit == f.arena.scopes[scope].first || seen[unit - 1]);
         }
     }
     ARENA_CHECK(&f, claimed == f.units);
@@ -404,6 +430,7 @@ int main(void)
         cmocka_unit_test(a_scope_job_keeps_to_its_scope),
         cmocka_unit_test(what_a_dead_worker_held_is_found),
         cmocka_unit_test(what_is_ready_again_is_claimed_again),
+        cmocka_unit_test(a_scope_kept_together_begins_with_its_first_unit),
         cmocka_unit_test(the_stop_word_never_falls),
         cmocka_unit_test(every_unit_is_claimed_once_whatever_the_order),
     };

@@ -12,7 +12,7 @@ struct race {
     uint32_t threads;
     _Atomic uint32_t claims[UNITS_MAX];
     _Atomic uint32_t owner[UNITS_MAX]; /* by scope: slot + 1 */
-    _Atomic uint32_t doubled, split;
+    _Atomic uint32_t split, disorder;  /* of scopes kept together */
     /* Units that are left CLAIMED the first time they are claimed, as by a
      * worker that died; the controller makes them READY again. */
     _Atomic uint32_t given_back[UNITS_MAX];
@@ -35,6 +35,11 @@ static void note_owner(struct race *r, uint32_t slot, uint32_t unit)
         !atomic_compare_exchange_strong(&r->owner[scope], &nobody, slot + 1) &&
         nobody != slot + 1)
         atomic_fetch_add(&r->split, 1);
+    /* Units of one scope have neighbouring numbers. */
+    if (r->f.arena.scopes[scope].together && r->one_in == 0 &&
+        unit != r->f.arena.scopes[scope].first &&
+        atomic_load(&r->claims[unit - 1]) == 0)
+        atomic_fetch_add(&r->disorder, 1);
 }
 
 static void *run_slot(void *argument)
@@ -111,6 +116,10 @@ static void lay(struct race *r, uint64_t seed, uint32_t flags_of_a_third)
                                                : first + f->units / 7;
 
         end = end < first ? first : end > f->units ? f->units : end;
+        /* Queues are laid out of whole scopes. */
+        while (end < f->units && end > first &&
+               f->arena.units[end].scope == f->arena.units[end - 1].scope)
+            end++;
         arena_fill(f, i, first, end);
         first = end;
     }
@@ -141,6 +150,7 @@ static void run(uint64_t seed, uint32_t flags, uint32_t one_in)
         ARENA_CHECK(&r->f, arena_state(&r->f, u) == QE__UNIT_DONE);
     }
     ARENA_CHECK(&r->f, atomic_load(&r->split) == 0);
+    ARENA_CHECK(&r->f, atomic_load(&r->disorder) == 0);
     ARENA_CHECK(&r->f, atomic_load(&r->f.arena.head->open) == 0);
     arena_end(&r->f);
     free(r);

@@ -85,7 +85,8 @@ def test_statistics(qe: Qe) -> None:
     assert first["flakiness_score"] == pytest.approx(0.2)
     assert first["pattern"] == "INTERMITTENT"
     assert "flakiness" not in written["test_skips"]
-    assert "flakiness" not in written["test_xfails"]
+    # What fails as expected is as it should be; strict, it can be flaky.
+    assert written["test_xfails"]["flakiness"]["pattern"] == "STABLE_PASS"
     assert written.outcomes()["test_fails"] == "failed"
     assert written.outcomes()["test_alternates"] == "flaky"
     assert written.outcomes()["test_passes"] == "passed"
@@ -300,3 +301,34 @@ def test_many_random_outcomes_add_up(qe: Qe) -> None:
         assert flakiness["pattern"] == expected
         flaky += flakiness["is_flaky"]
     assert f"{flaky} flaky" in result.stdout.str()
+
+
+def test_what_must_run_alone_has_no_other_pass_beside_it(qe: Qe) -> None:
+    qe.files(
+        test_it="""
+        import os, time, pytest
+        @pytest.mark.qe(serial=True)
+        def test_serial():
+            os.mkdir("alone")
+            time.sleep(0.05)
+            os.rmdir("alone")
+        """
+    )
+    result = qe.run("--qe-parallel=3", "--qe-flaky=10")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*one pass at a time*"])
+
+
+def test_a_strict_xfail_that_passes_at_times_is_flaky(qe: Qe) -> None:
+    qe.files(
+        test_it="""
+        import os, pytest
+        @pytest.mark.xfail(strict=True)
+        def test_it():
+            with open("count", "a") as file: file.write("x")
+            assert os.path.getsize("count") % 2
+        """
+    )
+    _, result = qe.json("--qe-parallel=1", "--qe-flaky=10")
+    flakiness = result["test_it"]["flakiness"]
+    assert flakiness["is_flaky"] and flakiness["passes"] == flakiness["failures"] == 5

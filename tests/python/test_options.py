@@ -401,3 +401,27 @@ def test_workers_is_what_the_header_says(qe: Qe) -> None:
     result = qe.run("--qe-parallel=2")
     result.stdout.fnmatch_lines(["qe: 2 workers by fork (*)"])
     assert os.environ.get("QE_WORKER") is None
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--qe-parallel", "-1"], "--qe-parallel=-1: takes"),
+        (["--qe-parallel", "--maxprocesses=x"], "--maxprocesses=x: takes a number"),
+        (["--qe-timeout=1e-10"], "--qe-timeout=1e-10: takes"),
+        (["--qe-parallel=\u0663"], "takes a number of workers"),
+    ],
+)
+def test_more_bad_values_are_refused(qe: Qe, args: list[str], words: str) -> None:
+    qe.files(test_it="def test_it(): pass")
+    result = qe.run(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert words in result.stderr.str()
+
+
+def test_parallel_is_switched_off_by_no(qe: Qe) -> None:
+    qe.files(test_it="def test_it(): pass")
+    for args in (["--qe-parallel=no"], ["--qe-parallel", "no"]):
+        result = qe.run(*args)
+        result.assert_outcomes(passed=1)
+        assert "qe:" not in result.stdout.str()

@@ -266,3 +266,15 @@ def test_verify_finds_missing_and_foreign_files(qe: Qe) -> None:
     assert "text.json" in done.stderr
     assert "Traceback" not in done.stderr
     assert verify().returncode == 2
+
+
+def test_a_shard_can_be_looked_at_without_running_it(qe: Qe) -> None:
+    for name in "abcdefgh":
+        (qe.path / f"test_{name}.py").write_text("def test_it(): pass\n")
+    shown = [
+        line
+        for i in (1, 2)
+        for line in qe.run("--co", "-q", f"--qe-shard={i}/2").outlines
+        if "::" in line
+    ]
+    assert sorted(shown) == [f"test_{name}.py::test_it" for name in "abcdefgh"]

@@ -344,3 +344,40 @@ def test_a_slow_reporter_does_not_delay_the_kill(qe: Qe) -> None:
 def test_a_test_that_is_within_its_limit_passes(qe: Qe) -> None:
     qe.files(test_it="import time\ndef test_it(): time.sleep(0.5)")
     qe.run("--qe-parallel=1", "--qe-timeout=30").assert_outcomes(passed=1)
+
+
+def test_c_code_cannot_go_on_while_it_is_killed(qe: Qe) -> None:
+    """The signal that asks for the stacks interrupts sleep(3) with EINTR."""
+    qe.files(
+        test_it="""
+        import ctypes
+        def test_it():
+            ctypes.CDLL(None).sleep(60)
+            open("after", "w").close()
+        def test_next(): pass
+        """
+    )
+    result = qe.run("--qe-timeout=1")
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(["*Timeout: exceeded 1 s in call*", "*CDLL(None).sleep*"])
+    assert not (qe.path / "after").exists()
+
+
+@pytest.mark.parametrize("ini", ["", "[pytest]\nqe_timeout_func_only = true\n"])
+def test_session_teardown_is_limited_also_after_a_test_without_limit(qe: Qe, ini: str) -> None:
+    (qe.path / "pytest.ini").write_text(ini or "[pytest]\n")
+    qe.files(
+        test_it="""
+        import time, pytest
+        @pytest.fixture(scope="session")
+        def session():
+            yield
+            time.sleep(600)
+        def test_it(session): pass
+        @pytest.mark.qe(timeout=None)
+        def test_last(): pass
+        """
+    )
+    result = qe.run("--qe-timeout=1")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*Timeout: exceeded 1 s in session teardown*"])

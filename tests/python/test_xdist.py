@@ -232,3 +232,22 @@ def test_hooks_of_xdist_need_no_mark_without_it(qe: Qe) -> None:
         test_it=FOUR,
     )
     qe.run("--qe-parallel=2").assert_outcomes(passed=4)
+
+
+@pytest.mark.parametrize("order", [("pytest_qe.plugin", "xdist.plugin"),
+                                   ("xdist.plugin", "pytest_qe.plugin")])  # fmt: skip
+def test_both_load_in_either_order(qe: Qe, order: tuple[str, str]) -> None:
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+    qe.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    qe.setenv("PYTEST_ADDOPTS", "-n 2")
+    qe.files(test_it="def test_it(): pass")
+    plugins = [word for name in order for word in ("-p", name)]
+    qe.run(*plugins).assert_outcomes(passed=1)
+    result = qe.run(*plugins, "--qe-parallel=2")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*-n 2 (ini or environment) is overridden by --qe-parallel*"])
+
+
+def test_xdist_switched_off_is_no_contradiction(qe: Qe) -> None:
+    qe.files(test_it="def test_it(): pass")
+    qe.run("-n0", "--qe-parallel=2").assert_outcomes(passed=1)
