@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from . import _core, compat, leaving, planning, reports, startmethod, worker
+from . import _core, compat, planning, reports, startmethod, worker
 from . import options as opts
 from .delivery import PASSED, Attempt, Delivery
 from .events import Data, DataKind, Exit, Finish, Lost, Start
 from .flaky import FlakyTally
+from .leaving import Leaving
 from .recording import Recording
 from .sharding import Sharding
 from .terminal import Terminal
@@ -194,7 +195,7 @@ class Controller:
             from . import spawn
 
             argv = spawn.command(self, session.items, plans)
-        leaving.flush_files()
+        leaving = Leaving()
         timeout = options.timeout
         core, forked = _core.start(
             plan,
@@ -216,7 +217,7 @@ class Controller:
             slot = forked.job()["slot"]
             node = self.delivery.node(slot)
             self.config.workerinput = node.workerinput  # type: ignore[attr-defined]
-            worker.run_forked(self.config, session, forked, plans)
+            worker.run_forked(self.config, session, forked, plans, leaving)
         assert core is not None  # one of the two is there
         self.core = core
 
@@ -282,7 +283,10 @@ class Controller:
         e = Data(*event)
         data = e.data or b""
         attempt = self.attempts.get(e.unit)
-        if e.data_kind == DataKind.REPORT:
+        if e.data_kind == DataKind.LOCATION:
+            # It is a cached property: here is its cache.
+            self.delivery.item(e.unit).__dict__.setdefault("location", reports.loads(data))
+        elif e.data_kind == DataKind.REPORT:
             report = reports.decode(self.config, data)
             if attempt is not None:
                 nodeid = self.delivery.item(e.unit).nodeid

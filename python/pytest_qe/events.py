@@ -91,3 +91,4 @@ class DataKind:
     WORKER_OUTPUT = 9  # config.workeroutput at the end
     XML = 10  # an attribute or property of the test in the JUnit report
     COVERAGE = 11  # where the worker saved its coverage
+    LOCATION = 12  # the running item's location, which is dear to find

@@ -1,7 +1,7 @@
 """How a worker ends: what it made is finished, what it inherited is not.
 
-A forked worker leaves by ``os._exit``: exit handlers, finalisers and buffers of what
-was made before the fork belong to the controller, and must not run twice.
+A forked worker leaves by ``os._exit``: exit handlers, finalisers and buffers of
+what was made before the fork belong to the controller, and must not run twice.
 """
 
 from __future__ import annotations
@@ -10,39 +10,83 @@ import atexit
 import gc
 import io
 import logging
+import os
 import sys
 import weakref
+from collections.abc import Iterable
+from typing import Any
 
 
-def flush_files() -> None:
-    """Flushes every open file of this process, so that a fork copies no
-    buffer that would be written twice."""
-    for thing in gc.get_objects():
-        if isinstance(thing, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
-            try:
-                if not thing.closed and thing.writable():
-                    thing.flush()
-            except Exception:
-                pass  # a pipe without a reader, a full disk: its owner will see
-
-
-def forget_before_fork() -> None:
-    """In a new worker: exit handlers and finalisers of the controller's."""
-    atexit._clear()
-    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
-        finalizer.atexit = False
-    # Registered once in a process's life, which was before the fork.
-    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
-    pools = sys.modules.get("concurrent.futures.thread")
-    if pools is not None:
-        pools._threads_queues.clear()
-
-
-def run_since_fork() -> None:
-    """In a worker that ends: the exit handlers that were registered in it."""
+def _open_for_writing() -> set[int]:
+    """Descriptors on named files that this process may write to."""
+    found: set[int] = set()
     try:
-        atexit._run_exitfuncs()
-    except BaseException:
-        pass  # each has printed its own traceback, as at any exit
-    logging.shutdown()
-    flush_files()
+        names = os.listdir("/proc/self/fd")
+    except OSError:
+        return found
+    for name in names:
+        try:
+            target = os.readlink(f"/proc/self/fd/{name}")
+            if not target.startswith("/") or target.endswith(" (deleted)"):
+                continue
+            if target.startswith(("/dev/", "/memfd:")):
+                continue
+            with open(f"/proc/self/fdinfo/{name}", encoding="ascii") as file:
+                flags = int(file.read().split("flags:", 1)[1].split()[0], 8)
+        except (OSError, ValueError, IndexError):
+            continue
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            found.add(int(name))
+    return found
+
+
+def _flush(files: Iterable[Any]) -> None:
+    for file in files:
+        try:
+            if not file.closed and file.writable():
+                file.flush()
+        except Exception:
+            pass  # a pipe without a reader, a full disk: its owner will see
+
+
+def _file_objects() -> list[Any]:
+    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+    return [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
+
+
+class Leaving:
+    """Made before the fork, used after it.
+
+    Looking through all objects writes to each (its reference count), which in a
+    fork copies all memory: so that is done only where a file is open.
+    """
+
+    def __init__(self) -> None:
+        _flush((sys.stdout, sys.stderr))
+        self._descriptors = _open_for_writing()
+        # Flushed, so that a fork copies no buffer that would be written twice.
+        self._files = _file_objects() if self._descriptors else []
+        _flush(self._files)
+
+    def forget_before_fork(self) -> None:
+        """In a new worker: exit handlers and finalisers of the controller's."""
+        atexit._clear()
+        for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+            finalizer.atexit = False
+        # Registered once in a process's life, which was before the fork.
+        weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
+        pools = sys.modules.get("concurrent.futures.thread")
+        if pools is not None:
+            pools._threads_queues.clear()
+
+    def finish(self) -> None:
+        """In a worker that ends: exit handlers registered in it, buffers."""
+        try:
+            atexit._run_exitfuncs()
+        except BaseException:
+            pass  # each has printed its own traceback, as at any exit
+        logging.shutdown()
+        _flush((sys.stdout, sys.stderr))
+        _flush(self._files)
+        if _open_for_writing() - self._descriptors:
+            _flush(_file_objects())

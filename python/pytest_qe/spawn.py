@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, compat, leaving, reports
+from . import _core, compat, reports
 from .events import DataKind
+from .leaving import Leaving
 
 if TYPE_CHECKING:
     from .controller import Controller
@@ -148,6 +149,7 @@ def main() -> None:
     from _pytest.config import Config
 
     core = _core.attach()
+    leaving = Leaving()
     data = _read_input()
     slot = core.job()["slot"]
     sys.argv[:] = data["argv"]
@@ -165,7 +167,7 @@ def main() -> None:
         config.hook.pytest_cmdline_main(config=config)
     finally:
         core.phase(_core.SESSION)  # exit handlers have its limit, too
-        leaving.run_since_fork()
+        leaving.finish()
         if plugin.worker is not None:
             plugin.worker.say_bye()
         else:

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import _pytest.capture
 import pytest
 
-from . import _core, compat, leaving, reports
+from . import _core, compat, reports
 from .errors import WrongState
 from .events import DataKind
+from .leaving import Leaving
 
 if TYPE_CHECKING:
     import warnings
@@ -99,7 +100,6 @@ class Worker:
         self.config.workeroutput = {}  # type: ignore[attr-defined]
         if forked:
             compat.quiet_worker(self.config, keep=self)
-            leaving.forget_before_fork()
             compat.own_coverage()
             self._own_tmp_path(name)
         self._own_capture()
@@ -215,6 +215,7 @@ class Worker:
         self.next, self.decided = None, False
         self.outcome = _core.NONE
         self._mark_baseline(item)
+        self._send_location(item)
         hint = self.core.peek()
         nextitem = self.items[hint[1]] if hint else None
         try:
@@ -251,6 +252,14 @@ class Worker:
         # What is still up is torn down after this: then more may come for it.
         more = self.next is None and bool(self.session._setupstate.stack)
         self.core.finish(self.outcome or _core.PASSED, more)
+
+    def _send_location(self, item: pytest.Item) -> None:
+        """Spares the controller what costs a tenth of a trivial test."""
+        try:
+            location = item.location
+        except Exception:
+            return  # a custom item's mistake: the protocol will meet it, too
+        self._send(DataKind.LOCATION, reports.dumps(location))
 
     def _leave_if_forked(self) -> None:
         """Ends a child that a test forked and that came back here."""
@@ -437,16 +446,21 @@ class _XmlNode:
 
 
 def run_forked(
-    config: pytest.Config, session: pytest.Session, core: _core.Worker, plans: Plans
+    config: pytest.Config,
+    session: pytest.Session,
+    core: _core.Worker,
+    plans: Plans,
+    leaving: Leaving,
 ) -> NoReturn:
     """The life of a forked worker, from the fork to its end."""
     try:
+        leaving.forget_before_fork()
         worker = Worker(config, session, core, plans)
         worker.adopt(forked=True)
         worker.run()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         core.phase(_SESSION)  # exit handlers have its limit, too
-        leaving.run_since_fork()
+        leaving.finish()
         worker.say_bye()
         os._exit(0)
     except BaseException:
