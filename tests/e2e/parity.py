@@ -5,8 +5,8 @@
     parity.py demo      one suite, side by side
 
 The interpreter that runs the suites needs pytest and pytest-qe: by default that of
-`make build/e2e/venv.stamp`. `--with` gives the options of a parallel run and may be repeated;
-`--with '-p xdist -n 2'` shows what a peer does.
+`make build/e2e/venv.stamp`. `--with=OPTIONS` gives those of a parallel run and may be repeated;
+`--with='-p xdist -n 2'` shows what a peer does.
 """
 
 from __future__ import annotations
