@@ -371,6 +371,17 @@ static void nap(qe_session *s, uint64_t now, uint64_t wake)
     }
 }
 
+/* Waits for one event of the loop, at most about `ms`. uv_run(3) runs timers
+ * that are due before it polls, and would then poll without any limit: the loop
+ * may have slept, or its host may have been busy, for longer than `ms`. So its
+ * idea of the time is renewed, and the timer repeats. */
+static void wait_once(qe_session *s, uint64_t ms)
+{
+    uv_update_time(&s->loop);
+    (void) uv_timer_start(&s->timer, on_timer, ms, ms > 0 ? ms : 1);
+    (void) uv_run(&s->loop, UV_RUN_ONCE);
+}
+
 int qe_session_next(qe_session *s, int timeout_ms, qe_event *out)
 {
     uint64_t until =
@@ -407,10 +418,7 @@ int qe_session_next(qe_session *s, int timeout_ms, qe_event *out)
         }
         wake = wake < until ? wake : until;
         nap(s, now, wake);
-        (void) uv_timer_start(
-            &s->timer, on_timer,
-            wake > now ? (wake - now + 999999u) / 1000000u : 0, 0);
-        (void) uv_run(&s->loop, UV_RUN_ONCE);
+        wait_once(s, wake > now ? (wake - now + 999999u) / 1000000u : 0);
     }
 }
 

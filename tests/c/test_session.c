@@ -28,6 +28,42 @@ static void run_of(struct world *w, uint32_t workers, uint32_t units,
     assert_true(atomic_load(&w->shared->most_at_once) <= workers);
 }
 
+static enum qe_outcome body_waits(struct world *w, qe_worker *worker,
+                                  const qe_claim *claim)
+{
+    (void) worker;
+    (void) claim;
+    NOTE(w, world_wait_gate(w, 0));
+    return QE_PASSED;
+}
+
+/* The loop's idea of the time is as old as its last turn. An alarm ends the
+ * test if a wait has no end. */
+static void a_wait_ends_in_time_also_for_a_busy_host(void **state)
+{
+    struct world *w = *state;
+    qe_event event;
+
+    w->body = body_waits;
+    world_add_many(w, 1, 1, 0, 0);
+    world_start(w);
+    world_until(w, QE_EV_START, 0, &event);
+    (void) alarm(60);
+    for (int i = 0; i < 5; i++) {
+        do {
+            (void) poll(NULL, 0, 20);
+            world_poll(w, &event);
+        } while (event.kind != QE_EV_NONE);
+        (void) poll(NULL, 0, 20);
+        assert_int_equal(qe_session_next(w->session, 5, &event), 0);
+        assert_int_equal(event.kind, QE_EV_NONE);
+    }
+    (void) alarm(0);
+    world_open(w, 0);
+    world_finish(w);
+    assert_int_equal(w->unit[0].outcome, QE_PASSED);
+}
+
 static void a_plan_without_units_is_done_at_once(void **state)
 {
     struct world *w = *state;
@@ -394,6 +430,7 @@ int main(void)
 #define T(name)                                                                \
     cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
         T(a_plan_without_units_is_done_at_once),
+        T(a_wait_ends_in_time_also_for_a_busy_host),
         T(one_worker_runs_one_unit),
         T(one_worker_runs_many_units),
         T(two_workers_run_many_units),
