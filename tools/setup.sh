@@ -48,6 +48,7 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
     test)
         library cmocka libcmocka-dev
         have valgrind || need valgrind
+        have git || need git # whether it ignores our folder
         ;;
     lint)
         have clang-format || need clang-format
