@@ -1,77 +1,22 @@
 /* The worker's side: claims from the arena, events into its pipe. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "qe_exec.h"
 #include "qe_proc.h"
 #include "qe_wire.h"
-
-struct qe_worker {
-    qe__arena *arena;
-    qe__arena own; /* where this process attached to it by itself */
-    qe__arena_slot *slot;
-    uint32_t number;
-    pid_t pid;
-    int pipe;
-    int capture[2];
-    int stack;
-    bool single_done;
-    bool running;
-    qe_claim now;
-    double cpu_before_s;
-    int clear_refs; /* /proc/self/clear_refs, or -1 */
-};
+#include "qe_worker.h"
 
 #define WAIT_NS UINT64_C(200000000)
-
-/* A descriptor of this process's own on the same file, with an offset of its
- * own that begins at 0: forked processes would otherwise share one. */
-static int reopen(int fd)
-{
-    char path[40];
-    int own;
-
-    (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    own = open(path, O_RDWR | O_CLOEXEC | O_APPEND);
-    return own >= 0 ? own : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-}
 
 int qe__stack_signal(void)
 {
     /* glibc keeps the first real-time signals; libraries like to take
      * SIGRTMIN itself, so this is the last but two. */
     return SIGRTMAX - 2;
-}
-
-int qe__worker_new(qe_worker **out, qe__arena *arena, uint32_t slot,
-                   const qe__slot_files *files)
-{
-    qe_worker *w = calloc(1, sizeof(*w));
-
-    if (w == NULL) {
-        return QE_ENOMEM;
-    }
-    w->arena = arena;
-    w->slot = &arena->slots[slot];
-    w->number = slot;
-    w->pid = getpid();
-    w->pipe = files->pipe_w;
-    w->capture[0] = reopen(files->capture[0]);
-    w->capture[1] = reopen(files->capture[1]);
-    w->stack = reopen(files->stack);
-    w->clear_refs = arena->head->peak_memory
-                        ? open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC)
-                        : -1;
-    atomic_store(&w->slot->pid, (uint32_t) w->pid);
-    *out = w;
-    return 0;
 }
 
 void qe_worker_job(const qe_worker *w, qe_job *out)
@@ -465,52 +410,4 @@ int qe_worker_bye(qe_worker *w)
     set_deadline(w, 0);
     atomic_store(&w->slot->running, 0);
     return send_plain(w, QE__FRAME_BYE, 0);
-}
-
-/* ------------------------------------------------------------------ attach */
-
-/* QE_WORKER is "slot:arena:pipe:stdout:stderr:stack", descriptors of this
- * process. It is removed, so that what a test starts is no worker. */
-int qe_worker_attach(qe_worker **out)
-{
-    const char *text = getenv("QE_WORKER");
-    qe__slot_files files;
-    qe__arena arena;
-    qe_worker *w;
-    unsigned slot;
-    int fd, status;
-    char extra;
-
-    memset(&files, 0, sizeof(files));
-    if (text == NULL || sscanf(text, "%u:%d:%d:%d:%d:%d%c", &slot, &fd,
-                               &files.pipe_w, &files.capture[0],
-                               &files.capture[1], &files.stack, &extra) != 6) {
-        return QE_EFORMAT;
-    }
-    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
-        fcntl(files.pipe_w, F_SETFD, FD_CLOEXEC) != 0 ||
-        fcntl(files.capture[0], F_SETFD, FD_CLOEXEC) != 0 ||
-        fcntl(files.capture[1], F_SETFD, FD_CLOEXEC) != 0 ||
-        fcntl(files.stack, F_SETFD, FD_CLOEXEC) != 0) {
-        return QE_ESYS;
-    }
-    status = qe__arena_attach(&arena, fd);
-    if (status != 0) {
-        return status;
-    }
-    if (slot >= arena.head->slots) {
-        qe__arena_close(&arena);
-        return QE_EFORMAT;
-    }
-    status = qe__worker_new(&w, &arena, slot, &files);
-    if (status != 0) {
-        qe__arena_close(&arena);
-        return status;
-    }
-    w->own = arena;
-    w->arena = &w->own;
-    w->slot = &w->own.slots[slot];
-    (void) unsetenv("QE_WORKER");
-    *out = w;
-    return 0;
 }

@@ -1,0 +1,24 @@
+/* A worker's handle, shared by qe_worker.c (its life) and qe_worker_new.c (how
+ * it comes to be). Internal. */
+#ifndef QE_WORKER_H
+#define QE_WORKER_H
+
+#include "qe_exec.h"
+
+struct qe_worker {
+    qe__arena *arena;
+    qe__arena own; /* where this process attached to it by itself */
+    qe__arena_slot *slot;
+    uint32_t number;
+    pid_t pid;
+    int pipe;
+    int capture[2];
+    int stack;
+    bool single_done;
+    bool running;
+    qe_claim now;
+    double cpu_before_s;
+    int clear_refs; /* /proc/self/clear_refs, or -1 */
+};
+
+#endif

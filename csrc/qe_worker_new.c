@@ -1,0 +1,90 @@
+/* How a process becomes a worker: forked, or executed and attached. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "qe_worker.h"
+
+/* A descriptor of this process's own on the same file, with an offset of its
+ * own that begins at 0: forked processes would otherwise share one. */
+static int reopen(int fd)
+{
+    char path[40];
+    int own;
+
+    (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    own = open(path, O_RDWR | O_CLOEXEC | O_APPEND);
+    return own >= 0 ? own : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+int qe__worker_new(qe_worker **out, qe__arena *arena, uint32_t slot,
+                   const qe__slot_files *files)
+{
+    qe_worker *w = calloc(1, sizeof(*w));
+
+    if (w == NULL) {
+        return QE_ENOMEM;
+    }
+    w->arena = arena;
+    w->slot = &arena->slots[slot];
+    w->number = slot;
+    w->pid = getpid();
+    w->pipe = files->pipe_w;
+    w->capture[0] = reopen(files->capture[0]);
+    w->capture[1] = reopen(files->capture[1]);
+    w->stack = reopen(files->stack);
+    w->clear_refs = arena->head->peak_memory
+                        ? open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC)
+                        : -1;
+    atomic_store(&w->slot->pid, (uint32_t) w->pid);
+    *out = w;
+    return 0;
+}
+
+/* QE_WORKER is "slot:arena:pipe:stdout:stderr:stack", descriptors of this
+ * process. It is removed, so that what a test starts is no worker. */
+int qe_worker_attach(qe_worker **out)
+{
+    const char *text = getenv("QE_WORKER");
+    qe__slot_files files;
+    qe__arena arena;
+    qe_worker *w;
+    unsigned slot;
+    int fd, status;
+    char extra;
+
+    memset(&files, 0, sizeof(files));
+    if (text == NULL || sscanf(text, "%u:%d:%d:%d:%d:%d%c", &slot, &fd,
+                               &files.pipe_w, &files.capture[0],
+                               &files.capture[1], &files.stack, &extra) != 6) {
+        return QE_EFORMAT;
+    }
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
+        fcntl(files.pipe_w, F_SETFD, FD_CLOEXEC) != 0 ||
+        fcntl(files.capture[0], F_SETFD, FD_CLOEXEC) != 0 ||
+        fcntl(files.capture[1], F_SETFD, FD_CLOEXEC) != 0 ||
+        fcntl(files.stack, F_SETFD, FD_CLOEXEC) != 0) {
+        return QE_ESYS;
+    }
+    status = qe__arena_attach(&arena, fd);
+    if (status != 0) {
+        return status;
+    }
+    if (slot >= arena.head->slots) {
+        qe__arena_close(&arena);
+        return QE_EFORMAT;
+    }
+    status = qe__worker_new(&w, &arena, slot, &files);
+    if (status != 0) {
+        qe__arena_close(&arena);
+        return status;
+    }
+    w->own = arena;
+    w->arena = &w->own;
+    w->slot = &w->own.slots[slot];
+    (void) unsetenv("QE_WORKER");
+    *out = w;
+    return 0;
+}
