@@ -25,7 +25,6 @@ typedef struct qe__super_state {
     pid_t self, standby;
     int signals;    /* signalfd for SIGCHLD */
     int controller; /* pidfd, or -1 */
-    sigset_t old_mask;
 } qe__super_state;
 
 /* SIGKILL to a worker and its group. */
