@@ -130,9 +130,10 @@ bool world_wait_gate(struct world *w, uint32_t gate);
 #define WORLD_WAIT(condition)                                                  \
     do {                                                                       \
         uint64_t until_ = qe_now_ns() + world_patience_ns();                   \
-        while (!(condition) && qe_now_ns() < until_)                           \
+        bool holds_;                                                           \
+        while (!(holds_ = (condition)) && qe_now_ns() < until_)                \
             world_pause();                                                     \
-        assert_true(condition);                                                \
+        assert_true(holds_);                                                   \
     } while (0)
 void world_pause(void);
 uint64_t world_patience_ns(void);

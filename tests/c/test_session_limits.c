@@ -149,6 +149,7 @@ static void the_limit_holds_while_the_host_is_busy(void **state)
     world_start(w);
     world_until(w, QE_EV_START, 1, &event);
     /* The host asks for nothing, and still the worker goes. */
+    WORLD_WAIT(atomic_load(&w->shared->pid[1]) != 0);
     WORLD_WAIT(!world_runs(atomic_load(&w->shared->pid[1])));
     world_finish(w);
     world_check(w);
