@@ -1,18 +1,16 @@
 #include "qe_arena.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "qe_plan.h"
+#include "qe_util.h"
 
 #define QE__ARENA_MAGIC 0x41454551u /* "QEEA" */
-#define QE__ARENA_VERSION 1u
+#define QE__ARENA_VERSION 2u
 
 static uint64_t align_up(uint64_t at, uint64_t to)
 {
@@ -28,6 +26,7 @@ static void set_pointers(qe__arena *a)
     a->order = (uint32_t *) (void *) (base + a->head->order_at);
     a->queue = (uint32_t *) (void *) (base + a->head->queue_at);
     a->slots = (qe__arena_slot *) (void *) (base + a->head->slots_at);
+    a->rings = (qe__ring *) (void *) (base + a->head->rings_at);
 }
 
 /* Where everything is follows from the counts. */
@@ -43,8 +42,10 @@ static void lay_head(qe__arena_head *head)
         head->scopes_at + (uint64_t) head->scopes * sizeof(qe__arena_scope);
     head->queue_at = head->order_at + units * sizeof(uint32_t);
     head->slots_at = align_up(head->queue_at + units * sizeof(uint32_t), 128);
-    head->size_bytes =
+    head->rings_at =
         head->slots_at + (uint64_t) head->slots * sizeof(qe__arena_slot);
+    head->size_bytes =
+        head->rings_at + (uint64_t) head->slots * sizeof(qe__ring);
 }
 
 /* Whether a head of unknown origin is one that lay_head made, for a mapping
@@ -63,7 +64,8 @@ static bool is_sound(const qe__arena_head *head, uint64_t size)
            head->units_at == sound.units_at &&
            head->scopes_at == sound.scopes_at &&
            head->order_at == sound.order_at &&
-           head->queue_at == sound.queue_at && head->slots_at == sound.slots_at;
+           head->queue_at == sound.queue_at &&
+           head->slots_at == sound.slots_at && head->rings_at == sound.rings_at;
 }
 
 static void lay_units(qe__arena *a, const qe_plan *plan)
@@ -292,17 +294,13 @@ void qe__arena_disown(qe__arena *a, uint32_t slot)
 void qe__arena_wake(qe__arena *a)
 {
     atomic_fetch_add(&a->head->epoch, 1);
-    (void) syscall(SYS_futex, &a->head->epoch, FUTEX_WAKE, INT32_MAX, NULL,
-                   NULL, 0);
+    qe__futex_wake(&a->head->epoch);
 }
 
 void qe__arena_wait(qe__arena *a, uint32_t seen, uint64_t ns)
 {
-    struct timespec t = {(time_t) (ns / 1000000000u),
-                         (long) (ns % 1000000000u)};
-
     /* Bounded, so that a wake lost with a killed process costs a moment. */
-    (void) syscall(SYS_futex, &a->head->epoch, FUTEX_WAIT, seen, &t, NULL, 0);
+    qe__futex_wait(&a->head->epoch, seen, ns);
 }
 
 void qe__arena_stop(qe__arena *a, enum qe__stop stop)

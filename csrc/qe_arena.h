@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "qe.h"
+#include "qe_ring.h"
 
 enum qe__unit_state {
     QE__UNIT_PENDING = 0, /* not to be claimed from a queue (yet) */
@@ -25,6 +26,13 @@ enum qe__stop {
     QE__STOP_NO = 0,
     QE__STOP_DRAIN, /* nothing is left: workers end their sessions */
     QE__STOP_NOW    /* nothing more may start: likewise */
+};
+
+/* What the controller wants the bell to be rung for. */
+enum qe__asleep {
+    QE__AWAKE = 0, /* nothing: it will look by itself */
+    QE__NAPPING,   /* a worker that has nothing to do, or ends */
+    QE__ASLEEP     /* any event */
 };
 
 enum qe__job_kind { QE__JOB_POOL = 0, QE__JOB_SCOPE, QE__JOB_SINGLE };
@@ -56,7 +64,7 @@ typedef struct qe__arena_slot {
     _Alignas(128) _Atomic uint64_t running; /* see qe__running */
     _Atomic uint64_t start_ns;              /* of the attempt */
     _Atomic uint64_t deadline_ns;           /* 0: none */
-    _Atomic uint64_t blocked_ns; /* since when its pipe is full; 0: it is not */
+    _Atomic uint64_t blocked_ns; /* since when its ring is full; 0: it is not */
     _Atomic uint64_t load_ns;    /* expected time left in its queue */
     _Atomic uint32_t pid;
     _Atomic uint32_t head, tail; /* of its queue; hints */
@@ -85,12 +93,13 @@ typedef struct qe__arena_head {
     uint32_t steal_scopes;
     uint64_t session_timeout_ns;
     uint64_t min_timeout_ns; /* the shortest of all limits; 0: none has one */
-    uint64_t units_at, scopes_at, order_at, queue_at, slots_at;
+    uint64_t units_at, scopes_at, order_at, queue_at, slots_at, rings_at;
     _Alignas(64) _Atomic uint32_t stop;
     _Atomic uint32_t epoch; /* futex: bumped when a waiting worker may go on */
     _Atomic uint32_t failures;
     _Atomic uint32_t open;  /* units not finished; may be too high, never low */
     _Atomic uint32_t sweep; /* no unit at or past this place is READY; a hint */
+    _Alignas(64) _Atomic uint32_t asleep; /* the controller: see qe__asleep */
 } qe__arena_head;
 
 typedef struct qe__arena {
@@ -102,6 +111,7 @@ typedef struct qe__arena {
     uint32_t *order; /* units grouped by scope */
     uint32_t *queue; /* the slots' queues, one behind the other */
     qe__arena_slot *slots;
+    qe__ring *rings; /* each slot's events */
 } qe__arena;
 
 /* A state word holds the state, the attempt and the slot that has it. */

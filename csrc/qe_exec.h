@@ -10,9 +10,8 @@
 /* The files of one slot: made before the supervisor is, so that every process
  * of the run can reach them, and used by one worker after the other. */
 typedef struct qe__slot_files {
-    int pipe_r, pipe_w; /* events; non-blocking at both ends */
-    int capture[2];     /* what the worker's tests print */
-    int stack;          /* stack dumps */
+    int capture[2]; /* what the worker's tests print */
+    int stack;      /* stack dumps */
 } qe__slot_files;
 
 /* Controller to supervisor. */
@@ -54,9 +53,9 @@ typedef struct qe__super {
     qe__arena *arena;
     qe__slot_files *files;
     uint32_t slots;
-    int control;  /* this supervisor's socket */
-    int *foreign; /* descriptors that belong to the controller alone */
-    size_t foreign_count;
+    int bell;    /* for spawned workers */
+    int control; /* this supervisor's socket */
+    int foreign; /* the controller's end of it, which is the controller's alone */
     pid_t controller;
     const qe_options *options;
     const qe_fork_hooks *hooks;
@@ -71,6 +70,7 @@ typedef struct qe__exec {
     qe__arena arena;
     qe__slot_files *files;
     uint32_t slots;
+    int bell;     /* an eventfd: workers wake the controller by it */
     pid_t super;  /* our child; 0 once reaped */
     pid_t office; /* the supervisor in office */
     pid_t standby_pid;
@@ -100,7 +100,7 @@ void qe__exec_close(qe__exec *x);
 
 /* The worker's handle, in a forked worker. */
 int qe__worker_new(qe_worker **out, qe__arena *arena, uint32_t slot,
-                   const qe__slot_files *files);
+                   const qe__slot_files *files, int bell);
 
 /* The signal that asks a worker for its stacks. */
 int qe__stack_signal(void);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -15,14 +16,12 @@
 #include "qe_proc.h"
 #include "qe_util.h"
 
-#define PIPE_BYTES (1 << 20) /* the most that Linux grants without privilege */
 #define CLOSE_LIMIT_MS 8000
 
 static void close_files(qe__exec *x)
 {
     for (uint32_t i = 0; x->files != NULL && i < x->slots; i++) {
-        int fds[] = {x->files[i].pipe_r, x->files[i].pipe_w,
-                     x->files[i].capture[0], x->files[i].capture[1],
+        int fds[] = {x->files[i].capture[0], x->files[i].capture[1],
                      x->files[i].stack};
 
         for (size_t j = 0; j < QE__COUNT(fds); j++) {
@@ -33,6 +32,10 @@ static void close_files(qe__exec *x)
     }
     free(x->files);
     x->files = NULL;
+    if (x->bell >= 0) {
+        (void) close(x->bell);
+        x->bell = -1;
+    }
 }
 
 static int open_files(qe__exec *x)
@@ -42,16 +45,13 @@ static int open_files(qe__exec *x)
         return QE_ENOMEM;
     }
     memset(x->files, 0xff, x->slots * sizeof(x->files[0])); /* all -1 */
+    x->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (x->bell < 0) {
+        return QE_ESYS;
+    }
     for (uint32_t i = 0; i < x->slots; i++) {
         qe__slot_files *f = &x->files[i];
-        int ends[2];
 
-        if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
-            return QE_ESYS;
-        }
-        f->pipe_r = ends[0];
-        f->pipe_w = ends[1];
-        (void) fcntl(f->pipe_w, F_SETPIPE_SZ, PIPE_BYTES);
         f->capture[0] = memfd_create("qe-stdout", MFD_CLOEXEC);
         f->capture[1] = memfd_create("qe-stderr", MFD_CLOEXEC);
         f->stack = memfd_create("qe-stack", MFD_CLOEXEC);
@@ -67,13 +67,12 @@ int qe__exec_open(qe__exec *x, const qe_plan *plan, const qe_options *options,
 {
     const qe_fork_hooks *h = options->start == QE_START_FORK ? hooks : NULL;
     qe__super super;
-    int *foreign;
     int pair[2];
     int status, saved;
     pid_t pid;
 
     memset(x, 0, sizeof(*x));
-    x->control = x->standby = -1;
+    x->control = x->standby = x->bell = -1;
     x->slots = slots;
     x->options = *options;
     status = qe__arena_new(&x->arena, plan, options, slots);
@@ -84,27 +83,17 @@ int qe__exec_open(qe__exec *x, const qe_plan *plan, const qe_options *options,
     if (status != 0) {
         goto fail;
     }
-    foreign = malloc((slots + 1) * sizeof(int));
-    if (foreign == NULL) {
-        status = QE_ENOMEM;
-        goto fail;
-    }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-        free(foreign);
         status = QE_ESYS;
         goto fail;
     }
-    for (uint32_t i = 0; i < slots; i++) {
-        foreign[i] = x->files[i].pipe_r;
-    }
-    foreign[slots] = pair[0];
     memset(&super, 0, sizeof(super));
     super.arena = &x->arena;
     super.files = x->files;
     super.slots = slots;
     super.control = pair[1];
-    super.foreign = foreign;
-    super.foreign_count = slots + 1;
+    super.bell = x->bell;
+    super.foreign = pair[0];
     super.controller = getpid();
     super.options = &x->options;
     super.hooks = hooks;
@@ -119,18 +108,11 @@ int qe__exec_open(qe__exec *x, const qe_plan *plan, const qe_options *options,
             h->child(h->ctx);
         }
         *slot = qe__super_run(&super);
-        free(foreign);
-        for (uint32_t i = 0; i < slots; i++) {
-            if (i != *slot) {
-                (void) close(x->files[i].pipe_w);
-            }
-        }
         return 1;
     }
     if (h != NULL && h->parent != NULL) {
         h->parent(h->ctx);
     }
-    free(foreign);
     (void) close(pair[1]);
     if (pid < 0) {
         (void) close(pair[0]);

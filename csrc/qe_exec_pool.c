@@ -11,7 +11,7 @@
 int qe__pool_execute(const qe__super *super, uint32_t slot)
 {
     const qe__slot_files *files = &super->files[slot];
-    int inherited[] = {super->arena->fd, files->pipe_w, files->capture[0],
+    int inherited[] = {super->arena->fd, super->bell, files->capture[0],
                        files->capture[1], files->stack};
     char text[96];
 

@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "qe_judge.h"
 #include "qe_proc.h"
@@ -21,11 +20,13 @@
 
 /* ------------------------------------------------------------------- start */
 
-static void on_slot(uv_poll_t *handle, int status, int events)
+static void on_bell(uv_poll_t *handle, int status, int events)
 {
+    uint64_t skip;
+
     (void) status;
     (void) events;
-    ((qe__session_slot *) handle->data)->readable = true;
+    (void) !read(((qe_session *) handle->data)->exec.bell, &skip, sizeof(skip));
 }
 
 static void on_control(uv_poll_t *handle, int status, int events)
@@ -73,19 +74,16 @@ static int open_loop(qe_session *s)
     s->loop_open = true;
     (void) uv_timer_init(&s->loop, &s->timer);
     for (uint32_t i = 0; i < s->exec.slots; i++) {
-        qe__session_slot *w = &s->slots[i];
-
-        qe__reader_init(&w->reader, s->exec.files[i].pipe_r);
-        status = uv_poll_init(&s->loop, &w->poll, w->reader.fd);
-        if (status != 0) {
-            return uv_code(status);
-        }
-        w->poll.data = w;
-        w->polling = true;
-        status = uv_poll_start(&w->poll, UV_READABLE, on_slot);
-        if (status != 0) {
-            return uv_code(status);
-        }
+        qe__reader_init(&s->slots[i].reader, &s->exec.arena.rings[i]);
+    }
+    status = uv_poll_init(&s->loop, &s->bell, s->exec.bell);
+    if (status != 0) {
+        return uv_code(status);
+    }
+    s->bell.data = s;
+    status = uv_poll_start(&s->bell, UV_READABLE, on_bell);
+    if (status != 0) {
+        return uv_code(status);
     }
     return watch_control(s);
 }
@@ -130,10 +128,8 @@ static void close_loop(qe_session *s)
     if (!s->loop_open) {
         return;
     }
-    for (uint32_t i = 0; i < s->exec.slots; i++) {
-        if (s->slots[i].polling) {
-            uv_close((uv_handle_t *) &s->slots[i].poll, NULL);
-        }
+    if (s->bell.data != NULL) {
+        uv_close((uv_handle_t *) &s->bell, NULL);
     }
     uv_close((uv_handle_t *) &s->timer, NULL);
     if (s->control.data != NULL) {
@@ -191,7 +187,7 @@ int qe_session_start(qe_session **out, qe_worker **worker_out,
     if (status == 1) {
         /* A worker. The session's memory stays: the arena's handle is in it. */
         status = qe__worker_new(worker_out, &s->exec.arena, slot,
-                                &s->exec.files[slot]);
+                                &s->exec.files[slot], s->exec.bell);
         return status == 0 ? 1 : status;
     }
     if (status != 0) {
@@ -244,7 +240,7 @@ static void supervisor_died(qe_session *s)
             /* What its test had started and left in its group. */
             (void) kill(-w->pid, SIGKILL);
         }
-        w->exited = w->is_void = w->readable = true;
+        w->exited = w->is_void = true;
         w->exit = (qe__notice){.kind = QE__NOTICE_EXITED, .value = 9};
     }
     if (s->exec.standby < 0 || qe__exec_take_over(&s->exec) != 0 ||
@@ -268,7 +264,7 @@ static bool take_notices(qe_session *s, qe_event *out)
         w = &s->slots[n.slot];
         if (n.kind == QE__NOTICE_EXITED) {
             w->exit = n;
-            w->exited = w->readable = true;
+            w->exited = true;
         } else if (n.kind == QE__NOTICE_STARTED) {
             w->pid = n.pid;
             memset(out, 0, sizeof(*out));
@@ -289,43 +285,57 @@ static bool take_notices(qe_session *s, qe_event *out)
     return false;
 }
 
+/* The next event of a slot's frames; false if there is none, with what went
+ * wrong in *status. */
+static bool take_frames(qe_session *s, uint32_t at, qe_event *out, int *status)
+{
+    qe__session_slot *w = &s->slots[at];
+    size_t got;
+
+    do {
+        while (w->has_frame ||
+               qe__reader_next(&w->reader, &w->frame, &w->frame_data) == 1) {
+            if (!w->has_frame) {
+                s->traffic++;
+                w->has_frame = true;
+            }
+            if (qe__session_replay(s, at, &w->frame, out)) {
+                return true;
+            }
+            w->has_frame = false;
+            if (qe__session_frame(s, at, &w->frame, w->frame_data, out)) {
+                return true;
+            }
+        }
+        *status = qe__reader_fill(&w->reader, READ_LIMIT, &got);
+    } while (*status == 0 && got > 0);
+    return false;
+}
+
 /* The next event of the slots: frames first, then ends. */
 static bool take_slots(qe_session *s, qe_event *out)
 {
     for (uint32_t i = 0; i < s->exec.slots; i++) {
         uint32_t at = (s->next_slot + i) % s->exec.slots;
         qe__session_slot *w = &s->slots[at];
-        qe__frame frame;
-        const void *data;
-        int status = 0;
+        int status;
 
-        for (;;) {
-            size_t got = 0;
-
-            while (qe__reader_next(&w->reader, &frame, &data) == 1) {
-                s->traffic++;
-                if (qe__session_frame(s, at, &frame, data, out)) {
-                    s->next_slot = at; /* stay: what is read is cheapest */
-                    return true;
-                }
-            }
-            if (!w->readable) {
-                break;
-            }
-            status = qe__reader_fill(&w->reader, READ_LIMIT, &got);
-            if (status != 0 || got < READ_LIMIT) {
-                w->readable = false;
-            }
+        if (!w->alive) {
+            continue;
         }
-        if (w->alive && !w->deaf &&
-            (w->reader.broken || (status != 0 && w->exited))) {
+        if (take_frames(s, at, out, &status)) {
+            s->next_slot = at; /* stay: what is read is cheapest */
+            return true;
+        }
+        if (!w->deaf && (w->reader.broken || status != 0)) {
             /* What it wrote is lost, so it is of no more use. */
             w->deaf = true;
             (void) qe__exec_order(&s->exec, QE__ORDER_KILL, at, 0);
         }
         if (w->exited) {
             (void) qe__reader_drop(&w->reader);
-            if (qe__session_exit(s, at, out)) {
+            if (qe__session_replay(s, at, NULL, out) ||
+                qe__session_exit(s, at, out)) {
                 return true;
             }
         }
@@ -357,29 +367,41 @@ static bool take(qe_session *s, qe_event *out)
     return false;
 }
 
-/* With much traffic, waking for every event would cost the workers more than
- * it tells us sooner: what they write in a few milliseconds is taken at once. */
-static void nap(qe_session *s, uint64_t now, uint64_t wake)
+static bool anything_there(const qe_session *s)
 {
-    bool busy = s->traffic >= BUSY_EVENTS;
-
-    s->traffic = 0;
-    if (busy && wake > now + NAP_NS) {
-        struct timespec t = {0, NAP_NS};
-
-        (void) nanosleep(&t, NULL);
+    for (uint32_t i = 0; i < s->exec.slots; i++) {
+        if (s->slots[i].alive && !s->slots[i].deaf &&
+            qe__ring_filled(&s->exec.arena.rings[i])) {
+            return true;
+        }
     }
+    return false;
 }
 
-/* Waits for one event of the loop, at most about `ms`. uv_run(3) runs timers
- * that are due before it polls, and would then poll without any limit: the loop
- * may have slept, or its host may have been busy, for longer than `ms`. So its
- * idea of the time is renewed, and the timer repeats. */
-static void wait_once(qe_session *s, uint64_t ms)
+/* Waits for one event of the loop, at most until `wake`. With much traffic,
+ * waking for every event would cost the workers more than it tells us sooner:
+ * then what they write in a few milliseconds is taken at once.
+ *
+ * uv_run(3) runs timers that are due before it polls, and would then poll
+ * without any limit: the loop may have slept, or its host may have been busy,
+ * for longer than the timer. So its idea of the time is renewed, and the timer
+ * repeats. */
+static void wait_once(qe_session *s, uint64_t now, uint64_t wake)
 {
-    uv_update_time(&s->loop);
-    (void) uv_timer_start(&s->timer, on_timer, ms, ms > 0 ? ms : 1);
-    (void) uv_run(&s->loop, UV_RUN_ONCE);
+    _Atomic uint32_t *asleep = &s->exec.arena.head->asleep;
+    bool busy = s->traffic >= BUSY_EVENTS;
+    uint64_t most = busy ? now + NAP_NS : wake;
+    uint64_t until = wake < most ? wake : most;
+    uint64_t ms = until > now ? (until - now + 999999u) / 1000000u : 0;
+
+    s->traffic = 0;
+    atomic_store(asleep, busy ? QE__NAPPING : QE__ASLEEP);
+    if (busy || !anything_there(s)) {
+        uv_update_time(&s->loop);
+        (void) uv_timer_start(&s->timer, on_timer, ms, ms > 0 ? ms : 1);
+        (void) uv_run(&s->loop, UV_RUN_ONCE);
+    }
+    atomic_store(asleep, QE__AWAKE);
 }
 
 int qe_session_next(qe_session *s, int timeout_ms, qe_event *out)
@@ -417,8 +439,7 @@ int qe_session_next(qe_session *s, int timeout_ms, qe_event *out)
             return 0;
         }
         wake = wake < until ? wake : until;
-        nap(s, now, wake);
-        wait_once(s, wake > now ? (wake - now + 999999u) / 1000000u : 0);
+        wait_once(s, now, wake);
     }
 }
 

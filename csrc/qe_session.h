@@ -11,17 +11,26 @@
 #include "qe_sched.h"
 #include "qe_wire.h"
 
+/* What is known of an attempt that has been plain so far, and was not told. */
+typedef struct qe__plain {
+    uint32_t seen;    /* START and PASSED frames; 0: none is held back */
+    uint32_t told;    /* of these; not 0: it turned out to be something else */
+    qe_event head[4]; /* their events */
+} qe__plain;
+
 typedef struct qe__session_slot {
     qe__reader reader;
-    uv_poll_t poll;
-    bool polling;
+    qe__plain plain;
+    bool has_frame; /* one was read and not handled yet */
+    qe__frame frame;
+    const void *frame_data;
     bool alive;   /* ordered, started, or ended with its end not handled */
     bool idle;    /* waits for something to claim */
+    bool lingers; /* its last FINISH said that more may come */
     bool bye;     /* its session has ended as it should */
     bool began;   /* this worker has started at least one attempt */
     bool exited;  /* exit holds its end */
     bool is_void; /* it died because its supervisor did */
-    bool readable;
     bool lost_told;      /* its running attempt was reported as lost */
     bool deaf;           /* some of what it wrote could not be read */
     uint32_t sched_slot; /* whose turn it uses */
@@ -41,7 +50,7 @@ struct qe_session {
     qe__exec exec;
     qe_sched *sched;
     uv_loop_t loop;
-    uv_poll_t control;
+    uv_poll_t control, bell;
     uv_timer_t timer;
     bool loop_open;
     bool control_readable;
@@ -67,13 +76,18 @@ struct qe_session {
     char *blob; /* data of the last event that needed a copy */
 };
 
-/* Starts a worker in an arena slot. */
+/* Starts a worker in an arena slot; with a scope of its own, opens that at the
+ * first attempt. */
 int qe__session_launch(qe_session *s, uint32_t slot, enum qe__job_kind kind,
                        uint32_t unit, uint32_t attempt, uint32_t scope,
                        uint32_t sched_slot);
 /* One decoded frame: true if it is an event for the host. */
 bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
                        const void *data, qe_event *out);
+/* What was held back as plain, event by event, once `next` (NULL: the end)
+ * shows that it is not: true while there is one. */
+bool qe__session_replay(qe_session *s, uint32_t slot, const qe__frame *next,
+                        qe_event *out);
 /* The next event of a worker's end; after the last one the slot is free. */
 bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out);
 /* The system would not start the worker of this slot. */

@@ -73,13 +73,8 @@ static int carry_out(qe_session *s, const qe__step *step)
     /* A unit of a FRESH scope that runs again does so by itself. */
     if (step->attempt == 1 &&
         (qe__plan_scope_flags(s->plan, scope) & QE_UNIT_FRESH) != 0) {
-        int status = qe__session_launch(s, slot, QE__JOB_SCOPE, step->unit, 1,
-                                        scope, home);
-
-        if (status == 0) {
-            qe__arena_open_scope(&s->exec.arena, scope);
-        }
-        return status;
+        return qe__session_launch(s, slot, QE__JOB_SCOPE, step->unit, 1, scope,
+                                  home);
     }
     if (wants_room(s, step->unit, step->attempt) && s->retries_waiting > 0) {
         s->retries_waiting--;

@@ -15,13 +15,13 @@
 static void mark_again(qe_session *s, uint32_t unit)
 {
     qe__arena_unit *u = &s->exec.arena.units[unit];
-    uint64_t word = atomic_load(&u->state);
+    uint64_t word =
+        atomic_exchange(&u->state, qe__state(QE__UNIT_PENDING, 1, 0));
 
     /* A unit that was finished is open again. */
     if (qe__state_of(word) == QE__UNIT_DONE) {
         atomic_fetch_add(&s->exec.arena.head->open, 1);
     }
-    atomic_store(&u->state, qe__state(QE__UNIT_PENDING, 1, 0));
 }
 
 int qe__session_launch(qe_session *s, uint32_t slot, enum qe__job_kind kind,
@@ -31,12 +31,17 @@ int qe__session_launch(qe_session *s, uint32_t slot, enum qe__job_kind kind,
     qe__session_slot *w = &s->slots[slot];
     int status;
 
+    qe__ring_reset(&s->exec.arena.rings[slot]);
     if (kind == QE__JOB_SINGLE) {
         mark_again(s, unit);
     }
     if (kind == QE__JOB_SCOPE) {
-        /* Owned before it is opened, so that nobody else can have it. */
+        /* Owned before it is opened, so that nobody else can have it, and
+         * opened before its worker starts, which would find nothing. */
         atomic_store(&s->exec.arena.scopes[scope].owner, slot + 1);
+        if (attempt == 1) {
+            qe__arena_open_scope(&s->exec.arena, scope);
+        }
     }
     qe__exec_job(&s->exec, slot, kind, unit, attempt, scope);
     status = qe__exec_order(&s->exec, QE__ORDER_START, slot, 0);
@@ -49,7 +54,8 @@ int qe__session_launch(qe_session *s, uint32_t slot, enum qe__job_kind kind,
     }
     w->alive = true;
     w->idle = w->bye = w->began = w->exited = w->is_void = false;
-    w->lost_told = w->deaf = false;
+    w->lost_told = w->deaf = w->lingers = w->has_frame = false;
+    w->plain.seen = w->plain.told = 0;
     w->pid = 0;
     w->sched_slot = sched_slot;
     s->alive++;
@@ -82,14 +88,84 @@ static void free_slot(qe_session *s, qe__session_slot *w)
     }
 }
 
+static bool is_foreign(const qe__session_slot *w, const qe__frame *frame)
+{
+    /* A process that a test forked has the ring too, but not the right. */
+    return w->pid != 0 && frame->pid != (uint32_t) w->pid;
+}
+
+/* Whether an attempt of which this is the next frame is still plain. */
+static bool stays_plain(const qe__session_slot *w, const qe__frame *frame)
+{
+    const qe__plain *p = &w->plain;
+
+    if (is_foreign(w, frame)) {
+        return true;
+    }
+    if (p->seen == 0) {
+        /* Who lingers is waited for: its next START says more than that. */
+        return frame->type == QE__FRAME_START && frame->attempt == 1 &&
+               !w->lingers;
+    }
+    if (frame->unit != p->head[0].unit || frame->attempt != 1 || p->told > 0) {
+        return false;
+    }
+    return frame->type == QE__FRAME_PASSED
+               ? frame->phase == p->seen && p->seen <= QE_PHASE_TEARDOWN
+               : frame->type == QE__FRAME_FINISH &&
+                     p->seen == 1 + QE_PHASE_TEARDOWN &&
+                     frame->outcome == QE_PASSED;
+}
+
+bool qe__session_replay(qe_session *s, uint32_t slot, const qe__frame *next,
+                        qe_event *out)
+{
+    qe__session_slot *w = &s->slots[slot];
+    qe__plain *p = &w->plain;
+
+    if (p->seen == 0 || (next != NULL && stays_plain(w, next))) {
+        return false;
+    }
+    if (p->told < p->seen) {
+        *out = p->head[p->told++];
+        return true;
+    }
+    p->seen = p->told = 0;
+    return false;
+}
+
+/* Keeps an event back; false if it is to be told. */
+static bool keep(const qe_session *s, qe__session_slot *w,
+                 const qe__frame *frame, const qe_event *event)
+{
+    if (!s->options.plain_events || !stays_plain(w, frame)) {
+        return false;
+    }
+    w->plain.head[w->plain.seen++] = *event;
+    return true;
+}
+
+/* The end of an attempt that was plain throughout. */
+static void tell_plain(qe__session_slot *w, qe_event *out)
+{
+    qe__plain *p = &w->plain;
+
+    out->kind = QE_EV_PLAIN;
+    out->start_s = p->head[0].start_s;
+    for (uint32_t i = 1; i < p->seen; i++) {
+        out->phases[i - 1].start_s = p->head[i].start_s;
+        out->phases[i - 1].duration_s = p->head[i].duration_s;
+    }
+    p->seen = 0;
+}
+
 bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
                        const void *data, qe_event *out)
 {
     qe__session_slot *w = &s->slots[slot];
     bool has_unit = frame->unit < s->exec.arena.head->units;
 
-    /* A process that a test forked has the pipe too, but not the right. */
-    if (w->pid != 0 && frame->pid != (uint32_t) w->pid) {
+    if (is_foreign(w, frame)) {
         return false;
     }
     event_init(s, slot, QE_EV_NONE, frame->unit, frame->attempt, out);
@@ -101,10 +177,10 @@ bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
         w->began = true;
         s->false_starts = 0;
         out->kind = QE_EV_START;
-        return has_unit;
+        return has_unit && !keep(s, w, frame, out);
     case QE__FRAME_PASSED:
         out->kind = QE_EV_PASSED;
-        return has_unit;
+        return has_unit && !keep(s, w, frame, out);
     case QE__FRAME_DATA:
         out->kind = QE_EV_DATA;
         out->data_kind = frame->kind;
@@ -117,6 +193,12 @@ bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
         }
         s->units[frame->unit].finished = (uint16_t) frame->attempt;
         out->kind = QE_EV_FINISH;
+        if (w->plain.seen > 0) {
+            tell_plain(w, out);
+        }
+        out->data = frame->size > 0 ? data : NULL;
+        out->data_size = frame->size;
+        w->lingers = frame->last;
         out->outcome = (enum qe_outcome) frame->outcome;
         out->last = frame->last;
         out->cpu_s = frame->cpu_s;
@@ -271,7 +353,7 @@ static bool lost_event(qe_session *s, uint32_t slot, uint32_t unit,
     out->peak_bytes = w->exit.peak_bytes;
     out->start_s = qe_wall_s() - (double) (now - ended) / 1e9 - out->duration_s;
     s->units[unit].finished = (uint16_t) attempt;
-    /* Where the supervisor dies or the pipe breaks under the same unit again and
+    /* Where the supervisor dies or the ring breaks under the same unit again and
      * again, it is the unit's doing. */
     if (is_void && ++s->units[unit].voids < VOIDS_MAX) {
         s->units[unit].finished = (uint16_t) (attempt - 1);

@@ -418,9 +418,7 @@ uint32_t qe__super_run(qe__super *super)
     if (st.slots == NULL || st.queue == NULL) {
         _exit(1);
     }
-    for (size_t i = 0; i < super->foreign_count; i++) {
-        (void) close(super->foreign[i]);
-    }
+    (void) close(super->foreign);
     (void) setpgid(0, 0);
     qe__signals_quiet(&saved);
     (void) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);

@@ -1,7 +1,11 @@
+#include "qe_util.h"
+
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "qe_util.h"
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 int qe__grow(void *array, size_t *capacity, size_t need, size_t size)
 {
@@ -40,4 +44,17 @@ uint64_t qe__random(uint64_t *state)
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return z ^ (z >> 31);
+}
+
+void qe__futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t ns)
+{
+    struct timespec t = {(time_t) (ns / 1000000000u),
+                         (long) (ns % 1000000000u)};
+
+    (void) syscall(SYS_futex, word, FUTEX_WAIT, seen, &t, NULL, 0);
+}
+
+void qe__futex_wake(_Atomic uint32_t *word)
+{
+    (void) syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }

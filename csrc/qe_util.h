@@ -2,6 +2,8 @@
 #ifndef QE_UTIL_H
 #define QE_UTIL_H
 
+#include <stdatomic.h>
+
 #include "qe.h"
 
 #define QE__COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -19,5 +21,10 @@ int qe__grow(void *array, size_t *capacity, size_t need, size_t size);
 
 /* splitmix64 (Steele, Lea, Flood 2014): the next of a stream. */
 uint64_t qe__random(uint64_t *state);
+
+/* Sleeps while *word is `seen`, at most `ns`; wakes all who do, in any process
+ * that shares the memory. */
+void qe__futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t ns);
+void qe__futex_wake(_Atomic uint32_t *word);
 
 #endif

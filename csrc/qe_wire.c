@@ -1,16 +1,16 @@
 #include "qe_wire.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "qe_util.h"
 
-void qe__reader_init(qe__reader *r, int fd)
+#define TAKE_BYTES ((size_t) 65536)
+
+void qe__reader_init(qe__reader *r, qe__ring *ring)
 {
     memset(r, 0, sizeof(*r));
-    r->fd = fd;
+    r->ring = ring;
 }
 
 void qe__reader_free(qe__reader *r)
@@ -28,23 +28,19 @@ int qe__reader_fill(qe__reader *r, size_t limit, size_t *got)
         r->end -= r->begin;
         r->begin = 0;
     }
-    while (*got < limit) {
-        ssize_t n;
-        int status = qe__grow(&r->bytes, &r->capacity, r->end + 65536, 1);
+    while (*got < limit && qe__ring_filled(r->ring)) {
+        size_t wanted = limit - *got < TAKE_BYTES ? limit - *got : TAKE_BYTES;
+        size_t n;
+        int status = qe__grow(&r->bytes, &r->capacity, r->end + TAKE_BYTES, 1);
 
+        if (status == 0) {
+            status = qe__ring_take(r->ring, r->bytes + r->end, wanted, &n);
+        }
         if (status != 0) {
             return status;
         }
-        n = read(r->fd, r->bytes + r->end, r->capacity - r->end);
-        if (n > 0) {
-            r->end += (size_t) n;
-            *got += (size_t) n;
-            continue;
-        }
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        return n < 0 && errno != EAGAIN ? QE_ESYS : 0;
+        r->end += n;
+        *got += n;
     }
     return 0;
 }

@@ -1,13 +1,14 @@
-/* Framed events, from a worker to the controller, through a pipe. Internal.
+/* Framed events, from a worker to the controller, through a ring. Internal.
  *
  * A frame is a fixed head and `size` bytes of payload. Both ends are the same
- * build on the same machine, so the head is the struct itself; magic and
- * version guard against a stray writer. A head without payload is written by
- * one write(2) of less than PIPE_BUF and so is never torn. */
+ * build on the same machine, so the head is the struct itself; the magic
+ * guards against a test that writes over the ring. A frame that fits is put in
+ * one go and so is never torn. */
 #ifndef QE_WIRE_H
 #define QE_WIRE_H
 
 #include "qe.h"
+#include "qe_ring.h"
 
 #define QE__WIRE_MAGIC 0x31464551u /* "QEF1" */
 #define QE__WIRE_MAX_BYTES ((uint32_t) 256 << 20)
@@ -17,6 +18,7 @@ enum qe__frame_type {
     QE__FRAME_PASSED,
     QE__FRAME_DATA,
     QE__FRAME_FINISH,
+    /* From here on those for which a nap of the controller ends. */
     QE__FRAME_IDLE, /* the worker finds nothing to claim, and waits; kind is
                        the park word that it saw */
     QE__FRAME_BUSY, /* ... and has something again */
@@ -41,18 +43,18 @@ typedef struct qe__frame {
     uint64_t peak_bytes;
 } qe__frame;
 
-/* The controller's end of one pipe: bytes read and not yet decoded. */
+/* The controller's end of one ring: bytes taken and not yet decoded. */
 typedef struct qe__reader {
-    int fd;
+    qe__ring *ring;
     bool broken; /* something that is no frame was read */
     char *bytes;
     size_t begin, end, capacity;
 } qe__reader;
 
-void qe__reader_init(qe__reader *r, int fd);
+void qe__reader_init(qe__reader *r, qe__ring *ring);
 void qe__reader_free(qe__reader *r);
-/* Reads what is there without blocking, at most about `limit` bytes; *got says
- * how many. */
+/* Takes what is there, at most `limit` bytes; *got says how many. QE_ENOMEM,
+ * or QE_EFORMAT where the ring is damaged. */
 int qe__reader_fill(qe__reader *r, size_t limit, size_t *got);
 /* The next whole frame: 1, with *data inside the reader until the next fill;
  * 0 if there is none. */

@@ -1,9 +1,7 @@
-/* The worker's side: claims from the arena, events into its pipe. */
-#include <errno.h>
+/* The worker's side: claims from the arena, events into its ring. */
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "qe_proc.h"
@@ -11,6 +9,7 @@
 #include "qe_worker.h"
 
 #define WAIT_NS UINT64_C(200000000)
+#define ROOM_WAIT_NS UINT64_C(1000000000)
 
 int qe__stack_signal(void)
 {
@@ -41,17 +40,32 @@ static bool foreign(const qe_worker *w)
 
 /* ------------------------------------------------------------------ events */
 
-/* Waits until the pipe takes more. That time is the controller's, not the
+/* Wakes the controller where it sleeps and wants to be woken for this. It
+ * looks at the rings after it has said that it sleeps, and this looks whether
+ * it sleeps after the ring was filled, so one of the two sees the other. */
+static void ring_bell(qe_worker *w, bool urgent)
+{
+    _Atomic uint32_t *asleep = &w->arena->head->asleep;
+    uint32_t how = atomic_load(asleep);
+    uint64_t one = 1;
+
+    if (how != QE__AWAKE && (how == QE__ASLEEP || urgent) &&
+        atomic_compare_exchange_strong(asleep, &how, QE__AWAKE)) {
+        (void) !write(w->bell, &one, sizeof(one));
+    }
+}
+
+/* Waits until the ring takes more. That time is the controller's, not the
  * test's: the deadline moves by as much, and the supervisor leaves a blocked
  * worker alone. */
-static void wait_writable(qe_worker *w)
+static void wait_room(qe_worker *w)
 {
-    struct pollfd p = {.fd = w->pipe, .events = POLLOUT};
     uint64_t since = qe_now_ns();
     uint64_t deadline;
 
     atomic_store(&w->slot->blocked_ns, since);
-    (void) poll(&p, 1, 1000);
+    ring_bell(w, true);
+    qe__ring_wait_room(&w->arena->rings[w->number], ROOM_WAIT_NS);
     deadline = atomic_load(&w->slot->deadline_ns);
     while (deadline != 0 && deadline != QE__DEADLINE_KILLED &&
            !atomic_compare_exchange_weak(&w->slot->deadline_ns, &deadline,
@@ -62,8 +76,8 @@ static void wait_writable(qe_worker *w)
 static int write_frame(qe_worker *w, qe__frame *frame, const void *data,
                        size_t n)
 {
+    qe__part parts[2] = {{frame, sizeof(*frame)}, {data, n}};
     size_t at = 0;
-    size_t all = sizeof(*frame) + n;
 
     if (n > QE__WIRE_MAX_BYTES) {
         return QE_ETOOBIG;
@@ -71,31 +85,14 @@ static int write_frame(qe_worker *w, qe__frame *frame, const void *data,
     frame->magic = QE__WIRE_MAGIC;
     frame->size = (uint32_t) n;
     frame->pid = (uint32_t) w->pid;
-    while (at < all) {
-        struct iovec parts[2];
-        int count = 0;
-        ssize_t wrote;
-
-        if (at < sizeof(*frame)) {
-            parts[count].iov_base = (char *) frame + at;
-            parts[count++].iov_len = sizeof(*frame) - at;
+    for (;;) {
+        at += qe__ring_put(&w->arena->rings[w->number], parts, at);
+        if (at == sizeof(*frame) + n) {
+            break;
         }
-        if (n > 0) {
-            size_t skip = at > sizeof(*frame) ? at - sizeof(*frame) : 0;
-
-            /* writev only reads from it. */
-            parts[count].iov_base = (char *) (uintptr_t) data + skip;
-            parts[count++].iov_len = n - skip;
-        }
-        wrote = writev(w->pipe, parts, count);
-        if (wrote > 0) {
-            at += (size_t) wrote;
-        } else if (wrote < 0 && errno == EAGAIN) {
-            wait_writable(w);
-        } else if (wrote < 0 && errno != EINTR) {
-            return errno == EPIPE ? QE_EGONE : QE_ESYS;
-        }
+        wait_room(w);
     }
+    ring_bell(w, frame->type >= QE__FRAME_IDLE);
     return 0;
 }
 
@@ -323,11 +320,13 @@ int qe_worker_phase(qe_worker *w, enum qe_phase phase)
     return 0;
 }
 
-int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last)
+int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last,
+                     const void *data, size_t n)
 {
     qe__arena_unit *unit;
     qe__frame frame;
     qe__usage usage;
+    uint64_t mine;
     int status;
 
     if (foreign(w) || !w->running) {
@@ -343,16 +342,20 @@ int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last)
     frame.peak_bytes = usage.peak_bytes;
     frame.duration_s =
         (double) (qe_now_ns() - atomic_load(&w->slot->start_ns)) / 1e9;
-    status = write_frame(w, &frame, NULL, 0);
+    status = write_frame(w, &frame, data, n);
     if (status != 0) {
         return status;
     }
     qe__fault_point(5);
     /* The event is out, so the controller counts the unit as finished even if
-     * this process dies before the next line. */
-    atomic_store(&unit->state,
-                 qe__state(QE__UNIT_DONE, w->now.attempt, w->number));
-    atomic_fetch_sub(&w->arena->head->open, 1);
+     * this process dies before the next line; and it may already have given the
+     * unit to another worker for its next attempt. */
+    mine = qe__state(QE__UNIT_RUNNING, w->now.attempt, w->number);
+    if (atomic_compare_exchange_strong(
+            &unit->state, &mine,
+            qe__state(QE__UNIT_DONE, w->now.attempt, w->number))) {
+        atomic_fetch_sub(&w->arena->head->open, 1);
+    }
     atomic_store(&w->slot->running, 0);
     w->running = false;
     return 0;

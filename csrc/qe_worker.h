@@ -11,7 +11,7 @@ struct qe_worker {
     qe__arena_slot *slot;
     uint32_t number;
     pid_t pid;
-    int pipe;
+    int bell; /* the controller's eventfd */
     int capture[2];
     int stack;
     bool single_done;

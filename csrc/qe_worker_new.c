@@ -20,7 +20,7 @@ static int reopen(int fd)
 }
 
 int qe__worker_new(qe_worker **out, qe__arena *arena, uint32_t slot,
-                   const qe__slot_files *files)
+                   const qe__slot_files *files, int bell)
 {
     qe_worker *w = calloc(1, sizeof(*w));
 
@@ -31,7 +31,7 @@ int qe__worker_new(qe_worker **out, qe__arena *arena, uint32_t slot,
     w->slot = &arena->slots[slot];
     w->number = slot;
     w->pid = getpid();
-    w->pipe = files->pipe_w;
+    w->bell = bell;
     w->capture[0] = reopen(files->capture[0]);
     w->capture[1] = reopen(files->capture[1]);
     w->stack = reopen(files->stack);
@@ -43,7 +43,7 @@ int qe__worker_new(qe_worker **out, qe__arena *arena, uint32_t slot,
     return 0;
 }
 
-/* QE_WORKER is "slot:arena:pipe:stdout:stderr:stack", descriptors of this
+/* QE_WORKER is "slot:arena:bell:stdout:stderr:stack", descriptors of this
  * process. It is removed, so that what a test starts is no worker. */
 int qe_worker_attach(qe_worker **out)
 {
@@ -52,17 +52,17 @@ int qe_worker_attach(qe_worker **out)
     qe__arena arena;
     qe_worker *w;
     unsigned slot;
-    int fd, status;
+    int fd, bell, status;
     char extra;
 
     memset(&files, 0, sizeof(files));
-    if (text == NULL || sscanf(text, "%u:%d:%d:%d:%d:%d%c", &slot, &fd,
-                               &files.pipe_w, &files.capture[0],
-                               &files.capture[1], &files.stack, &extra) != 6) {
+    if (text == NULL || sscanf(text, "%u:%d:%d:%d:%d:%d%c", &slot, &fd, &bell,
+                               &files.capture[0], &files.capture[1],
+                               &files.stack, &extra) != 6) {
         return QE_EFORMAT;
     }
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
-        fcntl(files.pipe_w, F_SETFD, FD_CLOEXEC) != 0 ||
+        fcntl(bell, F_SETFD, FD_CLOEXEC) != 0 ||
         fcntl(files.capture[0], F_SETFD, FD_CLOEXEC) != 0 ||
         fcntl(files.capture[1], F_SETFD, FD_CLOEXEC) != 0 ||
         fcntl(files.stack, F_SETFD, FD_CLOEXEC) != 0) {
@@ -76,7 +76,7 @@ int qe_worker_attach(qe_worker **out)
         qe__arena_close(&arena);
         return QE_EFORMAT;
     }
-    status = qe__worker_new(&w, &arena, slot, &files);
+    status = qe__worker_new(&w, &arena, slot, &files, bell);
     if (status != 0) {
         qe__arena_close(&arena);
         return status;

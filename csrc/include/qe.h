@@ -142,7 +142,8 @@ enum qe_phase {
     QE_PHASE_SESSION /* teardown of session fixtures, after the last unit */
 };
 
-/* What a worker process holds: its slot in the arena and its event pipe. All
+/* What a worker process holds: its slot in the arena, and in it the ring of
+ * its events. All
  * calls belong to the worker's main thread. Every call compares the caller's
  * process id with the owner's: in a child that a test forked they return
  * QE_ESTATE and do nothing. */
@@ -189,8 +190,9 @@ QE_API int qe_worker_passed(qe_worker *w, enum qe_phase phase, double start_s,
 QE_API int qe_worker_send(qe_worker *w, uint32_t kind, const void *data,
                           size_t n);
 /* The running unit is finished. `last`: no next unit was in sight, so session
- * fixtures are still up. */
-QE_API int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last);
+ * fixtures are still up. `data` (n bytes, may be none) comes with the event. */
+QE_API int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last,
+                            const void *data, size_t n);
 /* A failure that counts for --maxfail; stops all claims at the limit. */
 QE_API int qe_worker_count_failure(qe_worker *w);
 /* Stops all claims in all workers (a plugin set `shouldstop`, pytest.exit). */
@@ -233,6 +235,8 @@ typedef struct qe_options {
                                   UINT32_MAX: no limit */
     uint64_t session_timeout_ns; /* limit of a worker's session teardown */
     uint64_t backoff_ns;         /* before the first retry; doubles; jittered */
+    bool plain_events;           /* one PLAIN event for an attempt that passed
+                                      with nothing to tell */
     uint64_t seed;
 } qe_options;
 
@@ -242,8 +246,10 @@ enum qe_event_kind {
     QE_EV_START,    /* an attempt began */
     QE_EV_PASSED, /* a phase passed without output: phase, start_s, duration_s */
     QE_EV_DATA,   /* the host's own: data_kind, data, data_size */
-    QE_EV_FINISH,  /* an attempt ended by itself: outcome, peak_bytes, cpu_s;
-                       settled says whether the core has already judged it */
+    QE_EV_FINISH,  /* an attempt ended by itself: outcome, peak_bytes, cpu_s,
+                       and data if the worker gave some; settled says whether the core has already judged it */
+    QE_EV_PLAIN,   /* START, PASSED for each phase and FINISH of a first attempt
+                       that passed, in one: phases, and as in FINISH */
     QE_EV_LOST,    /* an attempt ended with its process: outcome is CRASHED or
                        TIMEOUT, phase, status (as from wait), stack data. With
                        outcome NONE the attempt itself is void, through no fault
@@ -269,7 +275,10 @@ typedef struct qe_event {
     uint32_t data_kind;
     const void *data; /* until the next call on this session */
     size_t data_size;
-    int error; /* GIVE_UP: a QE_E* code; status is errno with QE_ESYS */
+    struct {
+        double start_s, duration_s;
+    } phases[3]; /* PLAIN: of setup, call and teardown */
+    int error;   /* GIVE_UP: a QE_E* code; status is errno with QE_ESYS */
 } qe_event;
 
 /* Lays out the arena and starts the supervisor. In the controller: 0, and

@@ -89,6 +89,7 @@ static int add_constants(PyObject *m)
         {"EV_PASSED", QE_EV_PASSED},
         {"EV_DATA", QE_EV_DATA},
         {"EV_FINISH", QE_EV_FINISH},
+        {"EV_PLAIN", QE_EV_PLAIN},
         {"EV_LOST", QE_EV_LOST},
         {"EV_EXIT", QE_EV_EXIT},
         {"EV_GIVE_UP", QE_EV_GIVE_UP},

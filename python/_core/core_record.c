@@ -79,6 +79,28 @@ static PyObject *Record_add_attempt(PyObject *self, PyObject *args)
     return done(qe_record_add_attempt(((Record *) self)->record, &a));
 }
 
+static PyObject *Record_add_passed(PyObject *self, PyObject *args)
+{
+    qe_record *record = ((Record *) self)->record;
+    unsigned int item, pass, attempt, worker;
+    unsigned long long peak;
+    double start, duration, cpu;
+    qe_attempt a;
+    int status;
+
+    if (!PyArg_ParseTuple(args, "IIIIdddK", &item, &pass, &attempt, &worker,
+                          &start, &duration, &cpu, &peak)) {
+        return NULL;
+    }
+    a = (qe_attempt){item,     pass, attempt, worker, QE_PASSED, start,
+                     duration, cpu,  peak,    0,      NULL};
+    status = qe_record_add_attempt(record, &a);
+    if (status == 0) {
+        status = qe_record_set_outcome(record, item, QE_PASSED, NULL);
+    }
+    return done(status);
+}
+
 static PyObject *Record_set_outcome(PyObject *self, PyObject *args)
 {
     unsigned int item;
@@ -135,6 +157,9 @@ static PyMethodDef Record_methods[] = {
     {"add_attempt", Record_add_attempt, METH_VARARGS,
      "add_attempt(item, pass_, attempt, worker, outcome, start_s, duration_s, "
      "cpu_s, peak_bytes, status, message)"},
+    {"add_passed", Record_add_passed, METH_VARARGS,
+     "add_passed(item, pass_, attempt, worker, start_s, duration_s, cpu_s, "
+     "peak_bytes): the attempt, and it is the test's outcome"},
     {"set_outcome", Record_set_outcome, METH_VARARGS,
      "set_outcome(item, outcome, message)"},
     {"flakiness", Record_flakiness, METH_VARARGS,

@@ -212,6 +212,7 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
     options.session_timeout_ns = session_timeout;
     options.backoff_ns = backoff;
     options.seed = seed;
+    options.plain_events = true;
     qe_fork_hooks hooks = {before_fork, after_fork_parent, after_fork_child,
                            self};
     self->thread = PyEval_SaveThread();
@@ -277,10 +278,19 @@ static PyObject *event_tuple(qe_session *s, const qe_event *e)
         return Py_BuildValue("(iIIIIN)", kind, e->slot, e->unit, e->attempt,
                              e->data_kind, bytes_or_none(e));
     case QE_EV_FINISH:
-        return Py_BuildValue("(iIIIiiiddK)", kind, e->slot, e->unit, e->attempt,
-                             (int) e->outcome, (int) e->settled, (int) e->last,
-                             e->duration_s, e->cpu_s,
-                             (unsigned long long) e->peak_bytes);
+        return Py_BuildValue("(iIIIiiiddKN)", kind, e->slot, e->unit,
+                             e->attempt, (int) e->outcome, (int) e->settled,
+                             (int) e->last, e->duration_s, e->cpu_s,
+                             (unsigned long long) e->peak_bytes,
+                             bytes_or_none(e));
+    case QE_EV_PLAIN:
+        return Py_BuildValue(
+            "(iIIIidddKNdddddd)", kind, e->slot, e->unit, e->attempt,
+            (int) e->last, e->start_s, e->duration_s, e->cpu_s,
+            (unsigned long long) e->peak_bytes, bytes_or_none(e),
+            e->phases[0].start_s, e->phases[0].duration_s, e->phases[1].start_s,
+            e->phases[1].duration_s, e->phases[2].start_s,
+            e->phases[2].duration_s);
     case QE_EV_LOST:
         return Py_BuildValue(
             "(iIIIiiiddKNNN)", kind, e->slot, e->unit, e->attempt,

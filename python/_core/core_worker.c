@@ -121,13 +121,16 @@ static PyObject *Worker_send(PyObject *self, PyObject *args)
 static PyObject *Worker_finish(PyObject *self, PyObject *args)
 {
     int outcome, last, status;
+    const char *data = NULL;
+    Py_ssize_t n = 0;
 
-    if (!PyArg_ParseTuple(args, "ip", &outcome, &last)) {
+    if (!PyArg_ParseTuple(args, "ip|z#", &outcome, &last, &data, &n)) {
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
     status = qe_worker_finish(((Worker *) self)->worker,
-                              (enum qe_outcome) outcome, last);
+                              (enum qe_outcome) outcome, last, data,
+                              (size_t) n);
     Py_END_ALLOW_THREADS
     return done(status);
 }
@@ -202,7 +205,7 @@ static PyMethodDef Worker_methods[] = {
     {"passed", Worker_passed, METH_VARARGS,
      "passed(phase, start_s, duration_s)"},
     {"send", Worker_send, METH_VARARGS, "send(kind, data: bytes)"},
-    {"finish", Worker_finish, METH_VARARGS, "finish(outcome, last)"},
+    {"finish", Worker_finish, METH_VARARGS, "finish(outcome, last, data=None)"},
     {"is_last", Worker_is_last, METH_NOARGS, "is_last() -> bool"},
     {"count_failure", Worker_count_failure, METH_NOARGS, "count_failure()"},
     {"stop", Worker_stop, METH_NOARGS, "stop(): nothing more starts"},

@@ -19,7 +19,7 @@ import pytest
 from . import _core, compat, planning, reports, startmethod, worker
 from . import options as opts
 from .delivery import PASSED, Attempt, Delivery
-from .events import Data, DataKind, Exit, Finish, Lost, Start
+from .events import Data, DataKind, Exit, Finish, Lost, Passed, Plain, Start
 from .flaky import FlakyTally
 from .leaving import Leaving
 from .recording import Recording
@@ -230,6 +230,7 @@ class Controller:
             _core.EV_PASSED: self._on_passed,
             _core.EV_DATA: self._on_data,
             _core.EV_FINISH: self._on_finish,
+            _core.EV_PLAIN: self._on_plain,
             _core.EV_LOST: self._on_lost,
             _core.EV_EXIT: self._on_exit,
             _core.EV_GIVE_UP: self._on_give_up,
@@ -275,18 +276,16 @@ class Controller:
         self.attempts[e.unit] = Attempt(e.unit, e.attempt, e.slot, e.start)
 
     def _on_passed(self, event: tuple[Any, ...]) -> None:
-        attempt = self.attempts.get(event[2])
+        e = Passed(*event)
+        attempt = self.attempts.get(e.unit)
         if attempt is not None:
-            attempt.events.append((PASSED, event))
+            attempt.events.append((PASSED, (e.phase, e.start, e.duration)))
 
     def _on_data(self, event: tuple[Any, ...]) -> None:
         e = Data(*event)
         data = e.data or b""
         attempt = self.attempts.get(e.unit)
-        if e.data_kind == DataKind.LOCATION:
-            # It is a cached property: here is its cache.
-            self.delivery.item(e.unit).__dict__.setdefault("location", reports.loads(data))
-        elif e.data_kind == DataKind.REPORT:
+        if e.data_kind == DataKind.REPORT:
             report = reports.decode(self.config, data)
             if attempt is not None:
                 nodeid = self.delivery.item(e.unit).nodeid
@@ -337,6 +336,7 @@ class Controller:
         attempt = self.attempts.pop(e.unit, None)
         if attempt is None:
             return
+        self.delivery.know_location(e.unit, e.location)
         self._record(attempt, e.outcome, e.duration, e.cpu, e.peak_bytes, 0)
         if e.settled:
             outcome = e.outcome
@@ -349,6 +349,24 @@ class Controller:
             self.delivery.held[e.slot] = (attempt, outcome)
         else:
             self.delivery.deliver(attempt, outcome)
+
+    def _on_plain(self, event: tuple[Any, ...]) -> None:
+        e = Plain(*event)
+        self.delivery.know_location(e.unit, e.location)
+        if not e.last and self.tally is None:
+            self.test_seconds += e.duration
+            number, pass_ = self.units[e.unit]
+            self.sharding.add(self.session.items[number].nodeid, e.duration)
+            self.delivery.deliver_plain(e, number, pass_)
+            return
+        attempt = Attempt(e.unit, e.attempt, e.slot, e.start)
+        for phase, start, duration in e.phases():
+            attempt.events.append((PASSED, (phase, start, duration)))
+        self._record(attempt, _core.PASSED, e.duration, e.cpu, e.peak_bytes, 0)
+        if e.last:
+            self.delivery.held[e.slot] = (attempt, _core.PASSED)
+        else:
+            self.delivery.deliver(attempt, _core.PASSED)
 
     def _record(
         self, attempt: Attempt, outcome: int, duration: float, cpu: float, peak: int, status: int

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from . import _core, compat, planning, reports
-from .events import DataKind, Lost, Passed
+from .events import DataKind, Lost, Plain
 from .flaky import FlakyTally, failed_as_expected
 from .options import Options
 from .recording import Recording, one_line
@@ -149,16 +149,21 @@ class Delivery:
                 return item
         return self.session.items[0]
 
+    def know_location(self, unit: int, data: bytes | None) -> None:
+        """The worker found it: it is a cached property, and here is its cache."""
+        if data is not None:
+            self.item(unit).__dict__.setdefault("location", reports.loads(data))
+
     def _plain_report(
-        self, item: pytest.Item, number: int, e: Passed, slot: int
+        self, item: pytest.Item, number: int, slot: int, phase: int, start: float, duration: float
     ) -> pytest.TestReport:
         keywords = self.keywords.get(number)
         if keywords is None:
             keywords = self.keywords[number] = dict.fromkeys(item.keywords, 1)
         report = pytest.TestReport(
             reports.id_of(item), item.location, keywords, "passed", None,
-            reports.PHASES[e.phase],  # type: ignore[arg-type]
-            (), e.duration, e.start, e.start + e.duration, item.user_properties,
+            reports.PHASES[phase],  # type: ignore[arg-type]
+            (), duration, start, start + duration, item.user_properties,
         )  # fmt: skip
         self._mark(report, slot)
         return report
@@ -208,6 +213,24 @@ class Delivery:
             cpu, peak, status, _message_of(attempt),
         )  # fmt: skip
 
+    def deliver_plain(self, e: Plain, number: int, pass_: int) -> None:
+        """What ``deliver`` does for an attempt that passed and has no more to
+        tell, which is most of them."""
+        self.recording.record.add_passed(
+            number, pass_, e.attempt, e.slot, e.start, e.duration, e.cpu, e.peak_bytes
+        )
+        item = self.session.items[number]
+        ihook = self.ihook(item)
+        self.terminal.start(item)
+        for phase in e.phases():
+            if self._unheard is not None and phase[0] != _core.CALL:
+                make = partial(self._plain_report, item, number, e.slot, *phase)
+                self._unheard.later.append(make)
+            else:
+                report = self._plain_report(item, number, e.slot, *phase)
+                ihook.pytest_runtest_logreport(report=report)
+        ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
     def deliver(self, attempt: Attempt, outcome: int) -> None:
         """A test's final outcome, to all reporters."""
         number, pass_ = self.units[attempt.unit]
@@ -226,12 +249,11 @@ class Delivery:
         events = self._with_session_report(attempt)
         for kind, value in events:
             if kind == PASSED:
-                passed = Passed(*value)
-                if self._unheard is not None and passed.phase != _core.CALL:
-                    make = partial(self._plain_report, item, number, passed, attempt.slot)
+                if self._unheard is not None and value[0] != _core.CALL:
+                    make = partial(self._plain_report, item, number, attempt.slot, *value)
                     self._unheard.later.append(make)
                     continue
-                report = self._plain_report(item, number, passed, attempt.slot)
+                report = self._plain_report(item, number, attempt.slot, *value)
             elif kind == DataKind.REPORT:
                 report = value
             else:
@@ -252,7 +274,7 @@ class Delivery:
         events = list(attempt.events)
         for i in range(len(events) - 1, -1, -1):
             kind, value = events[i]
-            if kind == PASSED and value[4] == _core.TEARDOWN:
+            if kind == PASSED and value[0] == _core.TEARDOWN:
                 del events[i]
                 break
             if kind == DataKind.REPORT and value.when == "teardown":

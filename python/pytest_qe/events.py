@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from . import _core
+
 
 class Start(NamedTuple):
     kind: int
@@ -48,6 +50,36 @@ class Finish(NamedTuple):
     duration: float
     cpu: float
     peak_bytes: int
+    location: bytes | None  # of the item, which is dear to find
+
+
+class Plain(NamedTuple):
+    """A whole attempt: it passed and has nothing to tell."""
+
+    kind: int
+    slot: int
+    unit: int
+    attempt: int
+    last: int
+    start: float
+    duration: float
+    cpu: float
+    peak_bytes: int
+    location: bytes | None
+    setup_start: float
+    setup_duration: float
+    call_start: float
+    call_duration: float
+    teardown_start: float
+    teardown_duration: float
+
+    def phases(self) -> tuple[tuple[int, float, float], ...]:
+        """(phase, start, duration) of each."""
+        return (
+            (_core.SETUP, self.setup_start, self.setup_duration),
+            (_core.CALL, self.call_start, self.call_duration),
+            (_core.TEARDOWN, self.teardown_start, self.teardown_duration),
+        )
 
 
 class Lost(NamedTuple):
@@ -91,4 +123,3 @@ class DataKind:
     WORKER_OUTPUT = 9  # config.workeroutput at the end
     XML = 10  # an attribute or property of the test in the JUnit report
     COVERAGE = 11  # where the worker saved its coverage
-    LOCATION = 12  # the running item's location, which is dear to find

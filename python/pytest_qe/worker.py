@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import _pytest.capture
 import pytest
 
-from . import _core, compat, reports
+from . import _core, compat, reports, shortcuts
 from .errors import WrongState
 from .events import DataKind
 from .leaving import Leaving
@@ -53,7 +53,7 @@ class Worker:
     Args:
         config: pytest's, of this process.
         session: pytest's, collected.
-        core: the handle on arena and event pipe.
+        core: the handle on the arena and the slot in it.
         plans: what was planned for each item.
     """
 
@@ -83,6 +83,7 @@ class Worker:
         self.adopted = False
         self.outcome = _core.NONE
         self.last_item: pytest.Item | None = None
+        self._locations = shortcuts.Locations()
         self._markers: dict[int, int] = {}
         self._dicts: list[dict[str, Any]] = []
         self._baseline = 0
@@ -108,6 +109,7 @@ class Worker:
         self.adopted = True
         self._own_faulthandler()
         self._forward_xml()
+        shortcuts.remember_hook_proxies(self.session)
         setup_state = self.session._setupstate
         exact = setup_state.teardown_exact
 
@@ -215,7 +217,7 @@ class Worker:
         self.next, self.decided = None, False
         self.outcome = _core.NONE
         self._mark_baseline(item)
-        self._send_location(item)
+        location = self._location(item)
         hint = self.core.peek()
         nextitem = self.items[hint[1]] if hint else None
         try:
@@ -251,15 +253,14 @@ class Worker:
         self.item = None
         # What is still up is torn down after this: then more may come for it.
         more = self.next is None and bool(self.session._setupstate.stack)
-        self.core.finish(self.outcome or _core.PASSED, more)
+        self.core.finish(self.outcome or _core.PASSED, more, location)
 
-    def _send_location(self, item: pytest.Item) -> None:
+    def _location(self, item: pytest.Item) -> bytes | None:
         """Spares the controller what costs a tenth of a trivial test."""
         try:
-            location = item.location
+            return reports.dumps(self._locations.get(item))
         except Exception:
-            return  # a custom item's mistake: the protocol will meet it, too
-        self._send(DataKind.LOCATION, reports.dumps(location))
+            return None  # a custom item's mistake: the protocol will meet it, too
 
     def _leave_if_forked(self) -> None:
         """Ends a child that a test forked and that came back here."""

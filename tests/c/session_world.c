@@ -275,7 +275,7 @@ static void work_on(struct world *w, qe_worker *worker, const qe_job *job,
     if (outcome == QE_NONE)
         return;
     (void) qe_worker_phase(worker, QE_PHASE_TEARDOWN);
-    if (qe_worker_finish(worker, outcome, false) == 0)
+    if (qe_worker_finish(worker, outcome, false, NULL, 0) == 0)
         atomic_fetch_add(&s->finishes[u], 1);
 }
 
@@ -359,6 +359,13 @@ static void account(struct world *w, const qe_event *e)
         assert_int_equal(u->finals, 0);
         u->attempt = e->attempt;
         u->starts++;
+        break;
+    case QE_EV_PLAIN:
+        assert_non_null(u);
+        assert_int_equal(e->item, e->unit * 3);
+        u->attempt = e->attempt;
+        u->starts++;
+        settle(w, e);
         break;
     case QE_EV_FINISH:
         assert_non_null(u);

@@ -217,7 +217,7 @@ static void check_much(struct world *w, const qe_event *e)
     }
 }
 
-static void a_message_larger_than_the_pipe_arrives_whole(void **state)
+static void a_message_larger_than_the_ring_arrives_whole(void **state)
 {
     struct world *w = *state;
 
@@ -386,8 +386,8 @@ static void too_few_descriptors_are_an_error_and_leak_none(void **state)
     assert_int_equal(qe_plan_seal(w->plan), 0);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
     /* Every count of descriptors up to those that a session needs: the arena,
-     * five for each of eight slots, a socket pair. */
-    for (limit = w->open_before + 40; limit > w->open_before - 4; limit--) {
+     * a bell, three for each of eight slots, a socket pair. */
+    for (limit = w->open_before + 25; limit > w->open_before - 4; limit--) {
         few = old;
         few.rlim_cur = limit;
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
@@ -439,7 +439,7 @@ int main(void)
         T(more_workers_than_units_are_not_started),
         T(hundreds_of_workers_run_at_once),
         T(what_a_worker_sends_arrives),
-        T(a_message_larger_than_the_pipe_arrives_whole),
+        T(a_message_larger_than_the_ring_arrives_whole),
         T(a_worker_sees_what_comes_next),
         T(what_runs_now_can_be_seen),
         T(what_a_test_prints_can_be_read_while_it_runs),

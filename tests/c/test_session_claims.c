@@ -9,6 +9,7 @@
 /* A worker's own: in which process qe__fault_point may kill. */
 static struct world *victim_of;
 static uint32_t victim_epoch, victim_slot;
+static bool victim_is_late; /* it waits before it marks a unit as done */
 
 #define STEPS 7
 
@@ -21,6 +22,8 @@ void qe__fault_point(int step)
     if (victim_of == NULL)
         return;
     s = victim_of->shared;
+    if (step == 5 && victim_is_late)
+        (void) world_wait_gate(victim_of, 0);
     if ((uint64_t) step == atomic_load(&s->word[0]) &&
         (atomic_load(&s->word[3]) >> victim_slot & 1) != 0 &&
         atomic_fetch_add(&s->word[1], 1) < atomic_load(&s->word[2]))
@@ -189,6 +192,38 @@ static void retries(void **state)
     }
 }
 
+static enum qe_outcome body_fails_late_then_dies(struct world *w,
+                                                 qe_worker *worker,
+                                                 const qe_claim *claim)
+{
+    int patience = 40000; /* some 40 s */
+
+    (void) worker;
+    victim_is_late = claim->unit == 0 && claim->attempt == 1;
+    if (claim->attempt == 1)
+        return QE_FAILED;
+    world_open(w, 0); /* the first worker marks it as done now */
+    while (atomic_load(&w->shared->finishes[0]) == 0 && patience-- > 0)
+        world_pause();
+    NOTE(w, patience > 0);
+    (void) raise(SIGKILL);
+    return QE_NONE;
+}
+
+static void a_late_mark_does_not_hide_the_next_attempt(void **state)
+{
+    struct world *w = *state;
+
+    w->body = body_fails_late_then_dies;
+    w->begin = begin_as_victim;
+    atomic_store(&w->shared->word[0], UINT64_MAX);
+    w->options.workers = 2;
+    world_add(w, "a", 0, 1, 0);
+    world_run(w);
+    assert_int_equal(w->unit[0].outcome, QE_CRASHED);
+    assert_int_equal(w->unit[0].losses, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +236,7 @@ int main(void)
         T(serial_units),
         T(units_with_a_worker_each),
         T(retries),
+        T(a_late_mark_does_not_hide_the_next_attempt),
 #undef T
     };
 

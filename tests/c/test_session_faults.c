@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "qe_util.h"
+#include "qe_worker.h"
 #include "scratch.h"
 
 static _Noreturn void die(int how)
@@ -215,7 +216,7 @@ static enum qe_outcome body_forks(struct world *w, qe_worker *worker,
             qe_worker_phase(worker, QE_PHASE_SESSION) == QE_ESTATE &&
             qe_worker_passed(worker, QE_PHASE_CALL, 0, 0) == QE_ESTATE &&
             qe_worker_send(worker, 1, "x", 1) == QE_ESTATE &&
-            qe_worker_finish(worker, QE_FAILED, false) == QE_ESTATE &&
+            qe_worker_finish(worker, QE_FAILED, false, NULL, 0) == QE_ESTATE &&
             qe_worker_count_failure(worker) == QE_ESTATE &&
             qe_worker_stop(worker) == QE_ESTATE &&
             qe_worker_bye(worker) == QE_ESTATE;
@@ -257,7 +258,7 @@ static enum qe_outcome body_leaves_a_child(struct world *w, qe_worker *worker,
     return pid > 0 ? QE_PASSED : QE_ERROR;
 }
 
-static void a_child_that_holds_the_pipe_does_not_delay_the_end(void **state)
+static void a_child_that_stays_does_not_delay_the_end(void **state)
 {
     struct world *w = *state;
 
@@ -273,19 +274,19 @@ static void a_child_that_holds_the_pipe_does_not_delay_the_end(void **state)
         assert_false(world_runs(atomic_load(&w->shared->pid[u + 1000])));
 }
 
-/* All that a test could write to the descriptors that it has. */
+/* What a test could write to the descriptors that it has and over its own
+ * memory, of which the ring is a part. */
 static enum qe_outcome body_writes_garbage(struct world *w, qe_worker *worker,
                                            const qe_claim *claim)
 {
     char garbage[200];
+    qe__part parts[2] = {{garbage, sizeof(garbage)}, {NULL, 0}};
 
-    (void) worker;
     if (claim->unit != 3 || atomic_load(&w->shared->starts[3]) > 1)
         return QE_PASSED;
     memset(garbage, 'g', sizeof(garbage));
-    for (int fd = 3; fd < 100; fd++)
-        if ((fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
-            (void) !write(fd, garbage, sizeof(garbage));
+    (void) !write(worker->bell, garbage, sizeof(garbage));
+    (void) qe__ring_put(&worker->arena->rings[worker->number], parts, 0);
     return QE_PASSED;
 }
 
@@ -309,7 +310,7 @@ static void a_unit_that_always_writes_garbage_ends_as_a_crash(void **state)
         assert_int_equal(w->unit[u].outcome, u == 3 ? QE_CRASHED : QE_PASSED);
 }
 
-static void garbage_in_the_pipe_loses_no_unit(void **state)
+static void garbage_in_the_ring_loses_no_unit(void **state)
 {
     struct world *w = *state;
 
@@ -460,8 +461,8 @@ int main(void)
         T(workers_that_die_at_their_start_give_the_run_up),
         T(two_deaths_at_the_start_do_not),
         T(a_child_that_a_test_forked_has_no_say),
-        T(a_child_that_holds_the_pipe_does_not_delay_the_end),
-        T(garbage_in_the_pipe_loses_no_unit),
+        T(a_child_that_stays_does_not_delay_the_end),
+        T(garbage_in_the_ring_loses_no_unit),
         T(a_unit_that_always_writes_garbage_ends_as_a_crash),
         T(an_isolated_unit_whose_worker_was_refused_runs_later),
         T(a_worker_less_is_made_up_for),

@@ -203,7 +203,7 @@ static enum qe_outcome body_blocks(struct world *w, qe_worker *worker,
     return QE_PASSED;
 }
 
-static void time_blocked_on_a_full_pipe_does_not_count(void **state)
+static void time_blocked_on_a_full_ring_does_not_count(void **state)
 {
     struct world *w = *state;
     uint64_t until;
@@ -287,7 +287,7 @@ int main(void)
         T(the_limit_holds_while_the_host_is_busy),
         T(the_limit_may_be_for_the_call_alone),
         T(the_limit_is_for_the_teardown_too),
-        T(time_blocked_on_a_full_pipe_does_not_count),
+        T(time_blocked_on_a_full_ring_does_not_count),
         T(a_session_teardown_that_hangs_is_killed),
         T(a_session_teardown_that_dies_is_told),
 #undef T

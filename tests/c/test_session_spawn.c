@@ -36,7 +36,7 @@ static int work(void)
         (void) qe_worker_send(worker, 5, &pid, sizeof(pid));
         if (claim.item == 7 * 3 && claim.attempt == 1)
             (void) raise(SIGKILL);
-        if (qe_worker_finish(worker, QE_PASSED, false) != 0)
+        if (qe_worker_finish(worker, QE_PASSED, false, NULL, 0) != 0)
             return 13;
     }
     (void) qe_worker_bye(worker);

@@ -309,4 +309,5 @@ def test_stack_overflow_and_out_of_descriptors(qe: Qe) -> None:
     outcomes = written.outcomes()
     assert outcomes["test_overflow"] in ("crashed", "failed")
     assert outcomes["test_descriptors"] in ("crashed", "failed")
-    assert outcomes["test_after"] == "passed"
+    # As serially: pytest's capture files are among what was closed.
+    assert outcomes["test_after"] == "error"
