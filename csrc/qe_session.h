@@ -24,15 +24,15 @@ typedef struct qe__session_slot {
     bool has_frame; /* one was read and not handled yet */
     qe__frame frame;
     const void *frame_data;
-    bool alive;   /* ordered, started, or ended with its end not handled */
-    bool idle;    /* waits for something to claim */
-    bool lingers; /* its last FINISH said that more may come */
-    bool bye;     /* its session has ended as it should */
-    bool began;   /* this worker has started at least one attempt */
-    bool exited;  /* exit holds its end */
-    bool is_void; /* it died because its supervisor did */
-    bool lost_told;      /* its running attempt was reported as lost */
-    bool deaf;           /* some of what it wrote could not be read */
+    bool alive;     /* ordered, started, or ended with its end not handled */
+    bool idle;      /* waits for something to claim */
+    bool lingers;   /* its last FINISH said that more may come */
+    bool bye;       /* its session has ended as it should */
+    bool began;     /* this worker has started at least one attempt */
+    bool exited;    /* exit holds its end */
+    bool is_void;   /* it died because its supervisor did */
+    bool lost_told; /* its running attempt was reported as lost */
+    bool deaf;      /* some of what it wrote could not be read */
     uint32_t sched_slot; /* whose turn it uses */
     int32_t pid;
     qe__notice exit;

@@ -278,11 +278,10 @@ static PyObject *event_tuple(qe_session *s, const qe_event *e)
         return Py_BuildValue("(iIIIIN)", kind, e->slot, e->unit, e->attempt,
                              e->data_kind, bytes_or_none(e));
     case QE_EV_FINISH:
-        return Py_BuildValue("(iIIIiiiddKN)", kind, e->slot, e->unit,
-                             e->attempt, (int) e->outcome, (int) e->settled,
-                             (int) e->last, e->duration_s, e->cpu_s,
-                             (unsigned long long) e->peak_bytes,
-                             bytes_or_none(e));
+        return Py_BuildValue(
+            "(iIIIiiiddKN)", kind, e->slot, e->unit, e->attempt,
+            (int) e->outcome, (int) e->settled, (int) e->last, e->duration_s,
+            e->cpu_s, (unsigned long long) e->peak_bytes, bytes_or_none(e));
     case QE_EV_PLAIN:
         return Py_BuildValue(
             "(iIIIidddKNdddddd)", kind, e->slot, e->unit, e->attempt,

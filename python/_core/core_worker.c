@@ -128,9 +128,9 @@ static PyObject *Worker_finish(PyObject *self, PyObject *args)
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
-    status = qe_worker_finish(((Worker *) self)->worker,
-                              (enum qe_outcome) outcome, last, data,
-                              (size_t) n);
+    status =
+        qe_worker_finish(((Worker *) self)->worker, (enum qe_outcome) outcome,
+                         last, data, (size_t) n);
     Py_END_ALLOW_THREADS
     return done(status);
 }

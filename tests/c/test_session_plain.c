@@ -16,8 +16,8 @@ static qe_event plain;
 static void note_kind(struct world *w, const qe_event *e)
 {
     static const char letters[] = {
-        [QE_EV_START] = 'S', [QE_EV_PASSED] = 'p', [QE_EV_DATA] = 'd',
-        [QE_EV_FINISH] = 'F', [QE_EV_PLAIN] = 'P', [QE_EV_LOST] = 'L',
+        [QE_EV_START] = 'S',  [QE_EV_PASSED] = 'p', [QE_EV_DATA] = 'd',
+        [QE_EV_FINISH] = 'F', [QE_EV_PLAIN] = 'P',  [QE_EV_LOST] = 'L',
     };
 
     (void) w;
@@ -116,9 +116,8 @@ static void a_plain_attempt_is_one_event(void **state)
 
 static void what_is_not_plain_is_told_in_full_and_in_order(void **state)
 {
-    static const char *const expected[] = {"SpdppF", "SdpppF", "SpppdF",
-                                           "SppF",   "SpppF",  "SppppF",
-                                           "SF",     "P"};
+    static const char *const expected[] = {"SpdppF", "SdpppF", "SpppdF", "SppF",
+                                           "SpppF",  "SppppF", "SF",     "P"};
 
     script[0] = "1d23";
     script[1] = "d123";

@@ -32,7 +32,8 @@ static void line_close(struct line *l)
 /* Puts what fits, as the worker does. */
 static size_t put_some(struct line *l, const void *data, size_t n)
 {
-    qe__part parts[2] = {{data, n / 3}, {(const char *) data + n / 3, n - n / 3}};
+    qe__part parts[2] = {{data, n / 3},
+                         {(const char *) data + n / 3, n - n / 3}};
 
     return qe__ring_put(l->ring, parts, 0);
 }

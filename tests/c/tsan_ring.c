@@ -62,10 +62,10 @@ static void what_goes_in_comes_out(void **state)
 
         if (qe__random(&random) % 8 == 0)
             sched_yield();
-        assert_int_equal(
-            qe__ring_take(ring, bytes, qe__random(&random) % sizeof(bytes),
-                          &got),
-            0);
+        assert_int_equal(qe__ring_take(ring, bytes,
+                                       qe__random(&random) % sizeof(bytes),
+                                       &got),
+                         0);
         for (size_t i = 0; i < got; i++)
             if (bytes[i] != byte_at(at + i))
                 fail_msg("byte %zu", at + i);
