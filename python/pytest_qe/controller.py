@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Generator
@@ -121,12 +122,17 @@ class Controller:
         yield
         self.terminal.summary(self)
 
+    def pytest_unconfigure(self) -> None:
+        late = self.recording.wait() if self.recording is not None else None
+        if late is not None:
+            print("qe: warning: " + late, file=sys.stderr)
+
     # ----------------------------------------------------------------- a run
 
     def _run(self, session: pytest.Session) -> None:
         items = session.items
         options = self.options
-        wishes = [planning.wish_of(item, options) for item in items]
+        wishes = planning.wishes_of(items, options)
         self.recording = Recording(self.config, options, [i.nodeid for i in items])
         expected = self.recording.expected_ns()
         self.recording.close_before_fork()
@@ -243,14 +249,18 @@ class Controller:
                 pending.extend(self.core.events(_TICK_MS))
                 if pending:
                     self.terminal.hide()
-                while pending:
-                    event = pending.popleft()
-                    if event[0] == _core.EV_DONE:
-                        self.delivery.deliver_held()
-                        return
-                    handler = handlers.get(event[0])
-                    if handler is not None:
-                        handler(event)
+                    self.terminal.hold()
+                try:
+                    while pending:
+                        event = pending.popleft()
+                        if event[0] == _core.EV_DONE:
+                            self.delivery.deliver_held()
+                            return
+                        handler = handlers.get(event[0])
+                        if handler is not None:
+                            handler(event)
+                finally:
+                    self.terminal.let_go()
                 if self.interrupts > seen_interrupts:
                     seen_interrupts = self.interrupts
                     if seen_interrupts == 1:

@@ -114,6 +114,7 @@ class Delivery:
         self.held: dict[int, tuple[Attempt, int]] = {}  # by slot: (attempt, outcome)
         self.nodes: dict[int, compat.Node] = {}
         self.keywords: dict[int, dict[str, Any]] = {}
+        self._shared_keywords: dict[int, dict[str, Any]] = {}
         self._ihooks: dict[Any, Any] = {}
         #: Where passed setups and teardowns go if nobody listens to them.
         self._unheard: _Unheard | None = None
@@ -159,7 +160,7 @@ class Delivery:
     ) -> pytest.TestReport:
         keywords = self.keywords.get(number)
         if keywords is None:
-            keywords = self.keywords[number] = dict.fromkeys(item.keywords, 1)
+            keywords = self.keywords[number] = self._keywords_of(item)
         report = pytest.TestReport(
             reports.id_of(item), item.location, keywords, "passed", None,
             reports.PHASES[phase],  # type: ignore[arg-type]
@@ -167,6 +168,18 @@ class Delivery:
         )  # fmt: skip
         self._mark(report, slot)
         return report
+
+    def _keywords_of(self, item: pytest.Item) -> dict[str, Any]:
+        """``dict.fromkeys(item.keywords, 1)``, in the same order; what the item
+        has from what it is in is looked up once."""
+        own = getattr(item.keywords, "_markers", None)
+        parent = item.parent
+        if own is None or parent is None:
+            return dict.fromkeys(item.keywords, 1)
+        shared = self._shared_keywords.get(id(parent))
+        if shared is None:
+            shared = self._shared_keywords[id(parent)] = dict.fromkeys(parent.keywords, 1)
+        return dict.fromkeys(own, 1) | shared
 
     def ihook(self, item: pytest.Item) -> Any:
         """The hooks that hold where the item is; pytest looks it up each time."""

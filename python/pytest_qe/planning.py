@@ -84,6 +84,28 @@ def wish_of(item: pytest.Item, options: Options) -> Wish:
     return wish
 
 
+_MARKERS = ("qe", "xdist_group")
+
+
+def wishes_of(items: list[pytest.Item], options: Options) -> list[Wish]:
+    """``wish_of`` for all: most have no such marker, nor has what they are in."""
+    plain = Wish(options.timeout, 0 if options.flaky is not None else options.retries, False, None)
+    marked: dict[int, bool] = {}
+    wishes = []
+    for item in items:
+        parent = item.parent
+        is_marked = marked.get(id(parent))
+        if is_marked is None:
+            is_marked = marked[id(parent)] = parent is None or any(
+                mark.name in _MARKERS for mark in parent.iter_markers()
+            )
+        if is_marked or any(mark.name in _MARKERS for mark in item.own_markers):
+            wishes.append(wish_of(item, options))
+        else:
+            wishes.append(plain)
+    return wishes
+
+
 def _module(nodeid: str) -> str:
     return nodeid.split("::", 1)[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -82,19 +83,39 @@ class Recording:
             self._reopen = True
 
     _reopen = False
+    _saver: threading.Thread | None = None
+    _late: str | None = None
 
     def save(self, wall: float, workers: int) -> None:
-        """Saves the run into the history; trouble is a warning."""
+        """Saves the run into the history, beside what pytest does at its end,
+        until ``wait``. Nothing is added to the record any more."""
         if not self._reopen:
             return
         try:
             history = _core.History(os.fsencode(self._path()))
+        except (QeError, OSError) as error:
+            self._warn(f"history was not saved: {error}")
+            return
+        self._saver = threading.Thread(
+            target=self._save, args=(history, wall, workers), name="qe-history", daemon=True
+        )
+        self._saver.start()
+
+    def _save(self, history: _core.History, wall: float, workers: int) -> None:
+        try:
             history.save(self.record, self.started, wall, workers)
             low, high = _KEEP_RUNS
             history.gc(min(high, max(low, _KEEP_ATTEMPTS // max(1, len(self.ids)))))
             history.close()
         except (QeError, OSError) as error:
-            self._warn(f"history was not saved: {error}")
+            self._late = f"history was not saved: {error}"
+
+    def wait(self) -> str | None:
+        """Waits until the history is saved; returns what went wrong."""
+        if self._saver is not None:
+            self._saver.join()
+            self._saver = None
+        return self._late
 
     # ---------------------------------------------------------------- files
 

@@ -22,7 +22,7 @@ from _pytest._io import TerminalWriter
 from . import _core
 
 PHASES = {_core.SETUP: "setup", _core.CALL: "call", _core.TEARDOWN: "teardown"}
-PHASE_NUMBERS = {name: number for number, name in PHASES.items()}
+PHASE_NUMBERS: dict[str | None, int] = {name: number for number, name in PHASES.items()}
 
 #: The attributes of a report that carries nothing beyond its phase.
 _PLAIN = frozenset(
@@ -62,8 +62,7 @@ def id_of(item: pytest.Item) -> Any:
 def is_plain(report: pytest.TestReport) -> bool:
     """Whether a passed phase says nothing but that it passed."""
     return (
-        report.outcome == "passed"
-        and not report.sections
+        not report.sections
         and report.longrepr is None
         and not report.user_properties
         and type(report) is pytest.TestReport

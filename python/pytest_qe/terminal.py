@@ -23,6 +23,10 @@ def _nobody(**kwargs: object) -> None:
     """A hook that nobody listens to."""
 
 
+def _nothing() -> None:
+    """A flush that comes later."""
+
+
 class Terminal:
     """Header, live progress, summary. Silent where there is no reporter."""
 
@@ -118,6 +122,20 @@ class Terminal:
             column = writer.width_of_current_line
             writer._file.write(f"\n\x1b[2K\x1b[1A\x1b[{column + 1}G")
             writer._file.flush()
+
+    def hold(self) -> None:
+        """Until ``let_go`` what is printed may wait in the stream's buffer:
+        pytest flushes it after every letter."""
+        writer = getattr(self.reporter, "_tw", None)
+        if writer is not None and "flush" not in writer.__dict__:
+            writer.flush = _nothing
+
+    def let_go(self) -> None:
+        """Ends ``hold``, and shows what was held."""
+        writer = getattr(self.reporter, "_tw", None)
+        if writer is not None and writer.__dict__.get("flush") is _nothing:
+            del writer.flush
+            writer.flush()
 
     # ------------------------------------------------------------------- end
 

@@ -84,8 +84,11 @@ class Worker:
         self.outcome = _core.NONE
         self.last_item: pytest.Item | None = None
         self._locations = shortcuts.Locations()
-        self._markers: dict[int, int] = {}
-        self._dicts: list[dict[str, Any]] = []
+        #: Markers of what items are in: the dictionaries, and how many they
+        #: held when they were first seen here.
+        self._chains: dict[int, tuple[list[dict[str, Any]], int]] = {}
+        self._chain: list[dict[str, Any]] = []
+        self._own: dict[str, Any] = {}
         self._baseline = 0
 
     # ------------------------------------------------------------- set-up
@@ -324,18 +327,21 @@ class Worker:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if os.getpid() != self.pid:
             return
-        if report.when == "setup" and report.outcome == "passed":
-            self.core.phase(_CALL)
-        self._note_outcome(report)
-        if (
-            reports.is_plain(report)
-            and report.when is not None
-            and self.item is not None
-            and not self._markers_changed()
-        ):
-            self.core.passed(reports.PHASE_NUMBERS[report.when], report.start, report.duration)
+        if report.outcome == "passed":
+            if report.when == "setup":
+                self.core.phase(_CALL)
+            phase = reports.PHASE_NUMBERS.get(report.when)
+            if (
+                phase is not None
+                and reports.is_plain(report)
+                and self.item is not None
+                and not self._markers_changed()
+            ):
+                self.core.passed(phase, report.start, report.duration)
+                return
         else:
-            self._send(DataKind.REPORT, reports.encode(self.config, report))
+            self._note_outcome(report)
+        self._send(DataKind.REPORT, reports.encode(self.config, report))
 
     def pytest_warning_recorded(
         self,
@@ -371,17 +377,19 @@ class Worker:
     def _mark_baseline(self, item: pytest.Item) -> None:
         """Notes how many markers the item and what it is in had when they were
         first seen here, which is what the controller collected."""
-        self._dicts = []
-        self._baseline = 0
-        for node in item.listchain():
-            markers = getattr(node.keywords, "_markers", None)
-            if markers is not None:
-                self._dicts.append(markers)
-                self._baseline += self._markers.setdefault(id(node), len(markers))
+        parent = item.parent
+        found = self._chains.get(id(parent))
+        if found is None:
+            chain = [] if parent is None else parent.listchain()
+            dicts = [getattr(node.keywords, "_markers", {}) for node in chain]
+            found = self._chains[id(parent)] = (dicts, sum(map(len, dicts)))
+        self._chain, count = found
+        self._own = getattr(item.keywords, "_markers", {})
+        self._baseline = count + len(self._own)
 
     def _markers_changed(self) -> bool:
         """Whether keywords differ from what the controller collected."""
-        return sum(map(len, self._dicts)) != self._baseline
+        return sum(map(len, self._chain), len(self._own)) != self._baseline
 
     # --------------------------------------------------------------- the end
 
@@ -423,7 +431,7 @@ class Worker:
         if saved is not None:
             self._send(DataKind.COVERAGE, reports.dumps(saved))
         output = getattr(self.config, "workeroutput", None)
-        if output:
+        if output is not None:
             self._send(DataKind.WORKER_OUTPUT, reports.dumps(output))
         for stream in (sys.stdout, sys.stderr):
             try:

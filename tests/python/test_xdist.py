@@ -137,7 +137,6 @@ LOOKS = """
 
     @pytest.mark.parametrize("value", range(2))
     def test_it(value, request, worker_id, testrun_uid):
-        time.sleep(0.3)
         given = request.config.workerinput
         assert given["workerid"] == worker_id == os.environ["PYTEST_XDIST_WORKER"]
         assert given["workercount"] == int(os.environ["PYTEST_XDIST_WORKER_COUNT"]) == 2
@@ -145,6 +144,9 @@ LOOKS = """
         assert given["given"] == {"number": worker_id[2:]}
         assert given["mainargv"]
         with open("workers", "a") as file: file.write(f"{worker_id} {testrun_uid}\\n")
+        for _ in range(3000):  # the other worker has the other test
+            if len(open("workers").readlines()) == 2: break
+            time.sleep(0.01)
 """
 
 
