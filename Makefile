@@ -187,15 +187,20 @@ test-e2e: build/e2e/venv.stamp ## Compare real suites, serial against parallel; 
 	    -p no:qe --junitxml=$(RESULTS)/e2e.xml </dev/null
 
 .PHONY: bench
-bench: bench-sched bench-suites ## Time the scheduler from 10^3 to 10^6 units, and real suites
+bench: bench-sched build/bench/venv.stamp build/e2e/venv.stamp ## Time all peers side by side; write bench/RESULTS.md
+	@build/bench/venv/bin/python bench/all.py --suites-python $(E2E_VENV)/bin/python
 
 .PHONY: bench-sched
 bench-sched: build/bench/sched_curve
 	@$<
 
-.PHONY: bench-suites
-bench-suites: build/e2e/venv.stamp
-	@$(E2E_VENV)/bin/python tests/e2e/parity.py bench
+# What users get, with the peers beside it.
+build/bench/venv.stamp: build/sdist.stamp tools/venv.sh build/python.id
+	@mkdir -p build/bench
+	@[ -x build/bench/venv/bin/python ] || tools/venv.sh build/bench/venv
+	@build/bench/venv/bin/python $(PIP_INSTALL) --group bench
+	@build/bench/venv/bin/python $(PIP_INSTALL) --force-reinstall --no-deps build/dist/*.tar.gz
+	@touch $@
 
 build/bench/%: bench/%.c $(C_SOURCES) $(C_HEADERS) | build/setup-build.stamp
 	@mkdir -p $(@D)

@@ -1,0 +1,67 @@
+"""All benchmarks; writes bench/RESULTS.md and bench/growth.svg.
+
+    python bench/all.py [--rounds N] [--most TESTS]
+
+Judge by the ratios: they come from interleaved rounds of one run on one
+machine. Takes some twenty minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import subprocess
+import sys
+from pathlib import Path
+
+import growth
+import peers
+import workers
+from timing import machine
+
+HERE = Path(__file__).parent
+
+
+def _versions() -> str:
+    names = ("pytest", "pytest-qe", "pytest-xdist", "pytest-flakefinder")
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "list", "--format=freeze"],
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    found = dict(line.split("==", 1) for line in listed if "==" in line)
+    return ", ".join(f"{name} {found[name]}" for name in names if name in found)
+
+
+def _parity(python: str) -> str:
+    """The real suites, by the tool that also compares their results."""
+    done = subprocess.run(
+        [python, str(HERE.parent / "tests" / "e2e" / "parity.py"), "bench"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise SystemExit(f"parity.py bench failed:\n{done.stdout}{done.stderr}")
+    return "```\n" + done.stdout.strip() + "\n```"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds")
+    parser.add_argument("--most", type=int, default=100_000, help="tests in the growth curve")
+    parser.add_argument("--suites-python", required=True, help="interpreter of the real suites")
+    args = parser.parse_args()
+    parts = [
+        "# Results\n\nWritten by `make bench`. Ratios are medians of the rounds' own ratios.",
+        f"{datetime.date.today()}: {machine()}; {_versions()}; {args.rounds} rounds.",
+        "## Beside peers\n\n" + peers.report(args.rounds),
+        "## Real suites\n\n" + _parity(args.suites_python),
+        "## Private dirty memory of a worker (5,000 trivial tests)\n\n" + workers.report(3),
+        "## Growth\n\n![seconds by tests and by workers](growth.svg)\n\n"
+        + growth.report(HERE / "growth.svg", args.most),
+    ]
+    text = "\n\n".join(parts) + "\n"
+    (HERE / "RESULTS.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
