@@ -9,36 +9,16 @@ printed for each program, and all of its output if it failed. The last line,
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import bounded
+
 TIMEOUT_S = 300
 COUNTS = re.compile(r"^\[  (PASSED|FAILED|SKIPPED) +\] (\d+) test\(s\)", re.MULTILINE)
-
-
-def run(command: list[str]) -> tuple[int, str]:
-    """Exit status and output; the whole process group is killed when time is up."""
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-            output += f"\nkilled after {TIMEOUT_S} s\n"
-        return process.returncode, output
 
 
 def count(output: str) -> dict[str, int]:
@@ -60,7 +40,7 @@ def main(arguments: list[str]) -> int:
     broken = 0
     for program in programs:
         began = time.monotonic()
-        status, output = run([*prefix, program])
+        status, output = bounded.run([*prefix, program], TIMEOUT_S)
         counts = count(output)
         wrong = status != 0 or counts["FAILED"] or not any(counts.values())
         if wrong and not counts["FAILED"]:
