@@ -30,6 +30,9 @@ _PLAIN = frozenset(
      "sections", "duration", "start", "stop", "_id", "nodeid")
 )  # fmt: skip
 
+#: What pytest's deserialisation leaves among a report's attributes.
+_LEFT_BEHIND = ("$report_type", "_report_type", "_subtest.context")
+
 _MAX_DEPTH = 50
 
 # What travels beside pytest's own serialisation of a report.
@@ -135,6 +138,8 @@ def decode(config: pytest.Config, data: bytes) -> pytest.TestReport:
     subtest = value.get("_subtest.context")
     arguments = dict(subtest["kwargs"]) if subtest else None
     report = config.hook.pytest_report_from_serializable(config=config, data=value)
+    for name in _LEFT_BEHIND:
+        report.__dict__.pop(name, None)
     if arguments is not None:
         # They travel as their repr; pytest would take the repr of that again.
         object.__setattr__(report.context, "kwargs", arguments)
@@ -163,7 +168,7 @@ def _failed_subtests(config: pytest.Config, report: pytest.TestReport) -> int | 
 
 def count_failed_subtest(config: pytest.Config, report: pytest.TestReport) -> None:
     """pytest fails a test whose subtests failed by this count."""
-    count = report.__dict__.get(_FAILED_SUBTESTS)
+    count = report.__dict__.pop(_FAILED_SUBTESTS, None)
     if count is not None:
         from _pytest.subtests import failed_subtests_key
 
