@@ -186,6 +186,12 @@ test-e2e: build/e2e/venv.stamp ## Compare real suites, serial against parallel; 
 	@QE_E2E_PYTHON=$(CURDIR)/$(E2E_VENV)/bin/python $(VENV)/bin/python -m pytest tests/e2e -q \
 	    -p no:qe --junitxml=$(RESULTS)/e2e.xml </dev/null
 
+# ARGS='part --part=3', ARGS='compare --suite=click': less than all of it.
+ARGS ?= full
+.PHONY: parity
+parity: build/e2e/venv.stamp ## Compare real suites in full: each start method, each distribution
+	@$(E2E_VENV)/bin/python tests/e2e/parity.py $(ARGS)
+
 .PHONY: bench
 bench: bench-sched build/bench/venv.stamp build/e2e/venv.stamp ## Time all peers side by side; write bench/RESULTS.md
 	@build/bench/venv/bin/python bench/all.py --suites-python $(E2E_VENV)/bin/python

@@ -27,11 +27,15 @@ RULES = [
     # marshmallow makes test ids from the current time.
     (re.compile(r"\b\d\d:\d\d:\d\d 20\d\d-\d\d-\d\d\b"), "TIME DATE"),
     (re.compile(r"\b\d\d-\d\d-20\d\d \d\d:\d\d:\d\d\b"), "DATE TIME"),
+    # boltons prints when it was called.
+    (re.compile(r"\b1\d{9}\.\d+ ?"), "EPOCH "),
     (re.compile(r"\b(pid[ =:]+)\d+", re.IGNORECASE), r"\1#"),
     (re.compile(r"(started (?:daemon )?)\d{6,}"), r"\1#"),
 ]
 # Terminal and report say which worker it was; serially there is none.
-WORKER = re.compile(r"^\[gw\d+\] .*\n?")
+WORKER = re.compile(r"^\[gw\d+\] (?:linux|darwin) -- Python .*\n", re.MULTILINE)
+HEADLINE = re.compile(r"^(?:=+ .+ =+|_{3,} .+ _{3,}|-+ generated xml file: .+ -+)$")
+LAST = "short test summary info"
 SUMMARY = re.compile(r"^(?:PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS|SUB\w+)\b.*$", re.MULTILINE)
 
 
@@ -65,6 +69,8 @@ class Recorded:
     summary: Counter[str] = field(default_factory=Counter)
     junit: Counter[str] = field(default_factory=Counter)
     junit_totals: dict[str, str] = field(default_factory=dict)
+    blocks: Counter[str] = field(default_factory=Counter)
+    cache: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,38 @@ def read_junit(path: Path) -> tuple[Counter[str], dict[str, str]]:
     return cases, totals
 
 
-def load(record: Path, junit: Path, output: str, exit_status: int) -> Recorded:
+def read_blocks(output: str) -> Counter[str]:
+    """What the terminal shows after the progress: each block under its headline.
+
+    Headlines of pytest runs that a test printed split in the same places in both runs.
+    """
+    blocks: Counter[str] = Counter()
+    head, block = "", []
+    shown = output[: output.rfind(LAST)] if LAST in output else output
+    for line in [*shown.splitlines(), "= end ="]:
+        if not HEADLINE.match(line):
+            block.append(line)
+            continue
+        if head and "test session starts" not in head:
+            # The order of warnings, and of what they list, is that of the tests.
+            ordered = sorted(block) if "warnings summary" in head else block
+            blocks["\n".join([head, *ordered])] += 1
+        head, block = line.strip("=_- "), []
+    return blocks
+
+
+def read_cache(directory: Path) -> dict[str, Any]:
+    """The files of pytest's cache; the order of keys and of ids does not count."""
+    found: dict[str, Any] = {}
+    for path in sorted((directory / "v").rglob("*")):
+        if path.is_file():
+            value = normalised(json.loads(path.read_text(encoding="utf-8")))
+            ordered = sorted(value) if isinstance(value, list) else value
+            found[str(path.relative_to(directory / "v"))] = ordered
+    return found
+
+
+def load(record: Path, junit: Path, cache: Path, output: str, exit_status: int) -> Recorded:
     run = Recorded(exit_status)
     tests: dict[str, list[dict[str, Any]]] = defaultdict(list)
     lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
@@ -120,7 +157,7 @@ def load(record: Path, junit: Path, output: str, exit_status: int) -> Recorded:
         kind = entry["kind"]
         if kind in ("start", "finish", "report"):
             if "longrepr" in entry:
-                entry["longrepr"] = WORKER.sub("", entry["longrepr"]).strip()
+                entry["longrepr"] = WORKER.sub("", entry["longrepr"] + "\n").strip()
             tests[normalise(entry["id"])].append(normalised(entry))
         elif kind == "warning":
             run.warnings[canonical(normalised(entry))] += 1
@@ -133,8 +170,11 @@ def load(record: Path, junit: Path, output: str, exit_status: int) -> Recorded:
     run.tests = dict(tests)
     if junit.exists():
         run.junit, run.junit_totals = read_junit(junit)
-    _, found, tail = output.partition("short test summary info")
+    # The last: a test may have printed one of its own.
+    _, found, tail = output.rpartition(LAST)
     run.summary = Counter(SUMMARY.findall(normalise(tail))) if found else Counter()
+    run.blocks = read_blocks(WORKER.sub("", normalise(output)))
+    run.cache = read_cache(cache)
     return run
 
 
@@ -203,6 +243,7 @@ def compare(serial: Recorded, parallel: Recorded) -> list[Difference]:
     differences = compare_tests(serial, parallel)
     differences += compare_counts("warning", serial.warnings, parallel.warnings)
     differences += compare_counts("summary line", serial.summary, parallel.summary)
+    differences += compare_counts("terminal block", serial.blocks, parallel.blocks)
     differences += compare_counts("junit test case", serial.junit, parallel.junit)
     for stray in parallel.stray:
         differences.append(Difference("a reporter was called in a worker", stray, ""))
@@ -211,6 +252,7 @@ def compare(serial: Recorded, parallel: Recorded) -> list[Difference]:
         ("session", serial.session, parallel.session),
         ("terminal statistics", serial.stats, parallel.stats),
         ("junit totals", serial.junit_totals, parallel.junit_totals),
+        ("cache", serial.cache, parallel.cache),
     ]:
         if left != right:
             differences.append(Difference(what, "", diff(canonical(left), canonical(right))))

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from parity import Parity
+from parity import BOUND, Parity
 from suites import PYTHON
 
 # A suite to run, not to collect: it fails on purpose.
@@ -33,8 +33,15 @@ def parity(e2e_python: Path, pytestconfig: pytest.Config) -> Parity:
 PARITY = pytest.StashKey[Parity]()
 
 
+def pytest_report_header() -> str:
+    from test_parity import PART
+
+    return f"parity: part {PART}; the same again: make parity ARGS='part --part={PART}'"
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     runs = terminalreporter.config.stash.get(PARITY, None)
     if runs is not None and runs.rows:
         terminalreporter.section("serial against parallel")
         terminalreporter.write_line(runs.table())
+        terminalreporter.write_line(BOUND)

@@ -1,6 +1,8 @@
 """Runs real suites serially and in parallel.
 
-    parity.py compare   reports, warnings, JUnit and exit status must be equal
+    parity.py compare   everything that a user is told must be equal (see compare.py)
+    parity.py full      the same, in every combination of start method and distribution
+    parity.py part      the same, one combination a suite: --part=N, by default that of today
     parity.py bench     median wall and processor time
     parity.py demo      one suite, side by side
 
@@ -13,118 +15,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import resource
-import shlex
-import signal
 import statistics
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compare import Difference, Recorded, compare, load
-from suites import BUILD, HERE, PYTHON, SUITES, SetupError, Suite, named, prepare
-
-PARALLEL = "--qe-parallel"
-TIMEOUT_S = 600
-
-
-@dataclass
-class Run:
-    command: list[str]
-    exit: int
-    output: str
-    wall_s: float
-    cpu_s: float
-
-    @property
-    def last_line(self) -> str:
-        """pytest's own last line, without its decoration."""
-        lines = [line.strip("= ") for line in self.output.splitlines() if line.strip()]
-        found = [line for line in lines if re.search(r" in [\d.:]+ ?s", line)]
-        return found[-1] if found else (lines[-1] if lines else "")
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """What the last line counts, as {"passed": 3}."""
-        return {word: int(n) for n, word in re.findall(r"(\d+) ([a-z]+)", self.last_line)}
-
-
-def environment(record: Path | None) -> dict[str, str]:
-    """The caller's environment without what would make runs differ."""
-    env = dict(os.environ)
-    for name in ("PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS", "CI", "NO_COLOR", "FORCE_COLOR"):
-        env.pop(name, None)
-    # The order of sets shows in messages, so it has to be the same in every run; a wide
-    # terminal cuts no line off at another place because of a longer temporary path.
-    env.update(PYTHONHASHSEED="0", COLUMNS="400", PYTHONPATH=str(HERE))
-    if record is not None:
-        env["PARITY_RECORD"] = str(record)
-    return env
-
-
-def execute(command: list[str], directory: Path, env: dict[str, str]) -> Run:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.monotonic()
-    with subprocess.Popen(
-        command,
-        cwd=directory,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-            output += f"\nkilled after {TIMEOUT_S} s\n"
-    wall = time.monotonic() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(command, process.returncode, output, wall, cpu)
-
-
-def pytest_command(suite: Suite, python: Path, options: str) -> list[str]:
-    # Last failures are none of a comparison's business, and change the order.
-    plain = [str(python), "-m", "pytest", *suite.arguments, "-p", "no:cacheprovider"]
-    return [*plain, *shlex.split(options)]
-
-
-def timed(suite: Suite, python: Path, options: str) -> Run:
-    """A run as a user has it: no recorder."""
-    return execute(pytest_command(suite, python, options), suite.path, environment(None))
-
-
-def recorded(suite: Suite, python: Path, options: str, label: str) -> tuple[Run, Recorded]:
-    """A run with everything written down, in build/e2e/LABEL.*"""
-    directory = BUILD / "e2e" / "runs"
-    directory.mkdir(parents=True, exist_ok=True)
-    record, junit = directory / f"{label}.jsonl", directory / f"{label}.xml"
-    for old in (record, junit):
-        old.unlink(missing_ok=True)
-    command = pytest_command(suite, python, options)
-    command += ["-ra", "-p", "parity_recorder", f"--junitxml={junit}", "-o", "junit_family=xunit1"]
-    run = execute(command, suite.path, environment(record))
-    (directory / f"{label}.out").write_text(run.output, encoding="utf-8")
-    return run, load(record, junit, run.output, run.exit)
-
-
-def warm_up(suite: Suite, python: Path) -> None:
-    """Compiles the byte code of a suite, so that no run pays for it."""
-    run = timed(suite, python, "--collect-only -q")
-    if run.exit != 0:
-        raise SetupError(f"{suite.title} cannot be collected:\n{run.output}")
-
-
-def slug(text: str) -> str:
-    return re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-") or "serial"
+import matrix
+from compare import Difference, Recorded, compare
+from matrix import PARALLEL
+from runs import Run, recorded, slug, timed, warm_up
+from suites import PYTHON, SUITES, SetupError, Suite, named, prepare
 
 
 @dataclass
@@ -143,14 +44,27 @@ class Row:
             self.suite.title,
             self.options,
             str(self.tests),
-            f"{self.serial.wall_s:.2f}",
-            f"{self.parallel.wall_s:.2f}",
-            f"{self.parallel.wall_s / self.serial.wall_s:.2f}",
+            *seconds(self.serial.wall_s, self.serial.loop_s, self.serial.bound_s),
+            *seconds(self.parallel.wall_s),
             str(len(self.differences)),
         ]
 
 
-HEADINGS = ["suite", "options", "tests", "serial s", "parallel s", "ratio", "differences"]
+def seconds(*values: float | None) -> list[str]:
+    return ["-" if value is None else f"{value:.2f}" for value in values]
+
+
+BOUND = "bound: 1.1 x (serial - loop / 2), where loop is what the serial run spent in tests"
+HEADINGS = [
+    "suite",
+    "options",
+    "tests",
+    "serial s",
+    "loop s",
+    "bound s",
+    "parallel s",
+    "differences",
+]
 
 
 def table(headings: list[str], rows: list[list[str]]) -> str:
@@ -207,17 +121,35 @@ def show(row: Row, limit: int) -> str:
     return "\n".join(parts)
 
 
-def run_compare(arguments: argparse.Namespace) -> int:
-    parity = Parity(arguments.python)
-    different = False
-    for suite in arguments.suites:
-        for options in arguments.options:
-            row = parity.check(suite, options)
-            if row.differences:
-                different = True
-                print(f"--- {suite.title} {options}\n{show(row, arguments.show)}\n", flush=True)
-    print(parity.table())
+def compare_all(pairs: list[tuple[Suite, str]], python: Path, limit: int) -> int:
+    parity = Parity(python)
+    different = 0
+    for suite, options in pairs:
+        row = parity.check(suite, options)
+        if row.differences or not row.tests:
+            different += 1
+            print(f"--- {suite.title} {options}\n{show(row, limit)}\n", flush=True)
+        else:
+            print(f"{suite.title} {options}: {row.tests} tests, equal", flush=True)
+    print(f"\n{parity.table()}\n\n{BOUND}")
+    print(f"{len(pairs) - different} passed, {different} failed")
     return 1 if different else 0
+
+
+def run_compare(arguments: argparse.Namespace) -> int:
+    pairs = [(s, options) for s in arguments.suites for options in arguments.options]
+    return compare_all(pairs, arguments.python, arguments.show)
+
+
+def run_matrix(arguments: argparse.Namespace) -> int:
+    if arguments.command == "full":
+        pairs = matrix.full()
+    else:
+        number = matrix.part_of_today() if arguments.part is None else arguments.part
+        print(f"part {number}: parity.py part --part={number}")
+        pairs = matrix.part(number)
+    chosen = [pair for pair in pairs if pair[0] in arguments.suites]
+    return compare_all(chosen, arguments.python, arguments.show)
 
 
 def run_bench(arguments: argparse.Namespace) -> int:
@@ -232,20 +164,25 @@ def run_bench(arguments: argparse.Namespace) -> int:
             for kind in kinds:
                 runs[kind].append(timed(suite, arguments.python, kind))
         walls = {kind: statistics.median(run.wall_s for run in runs[kind]) for kind in kinds}
+        # A run without the loop's time has failed; its last line, printed below, says so.
+        loop = statistics.median(run.loop_s or 0.0 for run in runs[""])
+        bound = 1.1 * (walls[""] - loop / 2)
         cpus = {kind: statistics.median(run.cpu_s for run in runs[kind]) for kind in kinds}
         for kind in kinds:
             rows.append(
                 [
                     suite.title,
                     kind or "(serial)",
-                    f"{walls[kind]:.2f}",
-                    f"{walls[kind] / walls['']:.2f}",
-                    f"{cpus[kind]:.2f}",
-                    f"{cpus[kind] / cpus['']:.2f}",
+                    *seconds(walls[kind], walls[kind] / walls[""]),
+                    *seconds(cpus[kind], cpus[kind] / cpus[""]),
+                    *seconds(*([loop, bound] if not kind else [None, None])),
                 ]
             )
             print(f"{suite.title} {kind}: {runs[kind][-1].last_line}", flush=True)
-    print(table(["suite", "options", "wall s", "ratio", "cpu s", "ratio"], rows))
+    print(
+        table(["suite", "options", "wall s", "ratio", "cpu s", "ratio", "loop s", "bound s"], rows)
+    )
+    print(f"\n{BOUND}")
     return 0
 
 
@@ -299,26 +236,34 @@ def run_demo(arguments: argparse.Namespace) -> int:
     return 0
 
 
+COMMANDS = {
+    "compare": run_compare,
+    "full": run_matrix,
+    "part": run_matrix,
+    "bench": run_bench,
+    "demo": run_demo,
+}
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["compare", "bench", "demo"])
+    parser.add_argument("command", choices=list(COMMANDS))
     parser.add_argument("--suite", action="append", metavar="NAME", help="may be repeated")
     parser.add_argument("--with", action="append", dest="options", metavar="OPTIONS")
+    parser.add_argument("--part", type=int, metavar="N", help="which part of the whole")
     parser.add_argument("--python", type=Path, default=PYTHON, help="what runs the suites")
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="of bench and demo")
     parser.add_argument("--show", type=int, default=3, metavar="N", help="differences of a sort")
     arguments = parser.parse_args(argv)
     try:
-        every = SUITES if arguments.command == "compare" else SUITES[:3]
-        every = SUITES[:1] if arguments.command == "demo" else every
+        every = {"bench": SUITES[:-1], "demo": SUITES[:1]}.get(arguments.command, SUITES)
         arguments.suites = [named(name) for name in arguments.suite or []] or every
         arguments.options = arguments.options or [PARALLEL]
         # Made absolute, but not resolved: the link tells a virtual environment.
         arguments.python = arguments.python.absolute()
-        command = {"compare": run_compare, "bench": run_bench, "demo": run_demo}
-        return command[arguments.command](arguments)
+        return COMMANDS[arguments.command](arguments)
     except SetupError as error:
         print(f"parity: {error}", file=sys.stderr)
         return 2

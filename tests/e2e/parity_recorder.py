@@ -2,16 +2,27 @@
 
 Loaded with ``-p parity_recorder``; the file is named by ``PARITY_RECORD``. Only the
 process that the user started records: a worker has ``config.workerinput``. A report
-that reaches this plugin in any other process is recorded as stray.
+that reaches this plugin in any other process is recorded as stray. How many seconds
+the run loop took is written into the file that ``PARITY_LOOP`` names.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+#: What every report has, or what a run with workers adds to it.
+KNOWN = (
+    *("_id", "nodeid", "location", "keywords", "outcome", "longrepr", "when", "user_properties"),
+    *("sections", "duration", "start", "stop", "wasxfail", "context"),
+    *("node", "worker_id", "testrun_uid"),
+)
 
 
 class Recorder:
@@ -52,6 +63,9 @@ class Recorder:
             user_properties=[list(entry) for entry in report.user_properties],
             wasxfail=getattr(report, "wasxfail", None),
             context=None if context is None else repr(context),
+            crash=str(getattr(report.longrepr, "reprcrash", None)),
+            more={k: repr(v) for k, v in vars(report).items() if k not in KNOWN},
+            forward=report.duration >= 0 and report.start <= report.stop,
         )
 
     def pytest_warning_recorded(
@@ -82,7 +96,25 @@ class Recorder:
         self.write("summary", stats=stats)
 
 
+class LoopTimer:
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        pid, began = os.getpid(), time.monotonic()
+        try:
+            return (yield)
+        finally:
+            if os.getpid() == pid:
+                self.path.write_text(f"{time.monotonic() - began:.3f}", encoding="ascii")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    path = os.environ.get("PARITY_RECORD")
-    if path and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recorder(config, path), "parity-recorder")
+    record, loop = (os.environ.get(name) for name in ("PARITY_RECORD", "PARITY_LOOP"))
+    if hasattr(config, "workerinput"):
+        return
+    if record:
+        config.pluginmanager.register(Recorder(config, record), "parity-recorder")
+    if loop:
+        config.pluginmanager.register(LoopTimer(loop), "parity-loop")

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BUILD = HERE.parent.parent / "build"
+ROOT = HERE.parent.parent
+BUILD = ROOT / "build"
 DIRECTORY = BUILD / "suites"
 PYTHON = BUILD / "e2e" / "venv" / "bin" / "python"
 
@@ -56,6 +57,25 @@ SUITES = [
         "4.4.0",
         "9e6ffa8511012ca89732324c1c253efd7b4d35632dcbdf80aa793fe01804af3e",
         ("marshmallow==4.4.0", "simplejson>=3.19"),
+    ),
+    Suite(
+        "tomlkit",
+        "0.15.2",
+        "83e32755ba1d20d9340bd069ee97e9f6232ba2346b63ffcba425de01f7e327a6",
+        ("tomlkit==0.15.2", "pyyaml>=6"),
+    ),
+    Suite(
+        "boltons",
+        "26.2.0",
+        "d39cfd15c1a1c3bd4d705c82252fa9edb8e4f5e8cc039f8e39afac7b1b47e92c",
+        ("boltons==26.2.0",),
+    ),
+    Suite(
+        "pluggy",
+        "1.7.0",
+        "d1eaa46ebb595891b860ab086b4d09c8588af65ebd4361b8e8f4bb8920b90ba8",
+        ("pluggy==1.7.0",),
+        ("testing",),
     ),
     # Our own: everything that a report can hold, on purpose full of failures.
     Suite("odd", "", "", (), (".",)),
@@ -112,9 +132,25 @@ def download(suite: Suite) -> None:
     unpacked.rmdir()
 
 
+SETTINGS = {
+    "pytest.ini": "",
+    "pyproject.toml": "[tool.pytest",
+    "tox.ini": "[pytest]",
+    "setup.cfg": "[tool:pytest]",
+}
+
+
+def settle(path: Path) -> None:
+    """Gives a suite without settings of its own empty ones: pytest would find ours above it."""
+    files = ((path / name, section) for name, section in SETTINGS.items())
+    if not any(f.exists() and section in f.read_text(encoding="utf-8") for f, section in files):
+        (path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+
+
 def prepare(suite: Suite, python: Path) -> None:
     """Makes a suite ready to run with an interpreter that has pytest."""
     download(suite)
+    settle(suite.path)
     if not suite.requires:
         return
     # Beside the interpreter: gone when its environment is made anew.

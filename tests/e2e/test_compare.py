@@ -42,12 +42,16 @@ def run(tmp_path: Path) -> Any:
         time: str = "0.1",
         output: str = "",
         exit_status: int = 0,
+        failed: tuple[str, ...] = (),
     ) -> Recorded:
         record, junit = tmp_path / "record.jsonl", tmp_path / "junit.xml"
+        last_failed = tmp_path / "cache" / "v" / "cache" / "lastfailed"
+        last_failed.parent.mkdir(parents=True, exist_ok=True)
+        last_failed.write_text(json.dumps(dict.fromkeys(failed, True)), encoding="utf-8")
         text = "".join(json.dumps(entry) + "\n" for entry in entries or lines())
         record.write_text(text, encoding="utf-8")
         junit.write_text(JUNIT.format(inside=inside, time=time), encoding="utf-8")
-        return load(record, junit, output, exit_status)
+        return load(record, junit, tmp_path / "cache", output, exit_status)
 
     return make
 
@@ -72,6 +76,8 @@ def test_addresses_and_times_do_not_count(run: Any) -> None:
         {"when": "setup"},
         {"longrepr": "E assert 0"},
         {"sections": []},
+        {"more": {"rerun": "1"}},
+        {"crash": "t.py:1: assert 0"},
         {"id": "t.py::test_a", "user_properties": [["a", 1]]},
     ],
     ids=lambda change: "-".join(change),
@@ -110,6 +116,45 @@ def test_exit_status_junit_and_summary_are_compared(run: Any) -> None:
     assert found(run(), run(inside="<skipped message='x'/>")) == ["junit test case"]
     output = "= short test summary info =\nFAILED t.py::test_a - x\n"
     assert found(run(), run(output=output)) == ["summary line"]
+
+
+def test_the_cache_is_compared_but_for_its_order(run: Any) -> None:
+    assert found(run(failed=("t.py::a", "t.py::b")), run(failed=("t.py::a",))) == ["cache"]
+    assert found(run(failed=("t.py::a", "t.py::b")), run(failed=("t.py::b", "t.py::a"))) == []
+
+
+TERMINAL = """===== test session starts =====
+{progress}
+===== FAILURES =====
+_____ {first} _____
+{worker}    def test(): assert 0
+_____ {second} _____
+    def test(): assert 0
+===== warnings summary =====
+{warnings}
+===== short test summary info =====
+"""
+
+
+def terminal(
+    progress: str = "..",
+    first: str = "test_a",
+    second: str = "test_b",
+    worker: str = "",
+    warnings: str = "t.py::a",
+) -> str:
+    return TERMINAL.format(
+        progress=progress, first=first, second=second, worker=worker, warnings=warnings
+    )
+
+
+def test_what_the_terminal_shows_is_compared(run: Any) -> None:
+    serial = run(output=terminal(warnings="t.py::a\nt.py::b"))
+    same = terminal("...", "test_b", "test_a", "[gw1] linux -- Python 3 /x\n", "t.py::b\nt.py::a")
+    assert found(serial, run(output=same)) == []
+    assert found(serial, run(output=terminal(warnings="t.py::a"))) == ["terminal block"]
+    assert found(run(output=terminal()), run(output=terminal(second="x"))) == ["terminal block"]
+    assert found(run(output=terminal()), run(output=terminal(worker="> 1\n"))) == ["terminal block"]
 
 
 @pytest.mark.parametrize(

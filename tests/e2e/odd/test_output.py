@@ -2,6 +2,9 @@
 
 import pytest
 
+# A module that several workers share is set up in each, and prints there: kept together.
+pytestmark = pytest.mark.xdist_group("output")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def noisy():
