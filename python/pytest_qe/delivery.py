@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from . import _core, compat, planning, reports
+from . import _core, bounds, compat, planning, reports
 from .events import DataKind, Lost, Plain
 from .flaky import FlakyTally, failed_as_expected
 from .options import Options
@@ -208,7 +208,7 @@ class Delivery:
         sections = []
         for name, data in (("stdout", e.stdout), ("stderr", e.stderr)):
             if data:
-                sections.append((f"Captured {name} {when}", data.decode("utf-8", "replace")))
+                sections.append((f"Captured {name} {when}", bounds.dead_output(data)))
         report = self.failed_report(item, when, text, sections)
         report.start, report.duration = e.start, e.duration
         report.stop = e.start + e.duration

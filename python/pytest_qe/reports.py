@@ -19,7 +19,7 @@ import pytest
 from _pytest._code.code import TerminalRepr
 from _pytest._io import TerminalWriter
 
-from . import _core
+from . import _core, bounds
 
 PHASES = {_core.SETUP: "setup", _core.CALL: "call", _core.TEARDOWN: "teardown"}
 PHASE_NUMBERS: dict[str | None, int] = {name: number for number, name in PHASES.items()}
@@ -110,7 +110,11 @@ def dumps(value: Any) -> bytes:
     try:
         return marshal.dumps(value)
     except ValueError:
-        return marshal.dumps(_plain_value(value))
+        value = _plain_value(value)
+    try:
+        return marshal.dumps(value)
+    except ValueError:  # a single text of more than 2 GiB
+        return marshal.dumps(bounds.cut(value, bounds.LONGEST))
 
 
 def loads(data: bytes) -> Any:

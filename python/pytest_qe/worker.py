@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import _pytest.capture
 import pytest
 
-from . import _core, compat, reports, shortcuts
+from . import _core, bounds, compat, reports, shortcuts
 from .errors import WrongState
 from .events import DataKind
 from .leaving import Leaving
@@ -368,9 +368,18 @@ class Worker:
     def _send(self, kind: int, data: bytes) -> None:
         try:
             self.core.send(kind, data)
-        except ValueError as error:  # beyond the bound of one event
-            note = f"{len(data)} bytes: {error}"
-            self.core.send(DataKind.INTERNAL, reports.dumps(note))
+        except ValueError:  # beyond the bound of one event
+            self._send_cut(kind, data)
+
+    def _send_cut(self, kind: int, data: bytes) -> None:
+        for less in bounds.smaller(data):
+            try:
+                self.core.send(kind, less)
+                return
+            except ValueError:
+                continue
+        note = f"a report of {len(data)} bytes cannot be made small enough"
+        self.core.send(DataKind.INTERNAL, reports.dumps(note))
 
     # -------------------------------------------------------------- keywords
 

@@ -65,7 +65,7 @@ class Recorder:
             context=None if context is None else repr(context),
             crash=str(getattr(report.longrepr, "reprcrash", None)),
             more={k: repr(v) for k, v in vars(report).items() if k not in KNOWN},
-            forward=report.duration >= 0 and report.start <= report.stop,
+            times=[type(time).__name__ for time in (report.start, report.stop, report.duration)],
         )
 
     def pytest_warning_recorded(
