@@ -12,9 +12,48 @@ import io
 import logging
 import os
 import sys
+import threading
+import time
 import weakref
 from collections.abc import Iterable
 from typing import Any
+
+#: Seconds for threads that tests left running. Serially the interpreter waits for
+#: ever, but by then the results have been shown.
+_PATIENCE = 10.0
+
+_POOLS = (("thread", "_threads_queues"), ("process", "_threads_wakeups"))
+
+
+def _end_threads() -> None:
+    """What the interpreter does at its end before it calls exit handlers: pools are
+    told to end (multiprocessing's handler waits for theirs), threads waited for."""
+
+    def tell() -> None:
+        for call in reversed(threading._threading_atexits):  # type: ignore[attr-defined]
+            call()
+
+    own = threading.current_thread()
+    left = [t for t in threading.enumerate() if t is not own and not t.daemon]
+    if not left and not any(_pools()):
+        return
+    # A thread of its own, as what it calls may never return.
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    deadline = time.monotonic() + _PATIENCE
+    for thread in (teller, *left):
+        thread.join(max(0.0, deadline - time.monotonic()))
+    names = [t.name for t in left if t.is_alive()]
+    if names or teller.is_alive():
+        text = ", ".join(names) or "threads of a pool"
+        os.write(2, f"qe: warning: {text}: still running, {_PATIENCE:g} s after the "
+                    "last test; not waited for\n".encode("utf-8", "replace"))  # fmt: skip
+
+
+def _pools() -> list[Any]:
+    """What concurrent.futures keeps of its pools, by thread."""
+    modules = [(sys.modules.get(f"concurrent.futures.{name}"), kept) for name, kept in _POOLS]
+    return [getattr(module, kept) for module, kept in modules if module is not None]
 
 
 def _open_for_writing() -> set[int]:
@@ -75,13 +114,13 @@ class Leaving:
             finalizer.atexit = False
         # Registered once in a process's life, which was before the fork.
         weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
-        pools = sys.modules.get("concurrent.futures.thread")
-        if pools is not None:
-            pools._threads_queues.clear()
+        for kept in _pools():
+            kept.clear()
 
     def finish(self) -> None:
-        """In a worker that ends: exit handlers registered in it, buffers."""
+        """In a worker that ends: threads, exit handlers registered in it, buffers."""
         try:
+            _end_threads()
             atexit._run_exitfuncs()
         except BaseException:
             pass  # each has printed its own traceback, as at any exit
