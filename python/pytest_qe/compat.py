@@ -80,6 +80,16 @@ HARMLESS_LIBRARIES = {
     "openblas": "stops and restarts its threads around fork",
 }
 
+#: Child processes, by a word in their command line, that may live at a fork.
+HARMLESS_CHILDREN = {
+    "multiprocessing.resource_tracker": "nobody waits for it: it ends with its pipe",
+}
+
+#: Open SQLite databases, by the module that holds the connection.
+HARMLESS_DATABASES = {
+    "coverage": "own_coverage gives each worker a file of its own",
+}
+
 #: xdist's values that switch it off.
 XDIST_OFF = ("-n0", "-n=0", "--numprocesses=0", "--dist=no")
 

@@ -1,8 +1,10 @@
 """Whether forking this process is safe, and if not, because of what.
 
 Only the forking thread lives on in a fork: locks that others hold stay locked.
-Sockets, epoll and io_uring instances and GPU devices are shared by a fork and
-break silently when both sides use them.
+What `_SHARED` names is shared by a fork and breaks silently when both sides use
+it. Nobody but its parent can wait for a process. SQLite forbids a connection
+that was opened before a fork. What is known to be harmless all the same is in
+the tables of `compat.py`.
 """
 
 from __future__ import annotations
@@ -22,8 +24,21 @@ BEFORE = pytest.StashKey[dict[int, str]]()
 
 _LEVELS = 6  # of references between a descriptor and its owner
 
-_UNSAFE = ("socket:", "anon_inode:[eventpoll]", "anon_inode:[io_uring]",
-           "/dev/nvidia", "/dev/dri/", "/dev/kfd")  # fmt: skip
+#: Descriptors, by the beginning of what they are, and what goes wrong.
+_SHARED = {
+    "socket:": "two processes would read each other's data",
+    "anon_inode:[eventpoll]": "an event loop would see the other's changes",
+    "anon_inode:[io_uring]": "both would submit to the same rings",
+    "anon_inode:inotify": "one would take the other's events",
+    "anon_inode:[fanotify]": "one would take the other's events",
+    "anon_inode:[signalfd]": "it would tell of its reader's signals, not of its owner's",
+    "anon_inode:[timerfd]": "one would take the other's expiry",
+    "/dev/nvidia": "a GPU's context belongs to one process",
+    "/dev/dri/": "a GPU's context belongs to one process",
+    "/dev/kfd": "a GPU's context belongs to one process",
+}
+
+_SQLITE = b"SQLite format 3\0"
 
 
 def open_descriptors() -> dict[int, str]:
@@ -55,15 +70,65 @@ def _threads() -> str | None:
         module = _module_of(thread)
         if module.split(".")[0] not in compat.HARMLESS_THREADS:
             return f"thread {thread.name!r} of {module} is alive"
+    return _native_threads({t.native_id for t in (main, *others)})
+
+
+def _native_threads(known: set[int | None]) -> str | None:
+    """Threads that Python has not made, beyond those of harmless libraries."""
+    names = []
     try:
-        native = len(os.listdir("/proc/self/task")) - 1 - len(others)
+        for task in os.listdir("/proc/self/task"):
+            if int(task) not in known:
+                with open(f"/proc/self/task/{task}/comm", encoding="utf-8") as file:
+                    names.append(file.read().strip())
+        with open("/proc/self/comm", encoding="utf-8") as file:
+            own = (file.read().strip(), os.path.basename(sys.executable)[:15])
         with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
-            maps = file.read()
+            mapped = {line[line.index("/") :].strip() for line in file if "/" in line}
     except OSError:
+        return None  # one that has ended meanwhile, or no /proc
+    # A harmless pool has a thread a processor, and gives them no names.
+    pools = [m for m in mapped if any(word in m for word in compat.HARMLESS_LIBRARIES)]
+    spare = len(pools) * ((os.cpu_count() or 1) - 1)
+    if len(names) <= spare and all(name in own for name in names):
         return None
-    if native > 0 and not any(name in maps for name in compat.HARMLESS_LIBRARIES):
-        return f"{native} native thread(s) of an imported library are alive"
+    some = ", ".join(sorted({name for name in names if name not in own})[:3])
+    words = f" ({some})" if some else ""
+    return f"{len(names)} native thread(s){words} of an imported library are alive"
+
+
+def _children() -> str | None:
+    """A living child: waiting for it works in its parent alone."""
+    pids: list[str] = []
+    try:
+        for task in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
+                pids += file.read().split()
+    except OSError:
+        return None  # a kernel that does not list them
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                state = file.read().rpartition(")")[2].split()[0]
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+                command = file.read().replace("\0", " ").strip()
+        except OSError:
+            continue  # it has just ended
+        if state not in "ZX" and not any(w in command for w in compat.HARMLESS_CHILDREN):
+            name = os.path.basename(command.split(" ", 1)[0])
+            return f"child process {pid} ({name}) is alive"
     return None
+
+
+def _objects(kinds: tuple[type, ...]) -> list[object]:
+    """The Python objects of these types."""
+    found = {}
+    for holder in gc.get_objects():
+        # An epoll instance is not among the collector's objects; its holder is.
+        for thing in gc.get_referents(holder):
+            if type(thing) in kinds or isinstance(thing, kinds):
+                found[id(thing)] = thing
+    return list(found.values())
 
 
 def _descriptor_objects(fd: int) -> list[object]:
@@ -71,25 +136,20 @@ def _descriptor_objects(fd: int) -> list[object]:
     import select
     import socket
 
-    kinds = (socket.socket, select.epoll)
-    found = {}
-    for holder in gc.get_objects():
-        # An epoll instance is not among the collector's objects; its holder is.
-        for thing in gc.get_referents(holder):
-            if type(thing) in kinds or isinstance(thing, kinds):
-                try:
-                    if thing.fileno() == fd:
-                        found[id(thing)] = thing
-                except Exception:
-                    pass  # closed, or a subclass that does as it likes
-    return list(found.values())
+    found = []
+    for thing in _objects((socket.socket, select.epoll)):
+        try:
+            if thing.fileno() == fd:  # type: ignore[attr-defined]
+                found.append(thing)
+        except Exception:
+            pass  # closed, or a subclass that does as it likes
+    return found
 
 
-def _owner(fd: int) -> str:
-    """The module that holds the descriptor, as far as Python knows: that of
-    the nearest class or global that is not of the standard library."""
+def _owner(level: list[object]) -> str:
+    """The module that holds these objects, as far as Python knows: that of the
+    nearest class or global that is not of the standard library."""
     names = {id(vars(m)): n for n, m in list(sys.modules.items()) if hasattr(m, "__dict__")}
-    level = _descriptor_objects(fd)
     if not level:
         return "an unknown module"
     seen = {id(thing) for thing in level}
@@ -110,14 +170,31 @@ def _owner(fd: int) -> str:
     return "a Python object"
 
 
+def _database(fd: int, target: str) -> str | None:
+    """Whose SQLite database this is, None if it is none, or harmless."""
+    try:
+        # Not opened anew: closing it would drop the locks that SQLite holds.
+        if not target.startswith("/") or os.pread(fd, len(_SQLITE), 0) != _SQLITE:
+            return None
+    except OSError:
+        return None
+    import sqlite3
+
+    owners = [_owner([thing]) for thing in _objects((sqlite3.Connection,))]
+    left = [o for o in owners if o.split(".")[0] not in compat.HARMLESS_DATABASES]
+    return None if owners and not left else (left or ["an unknown module"])[0]
+
+
 def _descriptors(before: dict[int, str]) -> str | None:
     for fd, target in open_descriptors().items():
-        if before.get(fd) == target or not target.startswith(_UNSAFE):
+        if before.get(fd) == target:
             continue
-        owner = _owner(fd)
-        if owner.split(".")[0] in compat.HARMLESS_THREADS:
-            continue
-        return f"descriptor {fd} ({target}) was opened during collection by {owner}"
+        if target.startswith(tuple(_SHARED)):
+            owner = _owner(_descriptor_objects(fd))
+            if owner.split(".")[0] not in compat.HARMLESS_THREADS:
+                return f"descriptor {fd} ({target}) was opened during collection by {owner}"
+        elif (found := _database(fd, target)) is not None:
+            return f"database {target} was opened during collection by {found}"
     return None
 
 
@@ -130,7 +207,7 @@ def choose(asked: str, before: dict[int, str]) -> tuple[str, str]:
     """
     if asked != "auto":
         return asked, "asked for"
-    reason = _threads() or _descriptors(before)
+    reason = _threads() or _descriptors(before) or _children()
     if reason is not None:
         return "spawn", reason
     return "fork", "no live threads or shared descriptors"
