@@ -303,8 +303,8 @@ def add_fixtures(pluginmanager: pytest.PytestPluginManager) -> None:
 # ---------------------------------------------------------------- in workers
 
 
-def quiet_worker(config: pytest.Config, keep: object) -> None:
-    """Takes out of a forked worker what belongs to the controller."""
+def quiet_worker(config: pytest.Config) -> None:
+    """Takes out of a worker what belongs to the controller."""
     manager = config.pluginmanager
     for name in NOT_IN_WORKERS:
         plugin = manager.get_plugin(name)
@@ -313,9 +313,8 @@ def quiet_worker(config: pytest.Config, keep: object) -> None:
     for name in CONTROLLER_HOOKS:
         caller = getattr(manager.hook, name)
         for impl in list(caller.get_hookimpls()):
-            if impl.plugin is not keep:
-                # pluggy has no public way to take out one implementation.
-                caller._remove_plugin(impl.plugin)
+            # pluggy has no public way to take out one implementation.
+            caller._remove_plugin(impl.plugin)
 
 
 # ----------------------------------------------------------------- coverage

@@ -102,8 +102,8 @@ class Worker:
         os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(given["workercount"])
         os.environ["PYTEST_XDIST_TESTRUNUID"] = given["testrunuid"]
         self.config.workeroutput = {}  # type: ignore[attr-defined]
+        compat.quiet_worker(self.config)
         if forked:
-            compat.quiet_worker(self.config, keep=self)
             compat.own_coverage()
             self._own_tmp_path(name)
         self._own_capture()
