@@ -441,6 +441,8 @@ class Controller:
             self.delivery.deliver(*held)
         node = self.delivery.node(e.slot)
         error = reports.describe_status(e.status) if bad else None
+        if error is None:  # plugins ask for it, also where the worker had nothing to do
+            node.__dict__.setdefault("workeroutput", {})
         compat.node_hook(self.config, "pytest_testnodedown")(node=node, error=error)
 
     def _on_give_up(self, event: tuple[Any, ...]) -> None:

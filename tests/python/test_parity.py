@@ -52,7 +52,10 @@ def test_session_fixtures_once_a_worker(qe: Qe, start: str) -> None:
             yield
             with open("down", "a") as file: file.write(f"{worker_id} {os.getpid()}\\n")
         @pytest.mark.parametrize("value", range(12))
-        def test_it(value, shared): time.sleep(0.05)
+        def test_it(value, shared):
+            deadline = time.monotonic() + 30  # each worker is to have one
+            while len(open("up").readlines()) < 3 and time.monotonic() < deadline:
+                time.sleep(0.01)
     """
     )
     qe.run("--qe-parallel=3", f"--qe-start={start}").assert_outcomes(passed=12)
