@@ -291,8 +291,11 @@ class Delivery:
                 del events[i]
                 break
             if kind == DataKind.REPORT and value.when == "teardown":
-                if value.failed:
+                if value.failed and late.failed:
                     break  # both are errors: keep the first and add the late one
+                if value.failed:  # what the session's teardown printed belongs to it
+                    value.sections += [s for s in late.sections if s not in value.sections]
+                    return events
                 late.sections[:0] = [s for s in value.sections if s not in late.sections]
                 del events[i]
                 break

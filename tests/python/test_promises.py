@@ -108,6 +108,32 @@ def test_reports_are_of_the_same_shape(qe: Qe, start: str) -> None:
     assert result.parseoutcomes() == serial.parseoutcomes()
 
 
+def test_a_failed_tear_down_before_that_of_the_session_is_one_report(qe: Qe) -> None:
+    """A worker that runs dry tears its session down later than its last test."""
+    qe.files(
+        conftest=TELL,
+        test_it="""
+        import pytest
+        @pytest.fixture(scope="session", autouse=True)
+        def shared():
+            yield
+            print("printed by the session")
+        @pytest.fixture
+        def late():
+            yield
+            raise RuntimeError("tear-down")
+        def test_late(late): print("printed by the test")
+        """,
+        test_other="import time\ndef test_slow(): time.sleep(1)",
+    )
+    serial = qe.run()
+    expected = [(line["id"], line["when"]) for line in told(qe)]
+    result = qe.run("--qe-parallel=2")
+    assert [(line["id"], line["when"]) for line in told(qe)] == expected
+    assert result.parseoutcomes() == serial.parseoutcomes() == {"passed": 2, "errors": 1}
+    assert "printed by the session" in result.stdout.str()
+
+
 def test_the_crash_report_is_an_ordinary_one(qe: Qe) -> None:
     qe.files(conftest=TELL, test_it="import os\ndef test_1(): os.abort()\ndef test_2(): pass")
     qe.run("--qe-parallel=1")
@@ -207,23 +233,31 @@ def test_no_lock_is_left_in_temporary_folders(qe: Qe) -> None:
 def test_workers_draw_different_numbers_from_numpy_too(qe: Qe, start: str) -> None:
     qe.files(
         test_it="""
-        import random, time
+        import os, random, time
         import numpy
         import pytest
         @pytest.mark.parametrize("value", range(2))
         def test_it(value, worker_id):
-            time.sleep(0.5)
             drawn = (numpy.random.randint(1 << 30), random.getrandbits(30))
-            with open("drawn", "a") as file: file.write(f"{worker_id} {drawn}\\n")
+            with open(f"drawn-{worker_id}", "w") as file: file.write(f"{drawn}\\n")
+            deadline = time.monotonic() + 30  # each worker is to have one
+            while not (os.path.exists("drawn-gw0") and os.path.exists("drawn-gw1")):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
     """
     )
-    options = ("--qe-parallel=2", "--qe-seed=7", f"--qe-start={start}", "--qe-dist=loadgroup")
-    qe.run(*options).assert_outcomes(passed=2)
-    first = sorted(qe.lines("drawn"))
-    (qe.path / "drawn").unlink()
-    qe.run(*options).assert_outcomes(passed=2)
-    assert sorted(qe.lines("drawn")) == first
-    assert len({line.split(" ", 1)[1] for line in first}) == len(first) == 2
+    drawn = []
+    for seed in (7, 7, 8):
+        qe.run("--qe-parallel=2", f"--qe-seed={seed}", f"--qe-start={start}").assert_outcomes(
+            passed=2
+        )
+        files = [qe.path / "drawn-gw0", qe.path / "drawn-gw1"]
+        drawn.append([file.read_text() for file in files])
+        for file in files:
+            file.unlink()
+    first, again, other = drawn
+    assert first == again
+    assert len({*first, *other}) == 4
 
 
 @STARTS
