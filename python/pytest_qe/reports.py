@@ -255,7 +255,7 @@ def _is_machinery(path: str) -> bool:
         "/_pytest/" in path
         or "/pluggy/" in path
         or "/pytest_qe/" in path
-        or path.endswith(("/bin/pytest", "/pytest/__main__.py"))
+        or path.endswith(("/bin/pytest", "/pytest/__main__.py", "/runpy.py"))
         or path.startswith(("<frozen", "<string>"))
     )
 
