@@ -124,6 +124,7 @@ def test_the_bound_of_a_dead_tests_output_is_said(qe: Qe) -> None:
     assert "[qe:" not in little.split("short test summary")[0]
 
 
+@pytest.mark.smoke
 def test_values_that_nothing_can_hold(qe: Qe) -> None:
     qe.files(
         test_it="""
@@ -146,6 +147,7 @@ def test_values_that_nothing_can_hold(qe: Qe) -> None:
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.smoke
 def test_a_lone_surrogate_in_an_id(qe: Qe, start: str) -> None:
     qe.files(
         test_it=r"""

@@ -57,6 +57,7 @@ def test_death_of_a_worker(qe: Qe, death: str, start: str) -> None:
     assert {k: attempt[k] for k in ("signal", "exit_status") if k in attempt} == fields
 
 
+@pytest.mark.smoke
 def test_stack_of_a_crash(qe: Qe) -> None:
     qe.files(
         test_it="""
@@ -73,6 +74,7 @@ def test_stack_of_a_crash(qe: Qe) -> None:
     assert "# here it ends" in text
 
 
+@pytest.mark.smoke
 def test_phases_that_were_finished_are_kept(qe: Qe) -> None:
     qe.files(
         conftest="""

@@ -47,6 +47,7 @@ def begin(qe: Qe, hang: str, *args: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["the process", "the group"])
+@pytest.mark.smoke
 def test_ctrl_c(qe: Qe, whole: bool) -> None:
     process = begin(qe, "time.sleep(600)")
     began = time.monotonic()

@@ -234,6 +234,7 @@ def test_a_conftest_may_change_the_outcome(qe: Qe) -> None:
 # ------------------------------------------------------------------- warnings
 
 
+@pytest.mark.smoke
 def test_warnings_equal_serial(qe: Qe) -> None:
     qe.files(
         conftest="import warnings\nwarnings.warn('of the conftest')",
@@ -273,6 +274,7 @@ def test_warnings_equal_serial(qe: Qe) -> None:
 # ------------------------------------------------------------------- outcomes
 
 
+@pytest.mark.smoke
 def test_subtests(qe: Qe) -> None:
     qe.files(
         test_it="""
@@ -311,6 +313,7 @@ def test_subtests(qe: Qe) -> None:
     both(qe, "-v")
 
 
+@pytest.mark.smoke
 def test_xfail_in_all_its_forms(qe: Qe) -> None:
     qe.files(
         test_it="""
@@ -416,6 +419,7 @@ def test_properties(qe: Qe) -> None:
     assert properties("parallel.xml") == properties("serial.xml")
 
 
+@pytest.mark.smoke
 def test_junit(qe: Qe) -> None:
     qe.files(
         test_it="""
@@ -528,6 +532,7 @@ def test_logging_to_a_file(qe: Qe) -> None:
 # ------------------------------------------------------------------- processes
 
 
+@pytest.mark.smoke
 def test_tmp_path_is_below_the_workers_folder(qe: Qe) -> None:
     qe.files(
         test_it="""
@@ -589,6 +594,7 @@ def test_a_test_that_forks_and_returns(qe: Qe) -> None:
         (qe.path / "ran").unlink()
 
 
+@pytest.mark.smoke
 def test_a_test_that_uses_multiprocessing_and_threads(qe: Qe) -> None:
     qe.files(
         test_it="""
@@ -671,6 +677,7 @@ def test_nothing_collected(qe: Qe) -> None:
     assert "1 deselected" in result.stdout.str()
 
 
+@pytest.mark.smoke
 def test_collection_errors(qe: Qe) -> None:
     qe.files(test_it="def test_it(): pass", test_bad="import nothing_like_that")
     _, parallel = both(qe)
@@ -709,6 +716,7 @@ def test_stepwise(qe: Qe) -> None:
     assert "1 deselected" in result.stdout.str()
 
 
+@pytest.mark.smoke
 def test_doctests_and_other_items(qe: Qe) -> None:
     qe.files(
         conftest="""

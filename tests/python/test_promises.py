@@ -92,6 +92,7 @@ def told(qe: Qe) -> list[dict[str, Any]]:
 
 
 @STARTS
+@pytest.mark.smoke
 def test_reports_are_of_the_same_shape(qe: Qe, start: str) -> None:
     source = EVERYTHING
     if not hasattr(pytest, "Subtests"):  # pytest 8 has none of its own
@@ -145,6 +146,7 @@ def test_the_crash_report_is_an_ordinary_one(qe: Qe) -> None:
     assert crash["times"] == ["float", "float", True]
 
 
+@pytest.mark.smoke
 def test_wrappers_of_the_protocol_are_called(qe: Qe) -> None:
     """Assertion diffs, warnings as errors and a plugin's wrapper live there."""
     qe.files(
@@ -181,6 +183,7 @@ def test_wrappers_of_the_protocol_are_called(qe: Qe) -> None:
 
 
 @STARTS
+@pytest.mark.smoke
 def test_the_stack_of_a_crash_is_in_its_report_alone(qe: Qe, start: str) -> None:
     qe.files(
         conftest="""

@@ -67,6 +67,7 @@ COUNTED = """
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.smoke
 def test_retries(qe: Qe, start: str) -> None:
     qe.files(test_it=COUNTED)
     result, written = qe.json("--qe-parallel=2", "--qe-retries=2", f"--qe-start={start}", "-v")

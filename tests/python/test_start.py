@@ -57,6 +57,7 @@ def shape(result: pytest.RunResult) -> list[str]:
     )  # fmt: skip
 
 
+@pytest.mark.smoke
 def test_spawn_is_equal_to_fork(qe: Qe) -> None:
     qe.files(test_a=SUITE, sub__test_b=SUITE)
     forked, by_fork = qe.json("--qe-parallel=2", "--qe-start=fork", "-ra")

@@ -27,6 +27,7 @@ SUITE = """
 """
 
 
+@pytest.mark.smoke
 def test_verbose_lines_name_the_worker(qe: Qe) -> None:
     qe.files(test_it=SUITE)
     result = qe.run("--qe-parallel=2", "-v")

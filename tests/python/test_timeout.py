@@ -38,6 +38,7 @@ HANG = """
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.smoke
 def test_the_report_has_stack_source_and_output(qe: Qe, start: str) -> None:
     qe.files(test_it=HANG)
     began = time.monotonic()
