@@ -7,6 +7,7 @@ and ends the run.
 
 from __future__ import annotations
 
+import importlib.util
 import marshal
 import os
 import sys
@@ -50,6 +51,7 @@ def command(controller: Controller, items: list[pytest.Item], plans: Plans) -> l
         "dir": str(config.invocation_params.dir),
         "sys_path": list(sys.path),
         "argv": list(sys.argv),
+        "main": _main_module(),
         "ids": [item.nodeid for item in items],
         "plans": tuple(plans),
         "basetemp": None if factory is None else str(factory.getbasetemp()),
@@ -63,6 +65,21 @@ def command(controller: Controller, items: list[pytest.Item], plans: Plans) -> l
     os.set_inheritable(fd, True)
     os.environ[_FD_VARIABLE] = str(fd)
     return [os.fsencode(sys.executable), b"-c", _MAIN.encode()]
+
+
+def _main_module() -> tuple[str | None, str | None]:
+    """Where the program comes from: its file, and its module's name if it has one."""
+    main = sys.modules["__main__"]
+    return getattr(main, "__file__", None), getattr(main.__spec__, "name", None)
+
+
+def _be_main(file: str | None, name: str | None) -> None:
+    """Tests and multiprocessing look at the program's file and module."""
+    main: Any = sys.modules["__main__"]
+    if file is not None:
+        main.__file__ = file
+    if name is not None:
+        main.__spec__ = importlib.util.find_spec(name)
 
 
 def release() -> None:
@@ -154,6 +171,7 @@ def main() -> None:
     slot = core.job()["slot"]
     sys.argv[:] = data["argv"]
     sys.path[:] = data["sys_path"]
+    _be_main(*data["main"])
     os.chdir(data["dir"])
     options = data["options"]
     if data["basetemp"] is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -239,6 +241,33 @@ def test_arguments_reach_the_workers(qe: Qe, args: tuple[str, ...], start: str) 
     assert result.parseoutcomes() == serial.parseoutcomes()
     assert result.ret == serial.ret
     assert result.stderr.str() == serial.stderr.str()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [["-m", "pytest"], [str(Path(sys.executable).parent / "pytest")]],
+    ids=["module", "script"],
+)
+def test_spawned_workers_are_the_same_program(qe: Qe, program: list[str]) -> None:
+    qe.files(
+        test_it="""
+        import multiprocessing, sys
+        def square(n): return n * n
+        def test_main():
+            main = sys.modules["__main__"]
+            name = main.__spec__ and main.__spec__.name
+            with open("seen", "a") as file:
+                file.write(f"{main.__name__} {main.__file__} {name}\\n")
+        def test_processes():
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                assert pool.map(square, [3]) == [9]
+        """,
+    )
+    for options in ([], ["--qe-parallel=2", "--qe-start=spawn"]):
+        result = qe.pytester.run(sys.executable, *program, *options)
+        result.assert_outcomes(passed=2)
+    serial, spawned = qe.lines("seen")
+    assert spawned == serial
 
 
 def test_a_plugin_by_its_entry_point(qe: Qe) -> None:
