@@ -217,6 +217,18 @@ void qe__arena_fill(qe__arena *a, uint32_t slot, const uint32_t *units,
     atomic_store(&s->tail, (uint32_t) n);
 }
 
+void qe__arena_fill_common(qe__arena *a, const uint32_t *units, size_t n,
+                           uint32_t *used)
+{
+    for (size_t i = 0; i < n; i++) {
+        a->queue[*used + i] = units[i];
+        make_ready(a, units[i]);
+    }
+    atomic_store(&a->head->common, *used);
+    *used += (uint32_t) n;
+    a->head->common_end = *used;
+}
+
 void qe__arena_open_scope(qe__arena *a, uint32_t scope)
 {
     const qe__arena_scope *s = &a->scopes[scope];

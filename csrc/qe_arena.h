@@ -99,6 +99,8 @@ typedef struct qe__arena_head {
     _Atomic uint32_t failures;
     _Atomic uint32_t open;  /* units not finished; may be too high, never low */
     _Atomic uint32_t sweep; /* no unit at or past this place is READY; a hint */
+    _Atomic uint32_t common; /* place in the queue array of what comes next */
+    uint32_t common_end;     /* for whoever has nothing; a hint, like queues */
     _Alignas(64) _Atomic uint32_t asleep; /* the controller: see qe__asleep */
 } qe__arena_head;
 
@@ -165,6 +167,10 @@ void qe__arena_close(qe__arena *a);
  * counts the places taken so far in the queue array. */
 void qe__arena_fill(qe__arena *a, uint32_t slot, const uint32_t *units,
                     size_t n, uint32_t *used);
+/* Controller: likewise what belongs to no slot, and is taken in order, scope by
+ * scope. Comes first in the queue array. */
+void qe__arena_fill_common(qe__arena *a, const uint32_t *units, size_t n,
+                           uint32_t *used);
 /* Controller: the units of a scope become READY, for a SCOPE job. */
 void qe__arena_open_scope(qe__arena *a, uint32_t scope);
 /* Controller: a unit that no live worker has becomes READY, or DONE. */

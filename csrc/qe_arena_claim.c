@@ -192,6 +192,40 @@ static void unload(qe__arena_slot *s, uint64_t spent_ns)
         &s->load_ns, &load, load > spent_ns ? load - spent_ns : 0)) {}
 }
 
+/* Gives a slot, whose window is empty, one of the shared array. */
+static void set_window(qe__arena_slot *s, uint32_t base, uint32_t n,
+                       uint64_t load_ns)
+{
+    atomic_store(&s->tail, 0);
+    atomic_store(&s->head, 0);
+    atomic_store(&s->queue, base);
+    atomic_store(&s->load_ns, load_ns);
+    atomic_store(&s->tail, n);
+}
+
+/* Takes the next scope of what belongs to nobody: the order that was asked for
+ * is the order of these takes. */
+static bool take_common(qe__arena *a, uint32_t slot)
+{
+    uint32_t end = a->head->common_end;
+    uint32_t at = atomic_load(&a->head->common);
+
+    while (at < end) {
+        uint32_t next = at;
+        uint32_t scope = a->units[a->queue[at]].scope;
+        uint64_t load = 0;
+
+        while (next < end && a->units[a->queue[next]].scope == scope) {
+            load += a->units[a->queue[next++]].expected_ns;
+        }
+        if (atomic_compare_exchange_strong(&a->head->common, &at, next)) {
+            set_window(&a->slots[slot], at, next - at, load);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Takes a part of a victim's queue over: it becomes this slot's own window. */
 static bool steal_from(qe__arena *a, uint32_t slot, uint32_t victim)
 {
@@ -222,11 +256,7 @@ static bool steal_from(qe__arena *a, uint32_t slot, uint32_t victim)
         moved += a->units[a->queue[w.base + at]].expected_ns;
     }
     unload(v, moved);
-    atomic_store(&s->tail, 0);
-    atomic_store(&s->head, 0);
-    atomic_store(&s->queue, w.base + cut);
-    atomic_store(&s->load_ns, moved);
-    atomic_store(&s->tail, w.tail - cut);
+    set_window(s, w.base + cut, w.tail - cut, moved);
     return true;
 }
 
@@ -294,6 +324,11 @@ static bool find(qe__arena *a, uint32_t slot, bool others, uint32_t *unit)
     }
     if (!others) {
         return false;
+    }
+    while (take_common(a, slot)) {
+        if (queue_next(a, slot, unit)) {
+            return true;
+        }
     }
     for (uint32_t tries = 0; tries < a->head->slots; tries++) {
         uint32_t victim = fullest(a, slot, tried);

@@ -143,6 +143,20 @@ int qe__sched_queue(qe_sched *s, uint32_t slot, const uint32_t **units,
     return 0;
 }
 
+int qe__sched_common(qe_sched *s, const uint32_t **units, size_t *n)
+{
+    size_t i;
+
+    if (s == NULL || units == NULL || n == NULL)
+        return QE_EINVAL;
+    if (s->isolate || s->cancelled)
+        return QE_ESTATE;
+    qe__queues_give_common(&s->queues, units, n);
+    for (i = 0; i < *n; i++)
+        move(s, (*units)[i], QUEUED);
+    return 0;
+}
+
 static uint32_t any_idle(const qe_sched *s)
 {
     return qe__slotset_first(&s->idle, &s->idle, s->slots);

@@ -26,6 +26,7 @@ typedef struct qe__sched_options {
     uint32_t slots;
     bool isolate;      /* every attempt is yielded by next, with fresh set */
     bool steal_scopes; /* never split a scope between slots */
+    bool in_order;     /* scopes start in plan order: qe__sched_common */
 } qe__sched_options;
 
 enum qe__step_kind {
@@ -59,9 +60,15 @@ void qe__sched_free(qe_sched *s);
 int qe__sched_queue(qe_sched *s, uint32_t slot, const uint32_t **units,
                     size_t *n);
 
+/* With `in_order`: what belongs to no slot, in plan order, scope by scope. A
+ * slot that has nothing to do takes the next scope of it; the queues of the
+ * slots are then empty. To be called before them, once; otherwise *n is 0. */
+int qe__sched_common(qe_sched *s, const uint32_t **units, size_t *n);
+
 /* What to start next, given the slots that are free. A started attempt makes
  * its slot busy until qe__sched_slot_free. Order: retries that are due (oldest
- * first), then units in queue order (own queue head; where that is empty, the
+ * first), then units in queue order (own queue head; where that is empty, what
+ * is next with `in_order`; where that is empty, too, the
  * tail of the queue with the most expected time left; a scope that is
  * TOGETHER, or any scope with steal_scopes, is only taken whole: units of it
  * go to the slot that started it, and a scope that was started is never

@@ -1,5 +1,6 @@
 /* The first layout of the queues: longest scope first, each to the slot with
- * the least to do (Graham 1969: within 4/3 of the best schedule). */
+ * the least to do (Graham 1969: within 4/3 of the best schedule). Where the
+ * order counts, all scopes wait in it for whoever is idle. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,18 +122,38 @@ static int share_out(qe__queues *q, struct ranked *rank, uint32_t n)
     return 0;
 }
 
+/* Writes what is common to all slots; returns how much of `order` it takes. */
+static uint32_t write_common(qe__queues *q, const struct ranked *rank,
+                             uint32_t n)
+{
+    uint32_t i, at = 0;
+
+    for (i = 0; i < n; i++) {
+        uint64_t cost;
+
+        q->scope[rank[i].scope].begin = at;
+        at += queue_units(q, rank[i].scope, q->order + at, &cost);
+    }
+    q->common_end = at;
+    return at;
+}
+
 /* Writes the queues; returns how much of `order` they take. */
 static uint32_t write_queues(qe__queues *q, const struct ranked *rank,
                              uint32_t n)
 {
     uint32_t i, at = 0;
 
+    if (q->options.in_order)
+        at = write_common(q, rank, n);
     for (i = 0; i < q->options.slots; i++) {
         struct qe__queue *queue = &q->queue[i];
 
         queue->first = queue->head = queue->end = at;
         at += queue->count;
     }
+    if (q->options.in_order)
+        return at;
     for (i = 0; i < n; i++) {
         struct qe__queue *queue = &q->queue[rank[i].slot];
         uint64_t cost;
@@ -184,7 +205,7 @@ static int lay_out(qe__queues *q, uint32_t scopes)
 {
     struct ranked *rank = array_of(scopes, sizeof *rank);
     uint32_t i, n = 0;
-    int err;
+    int err = 0;
 
     if (rank == NULL)
         return QE_ENOMEM;
@@ -195,8 +216,10 @@ static int lay_out(qe__queues *q, uint32_t scopes)
         if (!is_fresh(q, i) && queue_units(q, i, NULL, &rank[n].cost_ns) > 0)
             n++;
     }
-    qsort(rank, n, sizeof *rank, compare_ranked);
-    err = share_out(q, rank, n);
+    if (!q->options.in_order) {
+        qsort(rank, n, sizeof *rank, compare_ranked);
+        err = share_out(q, rank, n);
+    }
     if (err == 0)
         write_serial(q, write_queues(q, rank, n));
     free(rank);

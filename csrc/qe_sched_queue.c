@@ -78,6 +78,7 @@ void qe__queues_clear(qe__queues *q)
         q->queue[i].left_ns = 0;
         qe__queues_refresh(q, i);
     }
+    q->common_next = q->common_end;
     q->serial_next = q->serial_end;
     q->fresh_next = q->fresh_end;
     q->alone_next = q->alone_end;
@@ -99,6 +100,17 @@ bool qe__queues_give(qe__queues *q, uint32_t slot, const uint32_t **units,
     queue->left_ns = 0;
     qe__queues_refresh(q, slot);
     return true;
+}
+
+void qe__queues_give_common(qe__queues *q, const uint32_t **units, size_t *n)
+{
+    uint32_t i;
+
+    for (i = q->common_next; i < q->common_end; i++)
+        q->scope[scope_at(q, i)].owner = QE__OWNER_UNKNOWN;
+    *units = q->order + q->common_next;
+    *n = q->common_end - q->common_next;
+    q->common_next = q->common_end;
 }
 
 void qe__queues_started(qe__queues *q, uint32_t unit, uint32_t slot)
@@ -130,6 +142,30 @@ static uint32_t take_head(qe__queues *q, uint32_t slot)
     qe__queues_started(q, unit, slot);
     qe__queues_refresh(q, slot);
     return unit;
+}
+
+/* Fills the empty queue of a slot with what comes next: a scope that must not
+ * be split as a whole, of others one unit. */
+static bool take_common(qe__queues *q, uint32_t slot)
+{
+    struct qe__queue *to = &q->queue[slot];
+    uint32_t begin = q->common_next;
+    uint32_t end = begin + 1;
+    uint32_t i, scope;
+
+    if (begin == q->common_end)
+        return false;
+    scope = scope_at(q, begin);
+    while (is_whole(q, scope) && end < q->common_end &&
+           scope_at(q, end) == scope)
+        end++;
+    q->common_next = end;
+    to->head = begin;
+    to->end = end;
+    to->left_ns = 0;
+    for (i = begin; i < end; i++)
+        to->left_ns += cost_at(q, i);
+    return true;
 }
 
 /* Steals for a slot whose own queue is empty. A scope that nobody has begun
@@ -170,5 +206,11 @@ bool qe__queues_take(qe__queues *q, const qe__slotset *idle, uint32_t *slot,
         return true;
     }
     *slot = qe__slotset_first(idle, idle, q->options.slots);
-    return *slot != QE__NO_SLOT && steal(q, *slot, unit);
+    if (*slot == QE__NO_SLOT)
+        return false;
+    if (take_common(q, *slot)) {
+        *unit = take_head(q, *slot);
+        return true;
+    }
+    return steal(q, *slot, unit);
 }

@@ -23,6 +23,7 @@ typedef struct qe__queues {
         uint32_t begin; /* of its units, in order */
         uint32_t owner; /* slot that started it, or one of the two below */
     } * scope;
+    uint32_t common_next, common_end; /* in order: what no slot has yet */
     qe__slotset filled;               /* slots whose queue is not empty */
     qe__heap richest;                 /* slots that can be stolen from */
     uint32_t serial_next, serial_end; /* in order */
@@ -47,8 +48,10 @@ void qe__queues_clear(qe__queues *q);
  * already. */
 bool qe__queues_give(qe__queues *q, uint32_t slot, const uint32_t **units,
                      size_t *n);
+/* Gives away what no slot has yet. */
+void qe__queues_give_common(qe__queues *q, const uint32_t **units, size_t *n);
 /* Takes the next unit for one of the idle slots: out of a queue of their own,
- * or stolen. */
+ * of what is common to all, or stolen. */
 bool qe__queues_take(qe__queues *q, const qe__slotset *idle, uint32_t *slot,
                      uint32_t *unit);
 /* Notes which slot starts a unit, and with it its scope. */

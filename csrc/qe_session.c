@@ -92,15 +92,19 @@ static int open_loop(qe_session *s)
 static int start_homes(qe_session *s)
 {
     uint32_t used = 0;
+    const uint32_t *units;
+    size_t n;
     int status;
 
     if (s->options.isolate) {
         return 0; /* nothing is queued: every attempt is yielded by itself */
     }
+    status = qe__sched_common(s->sched, &units, &n);
+    if (status != 0) {
+        return status;
+    }
+    qe__arena_fill_common(&s->exec.arena, units, n, &used);
     for (uint32_t i = 0; i < s->homes; i++) {
-        const uint32_t *units;
-        size_t n;
-
         status = qe__sched_queue(s->sched, i, &units, &n);
         if (status != 0) {
             return status;
@@ -111,7 +115,8 @@ static int start_homes(qe_session *s)
         bool own = atomic_load(&s->exec.arena.slots[i].tail) > 0;
 
         /* One with nothing of its own steals, where single tests may be. */
-        if (own || (!s->options.steal_scopes && i < used)) {
+        if (own || ((!s->options.steal_scopes || s->options.in_order) &&
+                    i < used)) {
             status = qe__session_launch(s, i, QE__JOB_POOL, 0, 0, 0, i);
             if (status != 0) {
                 return status;
@@ -159,7 +164,7 @@ int qe_session_start(qe_session **out, qe_worker **worker_out,
                      const qe_fork_hooks *hooks)
 {
     qe__sched_options how = {options->workers, options->isolate,
-                             options->steal_scopes};
+                             options->steal_scopes, options->in_order};
     qe_session *s;
     uint32_t slot = 0;
     int status = check_options(plan, options);

@@ -228,6 +228,7 @@ typedef struct qe_options {
     bool isolate;            /* a fresh worker for every unit */
     bool func_only;          /* the time limit covers the call phase alone */
     bool steal_scopes;       /* never split a scope (xdist's loadscope) */
+    bool in_order;           /* scopes start in plan order, not longest first */
     bool peak_memory;        /* measure each attempt's own peak (about 20 us
                                   an attempt), not the worker's so far */
     uint32_t maxfail;        /* 0: no limit */

@@ -167,6 +167,7 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
                             "isolate",
                             "func_only",
                             "steal_scopes",
+                            "in_order",
                             "peak_memory",
                             "maxfail",
                             "max_restarts",
@@ -176,6 +177,7 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
                             NULL};
     PyObject *plan, *argv = Py_None;
     int isolate = 0, func_only = 0, steal_scopes = 0, peak_memory = 0;
+    int in_order = 0;
     unsigned int workers, maxfail = 0, max_restarts = UINT32_MAX;
     unsigned long long session_timeout = 0, backoff = 0, seed = 0;
     qe_worker *worker = NULL;
@@ -184,9 +186,9 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
     int status;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "OI|OppppIIKKK", names, &plan, &workers, &argv,
-            &isolate, &func_only, &steal_scopes, &peak_memory, &maxfail,
-            &max_restarts, &session_timeout, &backoff, &seed)) {
+            args, kwargs, "OI|OpppppIIKKK", names, &plan, &workers, &argv,
+            &isolate, &func_only, &steal_scopes, &in_order, &peak_memory,
+            &maxfail, &max_restarts, &session_timeout, &backoff, &seed)) {
         return NULL;
     }
     self = (Session *) core_new_object(module, "Session");
@@ -206,6 +208,7 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
     options.isolate = isolate;
     options.func_only = func_only;
     options.steal_scopes = steal_scopes;
+    options.in_order = in_order;
     options.peak_memory = peak_memory;
     options.maxfail = maxfail;
     options.max_restarts = max_restarts;

@@ -122,6 +122,7 @@ def start(
     isolate: bool = False,
     func_only: bool = False,
     steal_scopes: bool = False,
+    in_order: bool = False,
     peak_memory: bool = False,
     maxfail: int = 0,
     max_restarts: int = 0xFFFFFFFF,

@@ -73,6 +73,18 @@ static inline void arena_fill(struct arena_fixture *f, uint32_t slot,
     free(units);
 }
 
+/* All units, for no slot in particular. */
+static inline void arena_fill_common(struct arena_fixture *f)
+{
+    uint32_t *units = calloc(f->units + 1, sizeof(*units));
+
+    assert_non_null(units);
+    for (uint32_t i = 0; i < f->units; i++)
+        units[i] = i;
+    qe__arena_fill_common(&f->arena, units, f->units, &f->used);
+    free(units);
+}
+
 static inline void arena_end(struct arena_fixture *f)
 {
     qe__arena_close(&f->arena);

@@ -54,6 +54,7 @@ void world_make(struct world *w, uint64_t seed)
     w->options.isolate = world_below(w, 5) == 0;
     w->options.steal_scopes = world_below(w, 4) == 0;
     w->queueing = !w->options.isolate && world_below(w, 2) == 0;
+    w->options.in_order = !w->queueing && world_below(w, 3) == 0;
     w->units =
         world_below(w, 4) == 0 ? world_below(w, 4) : world_below(w, MAX_UNITS);
     history = world_below(w, 2) == 0;

@@ -116,6 +116,31 @@ static void a_thief_takes_whole_scopes_from_the_end_in_order(void **state)
     arena_end(&f);
 }
 
+static void what_is_common_is_taken_in_order_scope_by_scope(void **state)
+{
+    struct arena_fixture f;
+    uint32_t unit;
+
+    (void) state;
+    arena_begin(&f, 0);
+    for (int i = 0; i < 4; i++)
+        arena_scope(&f, 2, 0);
+    arena_make(&f, 2);
+    arena_fill_common(&f);
+    assert_false(qe__arena_peek(&f.arena, 0, &unit));
+    assert_int_equal(must_claim(&f, 0), 0);
+    assert_int_equal(must_claim(&f, 1), 2);
+    assert_int_equal(must_claim(&f, 1), 3);
+    assert_int_equal(must_claim(&f, 1), 4);
+    assert_int_equal(must_claim(&f, 0), 1);
+    assert_int_equal(must_claim(&f, 0), 6);
+    assert_int_equal(must_claim(&f, 1), 5);
+    assert_int_equal(must_claim(&f, 1), 7); /* stolen: nothing else is left */
+    assert_true(cannot_claim(&f, 0));
+    assert_true(cannot_claim(&f, 1));
+    arena_end(&f);
+}
+
 static void peeking_never_steals(void **state)
 {
     struct arena_fixture f;
@@ -365,6 +390,10 @@ static void run_at_random(uint64_t seed)
                     qe__random(&f.random) % 3 == 0 ? QE_UNIT_TOGETHER : 0);
     arena_make(&f, slots);
     memset(owner, 0xff, sizeof(owner));
+    if (seed % 3 == 0) {
+        arena_fill_common(&f);
+        first = f.units;
+    }
     for (uint32_t i = 0; i < slots; i++) {
         uint32_t left = f.units - first;
         uint32_t end = first;
@@ -421,6 +450,7 @@ int main(void)
         cmocka_unit_test(an_arena_without_units_is_one),
         cmocka_unit_test(a_queue_is_claimed_in_its_order),
         cmocka_unit_test(a_thief_takes_whole_scopes_from_the_end_in_order),
+        cmocka_unit_test(what_is_common_is_taken_in_order_scope_by_scope),
         cmocka_unit_test(peeking_never_steals),
         cmocka_unit_test(what_was_stolen_can_be_stolen_again),
         cmocka_unit_test(a_scope_kept_together_is_its_owners),

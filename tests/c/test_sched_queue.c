@@ -226,6 +226,51 @@ static void no_scope_is_split_with_steal_scopes(void **state)
     end(f);
 }
 
+/* b is the longest, and would go first. */
+static void in_order_each_idle_slot_takes_the_next_scope(void **state)
+{
+    struct fixture f =
+        given("aT aT b9 b9 c", (qe__sched_options){.slots = 2, .in_order = true});
+
+    (void) state;
+    expect_start(f, 0, 0, 0, 1, false);
+    expect_start(f, 0, 1, 2, 1, false);
+    settle(f, 1, 2);
+    expect_start(f, 0, 1, 3, 1, false); /* not 1: that goes with 0 */
+    settle(f, 1, 3);
+    expect_start(f, 0, 1, 4, 1, false);
+    settle(f, 0, 0);
+    expect_start(f, 0, 0, 1, 1, false);
+    end(f);
+}
+
+static void in_order_all_queues_are_one(void **state)
+{
+    struct fixture f =
+        given("a b9 a cS", (qe__sched_options){.slots = 2, .in_order = true});
+    const uint32_t *units;
+    size_t n;
+
+    (void) state;
+    assert_int_equal(qe__sched_common(f.sched, &units, &n), 0);
+    assert_int_equal(n, 3);
+    assert_int_equal(units[0], 0);
+    assert_int_equal(units[1], 2);
+    assert_int_equal(units[2], 1);
+    for (uint32_t slot = 0; slot < 2; slot++) {
+        assert_int_equal(qe__sched_queue(f.sched, slot, &units, &n), 0);
+        assert_int_equal(n, 0);
+    }
+    assert_int_equal(qe__sched_common(f.sched, &units, &n), 0);
+    assert_int_equal(n, 0);
+    for (uint32_t unit = 0; unit < 3; unit++)
+        assert_int_equal(qe__sched_settled(f.sched, unit), 0);
+    qe__sched_slot_free(f.sched, 0);
+    qe__sched_slot_free(f.sched, 1);
+    expect_start(f, 0, 0, 3, 1, false);
+    end(f);
+}
+
 /* Nobody waits while someone else has two units left: the run ends within
  * one longest unit of the best that could be (Graham 1966). */
 static void nobody_idles(uint64_t seed)
@@ -313,6 +358,8 @@ int main(void)
         cmocka_unit_test(a_scope_that_waits_is_stolen_whole),
         cmocka_unit_test(a_together_scope_is_never_split),
         cmocka_unit_test(no_scope_is_split_with_steal_scopes),
+        cmocka_unit_test(in_order_each_idle_slot_takes_the_next_scope),
+        cmocka_unit_test(in_order_all_queues_are_one),
         cmocka_unit_test(nobody_idles_while_there_is_work),
     };
 

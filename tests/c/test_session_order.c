@@ -382,6 +382,34 @@ static void no_scope_is_split_where_that_was_asked(void **state)
         assert_int_equal(s->pid[u], s->pid[u / 25 * 25]);
 }
 
+/* Unit 0 ends when all others have: one worker runs them all. */
+static enum qe_outcome body_first_ends_last(struct world *w, qe_worker *worker,
+                                            const qe_claim *claim)
+{
+    struct shared *s = w->shared;
+    uint64_t until = qe_now_ns() + world_patience_ns();
+
+    (void) worker;
+    while (claim->unit == 0 && atomic_load(&s->all_starts) < w->units &&
+           qe_now_ns() < until)
+        world_pause();
+    return QE_PASSED;
+}
+
+static void in_order_scopes_begin_as_planned(void **state)
+{
+    struct world *w = *state;
+    struct shared *s = w->shared;
+
+    w->body = body_first_ends_last;
+    w->options.workers = 2;
+    w->options.in_order = true;
+    world_add_many(w, 40, 1, 0, 0);
+    world_run(w);
+    for (uint32_t u = 2; u < 40; u++)
+        assert_true(s->sequence[u] > s->sequence[u - 1]);
+}
+
 static void isolation_gives_every_unit_a_worker(void **state)
 {
     struct world *w = *state;
@@ -418,6 +446,7 @@ int main(void)
         T(a_retry_within_a_fresh_scope_runs_that_unit_alone),
         T(a_scope_kept_together_stays_in_one_worker),
         T(no_scope_is_split_where_that_was_asked),
+        T(in_order_scopes_begin_as_planned),
         T(isolation_gives_every_unit_a_worker),
 #undef T
     };

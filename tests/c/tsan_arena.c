@@ -110,8 +110,13 @@ static void lay(struct race *r, uint64_t seed, uint32_t flags_of_a_third)
     }
     r->threads = 2 + (uint32_t) (seed % 4);
     arena_make(f, r->threads);
+    if (seed % 3 == 0) {
+        arena_fill_common(f);
+        first = f->units;
+    }
     for (uint32_t i = 0; i < r->threads; i++) {
-        uint32_t end = i == 0 && seed % 2 == 0 ? f->units
+        uint32_t end = first == f->units       ? f->units
+                       : i == 0 && seed % 2 == 0 ? f->units
                        : i + 1 == r->threads   ? f->units
                                                : first + f->units / 7;
 
