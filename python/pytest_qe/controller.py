@@ -44,6 +44,8 @@ class Controller:
         self.sharding = Sharding(config, options)
         self.descriptors = config.stash.get(startmethod.BEFORE, {})
         self.workers = 0
+        self.collected = planning.Collected()
+        config.pluginmanager.register(self.collected, "qe-collected")
         self.session: pytest.Session
         self.core: _core.Session
         self.delivery: Delivery
@@ -139,7 +141,10 @@ class Controller:
         if options.flaky is not None:
             self.tally = FlakyTally(len(items), options.flaky)
         self.workers = self._count_workers(wishes)
-        plan, self.units = planning.build(items, wishes, options, expected, self.seed, self.workers)
+        order = self.collected.order(self.config, items)
+        plan, self.units = planning.build(
+            items, wishes, options, expected, self.seed, self.workers, order
+        )
         start, why = startmethod.choose(options.start, self.descriptors)
         self.terminal.begin(self, start, why)
         self.delivery = Delivery(
@@ -149,7 +154,7 @@ class Controller:
         for slot in range(self.workers):
             compat.node_hook(self.config, "pytest_configure_node")(node=self.delivery.node(slot))
         began = time.perf_counter()
-        self._start(session, plan, wishes, start)
+        self._start(session, plan, wishes, start, order)
         try:
             self._loop()
         finally:
@@ -184,7 +189,12 @@ class Controller:
         return limit
 
     def _start(
-        self, session: pytest.Session, plan: Any, wishes: list[planning.Wish], start: str
+        self,
+        session: pytest.Session,
+        plan: Any,
+        wishes: list[planning.Wish],
+        start: str,
+        order: planning.Order,
     ) -> None:
         options = self.options
         plans = worker.Plans(
@@ -210,6 +220,7 @@ class Controller:
             isolate=options.isolate and options.flaky is None,
             func_only=options.timeout_func_only,
             steal_scopes=options.dist in ("loadscope", "loadfile"),
+            in_order=order.counts,
             peak_memory=options.json is not None,
             maxfail=0 if options.flaky else self._maxfail(),
             max_restarts=(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -118,6 +120,47 @@ def scope_of(nodeid: str, dist: str) -> str:
     return _module(nodeid)
 
 
+@dataclass
+class Order:
+    """What the order of the items means."""
+
+    #: Somebody made it: tests start in it, instead of longest first.
+    counts: bool = False
+    #: Items that failed before, where those come first (``--ff``).
+    failed: set[int] = field(default_factory=set)
+
+
+class Collected:
+    """A plugin that notes the order in which tests were collected."""
+
+    def __init__(self) -> None:
+        self._items: list[pytest.Item] = []
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, items: list[pytest.Item]
+    ) -> Generator[None, object, object]:
+        self._items = list(items)
+        return (yield)
+
+    def order(self, config: pytest.Config, items: list[pytest.Item]) -> Order:
+        """What became of that order: it counts where files are not in the order of
+        collection, where their tests are mixed, and with ``--ff`` after failures."""
+        order = Order()
+        if config.getoption("failedfirst", False):
+            plugin: Any = config.pluginmanager.get_plugin("lfplugin")
+            last = {str(nodeid) for nodeid in getattr(plugin, "lastfailed", ())}
+            order.failed = {n for n, item in enumerate(items) if item.nodeid in last}
+        files = [file for file, _ in groupby(_module(item.nodeid) for item in items)]
+        left = set(files)
+        order.counts = bool(order.failed) or files != [
+            file
+            for file in dict.fromkeys(_module(item.nodeid) for item in self._items)
+            if file in left
+        ]
+        return order
+
+
 def build(
     items: list[pytest.Item],
     wishes: list[Wish],
@@ -125,6 +168,7 @@ def build(
     expected_ns: list[int],
     seed: int,
     workers: int,
+    order: Order,
 ) -> tuple[_core.Plan, list[tuple[int, int]]]:
     """The sealed plan, and (item, pass) of every unit."""
     plan = _core.Plan()
@@ -149,6 +193,7 @@ def build(
             add(number, "all", 0, 0)
     else:
         whole = options.dist in ("loadscope", "loadfile")
+        before, run = "", 0
         for number, item in enumerate(items):
             wish = wishes[number]
             flags = _core.SERIAL if wish.serial else 0
@@ -157,8 +202,15 @@ def build(
             elif options.dist == "loadgroup":
                 # As xdist: without a group every test is on its own.
                 add(number, f"test {number}", 0, flags)
+            elif number in order.failed and not whole:
+                # Each at once, before any other test.
+                add(number, f"test {number}", 0, flags)
             else:
                 scope = "scope " + scope_of(item.nodeid, options.dist)
+                if order.counts and not whole:
+                    run += scope != before
+                    before = scope
+                    scope = f"run {run} of {scope}"
                 add(number, scope, 0, flags | (_core.TOGETHER if whole else 0))
     plan.seal()
     return plan, units
