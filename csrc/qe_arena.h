@@ -35,7 +35,12 @@ enum qe__asleep {
     QE__ASLEEP     /* any event */
 };
 
-enum qe__job_kind { QE__JOB_POOL = 0, QE__JOB_SCOPE, QE__JOB_SINGLE };
+enum qe__job_kind {
+    QE__JOB_POOL = 0,
+    QE__JOB_SCOPE,
+    QE__JOB_SINGLE,
+    QE__JOB_KEEPER
+};
 
 /* A deadline word that says: the supervisor is killing this worker. */
 #define QE__DEADLINE_KILLED UINT64_MAX

@@ -16,9 +16,11 @@ typedef struct qe__slot_files {
 
 /* Controller to supervisor. */
 enum qe__order_kind {
-    QE__ORDER_START = 1, /* start a worker for `slot` */
-    QE__ORDER_SIGNAL,    /* send `value` to every worker, or to `slot`'s */
-    QE__ORDER_KILL,      /* SIGKILL its process group (QE__NONE: all) */
+    QE__ORDER_START =
+        1,             /* start a worker for `slot`; value 1: from the keeper */
+    QE__ORDER_DISMISS, /* tell the keeper that no worker is left */
+    QE__ORDER_SIGNAL,  /* send `value` to every worker, or to `slot`'s */
+    QE__ORDER_KILL,    /* SIGKILL its process group (QE__NONE: all) */
     QE__ORDER_TAKE_OVER, /* to the standby: you are the supervisor now */
     QE__ORDER_QUIT       /* end what is left, and leave */
 };
@@ -28,6 +30,18 @@ typedef struct qe__order {
     uint32_t slot;
     int32_t value;
 } qe__order;
+
+/* Supervisor to keeper: a worker for `slot` is wanted (QE__NONE: no more are);
+ * and back: it is there, or
+ * pid is -1 and error says why. */
+typedef struct qe__birth {
+    uint32_t slot;
+    int32_t pid;
+    int32_t error;
+} qe__birth;
+
+/* A FAILED notice's value: the keeper died before it came to it. */
+#define QE__NO_KEEPER 0
 
 /* Supervisor to controller. */
 enum qe__notice_kind {
@@ -59,6 +73,8 @@ typedef struct qe__super {
     pid_t controller;
     const qe_options *options;
     const qe_fork_hooks *hooks;
+    int keeper;   /* in the keeper: its end of the supervisor's socket */
+    pid_t parent; /* likewise: the supervisor */
 } qe__super;
 
 /* Runs the supervisor; never returns in it. Returns the slot in a forked
@@ -77,6 +93,8 @@ typedef struct qe__exec {
     int control; /* socket to the supervisor in office; -1: there is none */
     int standby; /* socket to the standby, -1 where there is none */
     qe_options options; /* a copy, for the supervisor's life */
+    int keeper;         /* in the keeper: see qe__super */
+    pid_t parent;
 } qe__exec;
 
 /* Makes all of it and forks the supervisor. 0 in the controller; 1 in a
@@ -101,6 +119,9 @@ void qe__exec_close(qe__exec *x);
 /* The worker's handle, in a forked worker. */
 int qe__worker_new(qe_worker **out, qe__arena *arena, uint32_t slot,
                    const qe__slot_files *files, int bell);
+
+/* Makes the keeper of it. */
+void qe__worker_keep(qe_worker *w, const qe__exec *x);
 
 /* The signal that asks a worker for its stacks. */
 int qe__stack_signal(void);

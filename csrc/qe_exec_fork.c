@@ -72,7 +72,7 @@ int qe__exec_open(qe__exec *x, const qe_plan *plan, const qe_options *options,
     pid_t pid;
 
     memset(x, 0, sizeof(*x));
-    x->control = x->standby = x->bell = -1;
+    x->control = x->standby = x->keeper = x->bell = -1;
     x->slots = slots;
     x->options = *options;
     status = qe__arena_new(&x->arena, plan, options, slots);
@@ -97,6 +97,7 @@ int qe__exec_open(qe__exec *x, const qe_plan *plan, const qe_options *options,
     super.controller = getpid();
     super.options = &x->options;
     super.hooks = hooks;
+    super.keeper = -1;
 
     if (h != NULL && h->before != NULL) {
         h->before(h->ctx);
@@ -108,6 +109,8 @@ int qe__exec_open(qe__exec *x, const qe_plan *plan, const qe_options *options,
             h->child(h->ctx);
         }
         *slot = qe__super_run(&super);
+        x->keeper = super.keeper;
+        x->parent = super.parent;
         return 1;
     }
     if (h != NULL && h->parent != NULL) {

@@ -29,38 +29,9 @@ static void on_bell(uv_poll_t *handle, int status, int events)
     (void) !read(((qe_session *) handle->data)->exec.bell, &skip, sizeof(skip));
 }
 
-static void on_control(uv_poll_t *handle, int status, int events)
-{
-    (void) status;
-    (void) events;
-    ((qe_session *) handle->data)->control_readable = true;
-}
-
 static void on_timer(uv_timer_t *handle)
 {
     (void) handle;
-}
-
-/* libuv returns what others leave in errno. */
-static int uv_code(int status)
-{
-    if (status == 0) {
-        return 0;
-    }
-    errno = -status;
-    return QE_ESYS;
-}
-
-static int watch_control(qe_session *s)
-{
-    int status = uv_poll_init(&s->loop, &s->control, s->exec.control);
-
-    if (status != 0) {
-        return uv_code(status);
-    }
-    s->control.data = s;
-    return uv_code(
-        uv_poll_start(&s->control, UV_READABLE | UV_DISCONNECT, on_control));
 }
 
 /* The loop comes after the fork: an epoll descriptor must not be shared. */
@@ -69,7 +40,7 @@ static int open_loop(qe_session *s)
     int status = uv_loop_init(&s->loop);
 
     if (status != 0) {
-        return uv_code(status);
+        return qe__session_uv_code(status);
     }
     s->loop_open = true;
     (void) uv_timer_init(&s->loop, &s->timer);
@@ -78,14 +49,14 @@ static int open_loop(qe_session *s)
     }
     status = uv_poll_init(&s->loop, &s->bell, s->exec.bell);
     if (status != 0) {
-        return uv_code(status);
+        return qe__session_uv_code(status);
     }
     s->bell.data = s;
     status = uv_poll_start(&s->bell, UV_READABLE, on_bell);
     if (status != 0) {
-        return uv_code(status);
+        return qe__session_uv_code(status);
     }
-    return watch_control(s);
+    return qe__session_watch(s);
 }
 
 /* Gives every slot its queue and starts the workers that have work. */
@@ -115,8 +86,8 @@ static int start_homes(qe_session *s)
         bool own = atomic_load(&s->exec.arena.slots[i].tail) > 0;
 
         /* One with nothing of its own steals, where single tests may be. */
-        if (own || ((!s->options.steal_scopes || s->options.in_order) &&
-                    i < used)) {
+        if (own ||
+            ((!s->options.steal_scopes || s->options.in_order) && i < used)) {
             status = qe__session_launch(s, i, QE__JOB_POOL, 0, 0, 0, i);
             if (status != 0) {
                 return status;
@@ -150,7 +121,7 @@ static int check_options(const qe_plan *plan, const qe_options *o)
     qe_unit unit;
 
     if (o->workers < 1 || o->workers > MAX_WORKERS ||
-        (o->start == QE_START_SPAWN && o->spawn_argv == NULL)) {
+        (o->start == QE_START_SPAWN && (o->spawn_argv == NULL || o->keeper))) {
         return QE_EINVAL;
     }
     /* An unsealed plan has no units to give out. */
@@ -167,6 +138,7 @@ int qe_session_start(qe_session **out, qe_worker **worker_out,
                              options->steal_scopes, options->in_order};
     qe_session *s;
     uint32_t slot = 0;
+    uint32_t all;
     int status = check_options(plan, options);
 
     *out = NULL;
@@ -180,25 +152,31 @@ int qe_session_start(qe_session **out, qe_worker **worker_out,
     s->plan = plan;
     s->options = *options;
     s->homes = options->workers;
-    s->slots = calloc((size_t) s->homes * 2, sizeof(s->slots[0]));
+    all = s->homes * 2 + (options->keeper ? 1 : 0);
+    s->slots = calloc(all, sizeof(s->slots[0]));
     s->units = calloc(qe_plan_count(plan) + 1, sizeof(s->units[0]));
     status = s->slots == NULL || s->units == NULL
                  ? QE_ENOMEM
                  : qe__sched_new(&s->sched, plan, &how);
     if (status == 0) {
-        status =
-            qe__exec_open(&s->exec, plan, options, s->homes * 2, hooks, &slot);
+        status = qe__exec_open(&s->exec, plan, options, all, hooks, &slot);
     }
     if (status == 1) {
         /* A worker. The session's memory stays: the arena's handle is in it. */
         status = qe__worker_new(worker_out, &s->exec.arena, slot,
                                 &s->exec.files[slot], s->exec.bell);
+        if (status == 0 && s->exec.keeper >= 0) {
+            qe__worker_keep(*worker_out, &s->exec);
+        }
         return status == 0 ? 1 : status;
     }
     if (status != 0) {
         goto fail;
     }
     status = open_loop(s);
+    if (status == 0) {
+        status = qe__session_keep(s);
+    }
     if (status == 0) {
         status = start_homes(s);
     }
@@ -221,74 +199,6 @@ fail:
 }
 
 /* -------------------------------------------------------------------- events */
-
-/* The supervisor was killed, and its workers with it by the kernel: at once,
- * but not before the end of its socket, which has told us. */
-static void supervisor_died(qe_session *s)
-{
-    qe__exec_await_super(&s->exec);
-    uv_close((uv_handle_t *) &s->control, NULL);
-    s->control.data = NULL;
-    (void) uv_run(&s->loop, UV_RUN_NOWAIT);
-    for (uint32_t i = 0; i < s->exec.slots; i++) {
-        qe__session_slot *w = &s->slots[i];
-        uint32_t pid = atomic_load(&s->exec.arena.slots[i].pid);
-
-        if (!w->alive || w->exited) {
-            continue;
-        }
-        if (w->pid == 0) {
-            w->pid = (int32_t) pid;
-        }
-        if (w->pid > 0) {
-            qe__proc_await(w->pid, 2000);
-            /* What its test had started and left in its group. */
-            (void) kill(-w->pid, SIGKILL);
-        }
-        w->exited = w->is_void = true;
-        w->exit = (qe__notice){.kind = QE__NOTICE_EXITED, .value = 9};
-    }
-    if (s->exec.standby < 0 || qe__exec_take_over(&s->exec) != 0 ||
-        watch_control(s) != 0) {
-        s->trouble = QE_EGONE;
-    }
-}
-
-static bool take_notices(qe_session *s, qe_event *out)
-{
-    qe__notice n;
-    int status;
-
-    s->control_readable = false;
-    while ((status = qe__exec_notice(&s->exec, &n)) == 1) {
-        qe__session_slot *w;
-
-        if (n.slot >= s->exec.slots || !s->slots[n.slot].alive) {
-            continue;
-        }
-        w = &s->slots[n.slot];
-        if (n.kind == QE__NOTICE_EXITED) {
-            w->exit = n;
-            w->exited = true;
-        } else if (n.kind == QE__NOTICE_STARTED) {
-            w->pid = n.pid;
-            memset(out, 0, sizeof(*out));
-            out->kind = QE_EV_WORKER;
-            out->slot = n.slot;
-            out->epoch = s->exec.arena.slots[n.slot].epoch;
-            out->pid = n.pid;
-            out->unit = QE__NONE;
-            s->control_readable = true; /* there may be more */
-            return true;
-        } else if (n.kind == QE__NOTICE_FAILED) {
-            qe__session_refused(s, n.slot, n.value);
-        }
-    }
-    if (status == QE_EGONE && s->exec.control >= 0 && s->trouble == 0) {
-        supervisor_died(s);
-    }
-    return false;
-}
 
 /* The next event of a slot's frames; false if there is none, with what went
  * wrong in *status. */
@@ -350,7 +260,8 @@ static bool take_slots(qe_session *s, qe_event *out)
 
 static bool take(qe_session *s, qe_event *out)
 {
-    if (take_slots(s, out) || (s->control_readable && take_notices(s, out)) ||
+    if (take_slots(s, out) ||
+        (s->control_readable && qe__session_notice(s, out)) ||
         take_slots(s, out)) {
         return true;
     }
@@ -364,7 +275,8 @@ static bool take(qe_session *s, qe_event *out)
         qe__session_halt(s);
         return true;
     }
-    if (s->alive == 0 && (s->stopping || s->draining)) {
+    if ((s->stopping || s->draining) && !qe__session_dismiss_keeper(s) &&
+        s->alive == 0) {
         s->done = true;
         out->kind = QE_EV_DONE;
         return true;
@@ -506,7 +418,7 @@ void qe_session_close(qe_session *s)
     }
     close_loop(s);
     qe__exec_close(&s->exec);
-    for (uint32_t i = 0; i < s->homes * 2; i++) {
+    for (uint32_t i = 0; i < s->exec.slots; i++) {
         qe__reader_free(&s->slots[i].reader);
     }
     qe__sched_free(s->sched);

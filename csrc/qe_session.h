@@ -1,6 +1,7 @@
 /* The session's state, shared by qe_session.c (the loop and what the host
  * calls), qe_session_decide.c (starting what can start), qe_session_slot.c
- * (what happens to one worker) and qe_session_view.c (looking). Internal. */
+ * (what happens to one worker), qe_session_keeper.c (the keeper),
+ * qe_session_super.c (the supervisor) and qe_session_view.c (looking). Internal. */
 #ifndef QE_SESSION_H
 #define QE_SESSION_H
 
@@ -26,6 +27,7 @@ typedef struct qe__session_slot {
     const void *frame_data;
     bool alive;     /* ordered, started, or ended with its end not handled */
     bool idle;      /* waits for something to claim */
+    bool waiting;   /* starts when the keeper is ready */
     bool lingers;   /* its last FINISH said that more may come */
     bool bye;       /* its session has ended as it should */
     bool began;     /* this worker has started at least one attempt */
@@ -44,6 +46,13 @@ typedef struct qe__session_unit {
     bool settled;
 } qe__session_unit;
 
+enum qe__keeper {
+    QE__KEEPER_NONE,     /* workers are forked by the supervisor */
+    QE__KEEPER_STARTING, /* or it has yet to be started again */
+    QE__KEEPER_READY,
+    QE__KEEPER_LEAVING /* it takes down what it holds */
+};
+
 struct qe_session {
     const qe_plan *plan;
     qe_options options;
@@ -54,7 +63,10 @@ struct qe_session {
     uv_timer_t timer;
     bool loop_open;
     bool control_readable;
-    uint32_t homes; /* sched slots; arena slots from here on are for guests */
+    uint32_t homes; /* sched slots; arena slots from here on are for guests,
+                       and the one after those for the keeper */
+    enum qe__keeper keeper;
+    uint32_t keepers; /* how many there were */
     qe__session_slot *slots;
     qe__session_unit *units;
     uint32_t next_slot; /* where the search for a frame begins, for fairness */
@@ -90,8 +102,28 @@ bool qe__session_replay(qe_session *s, uint32_t slot, const qe__frame *next,
                         qe_event *out);
 /* The next event of a worker's end; after the last one the slot is free. */
 bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out);
+/* Gives the order to start what was laid out, or leaves it for later. */
+int qe__session_order_start(qe_session *s, uint32_t slot);
+/* The workers that are alive: all but the keeper. */
+uint32_t qe__session_workers(const qe_session *s);
+/* Starts a keeper, if one is wanted. */
+int qe__session_keep(qe_session *s);
+/* It is ready; it has left; it left before it had forked this slot's worker. */
+void qe__session_keeper_ready(qe_session *s);
+void qe__session_keeper_left(qe_session *s);
+void qe__session_no_keeper(qe_session *s, uint32_t slot);
+/* Tells it that all workers have left, once they have; true if it was told. */
+bool qe__session_dismiss_keeper(qe_session *s);
+/* A worker that was not started, and never will be. */
+void qe__session_never(qe_session *s, uint32_t slot);
 /* The system would not start the worker of this slot. */
 void qe__session_refused(qe_session *s, uint32_t slot, int error);
+/* A status of libuv as a code, with errno. */
+int qe__session_uv_code(int status);
+/* Listens to the supervisor in office. */
+int qe__session_watch(qe_session *s);
+/* Takes in what it says; true if that is an event for the host. */
+bool qe__session_notice(qe_session *s, qe_event *out);
 /* Starts all that can start. *wake_ns: when to look again. */
 int qe__session_decide(qe_session *s, uint64_t *wake_ns);
 /* Nothing new is to start. */

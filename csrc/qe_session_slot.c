@@ -44,12 +44,8 @@ int qe__session_launch(qe_session *s, uint32_t slot, enum qe__job_kind kind,
         }
     }
     qe__exec_job(&s->exec, slot, kind, unit, attempt, scope);
-    status = qe__exec_order(&s->exec, QE__ORDER_START, slot, 0);
-    if (status == QE_EGONE && s->exec.control >= 0) {
-        /* The supervisor's death was not taken in yet. When it is, this worker
-         * counts as one that died with it. */
-        s->control_readable = true;
-    } else if (status != 0) {
+    status = qe__session_order_start(s, slot);
+    if (status != 0) {
         return status;
     }
     w->alive = true;
@@ -211,6 +207,10 @@ bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
         }
         return true;
     case QE__FRAME_IDLE:
+        if (s->exec.arena.slots[slot].job == QE__JOB_KEEPER) {
+            qe__session_keeper_ready(s);
+            return false;
+        }
         /* It may have crossed a word to it; then it will say so again. */
         if (frame->kind == atomic_load(&s->exec.arena.slots[slot].park)) {
             free_slot(s, w);
@@ -401,6 +401,13 @@ static void succeed(qe_session *s, uint32_t slot)
     }
 }
 
+void qe__session_never(qe_session *s, uint32_t slot)
+{
+    s->slots[slot].alive = false;
+    s->alive--;
+    free_slot(s, &s->slots[slot]);
+}
+
 void qe__session_refused(qe_session *s, uint32_t slot, int error)
 {
     qe__session_slot *w = &s->slots[slot];
@@ -422,7 +429,8 @@ void qe__session_refused(qe_session *s, uint32_t slot, int error)
     }
     /* Fewer pool workers are enough, as the others steal; none is not. */
     free_slot(s, w);
-    if (s->trouble == 0 && (job != QE__JOB_POOL || box != 0 || s->alive == 0)) {
+    if (s->trouble == 0 &&
+        (job != QE__JOB_POOL || box != 0 || qe__session_workers(s) == 0)) {
         s->trouble = QE_ESYS;
         s->trouble_errno = error;
     }
@@ -431,7 +439,8 @@ void qe__session_refused(qe_session *s, uint32_t slot, int error)
 bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out)
 {
     qe__session_slot *w = &s->slots[slot];
-    uint64_t running = atomic_load(&s->exec.arena.slots[slot].running);
+    const qe__arena_slot *job = &s->exec.arena.slots[slot];
+    uint64_t running = atomic_load(&job->running);
     uint32_t unit, attempt;
 
     if (w->deaf && unheard(s, slot, &unit, &attempt)) {
@@ -457,8 +466,8 @@ bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out)
         if (out->phase == QE_PHASE_SESSION) {
             read_stack(s, slot, out);
         }
-        if (!w->began && ++s->false_starts >= FALSE_STARTS_MAX &&
-            s->trouble == 0) {
+        if (!w->began && job->job != QE__JOB_KEEPER &&
+            ++s->false_starts >= FALSE_STARTS_MAX && s->trouble == 0) {
             s->trouble = QE_EGONE;
         }
     }
@@ -466,8 +475,12 @@ bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out)
     if (s->crashes > s->options.max_restarts && s->trouble == 0) {
         s->trouble = QE_ETOOBIG;
     }
-    w->alive = w->exited = false;
+    w->alive = w->exited = w->waiting = false;
     s->alive--;
-    succeed(s, slot);
+    if (job->job == QE__JOB_KEEPER) {
+        qe__session_keeper_left(s);
+    } else {
+        succeed(s, slot);
+    }
     return true;
 }

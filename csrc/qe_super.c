@@ -48,7 +48,7 @@ static void flush(qe__super_state *st)
     memmove(st->queue, st->queue + sent, st->queued * sizeof(st->queue[0]));
 }
 
-static void notify(qe__super_state *st, const qe__notice *notice)
+void qe__super_notify(qe__super_state *st, const qe__notice *notice)
 {
     /* A slot has at most two notices under way for each order, and the
      * controller gives one order a slot at a time, so this never fills. */
@@ -106,17 +106,35 @@ static pid_t fork_host(const qe__super_state *st)
     return pid;
 }
 
-static void leave_supervisor(const qe__super_state *st)
+static void leave_supervisor(qe__super_state *st)
 {
     (void) close(st->super->control);
     (void) close(st->signals);
+    qe__super_drop_keeper(st);
     if (st->controller >= 0) {
         (void) close(st->controller);
     }
 }
 
+/* Where the keeper will listen: both ends, or -1. */
+static void open_keeper(qe__super_state *st)
+{
+    int pair[2];
+
+    qe__super_drop_keeper(st);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0) {
+        st->keeper = pair[0];
+        st->super->keeper = pair[1];
+    }
+}
+
+static bool is_keeper(const qe__super_state *st, uint32_t slot)
+{
+    return st->super->arena->slots[slot].job == QE__JOB_KEEPER;
+}
+
 /* Starts a worker; true in the worker itself. */
-static bool start_worker(qe__super_state *st, uint32_t slot,
+static bool start_worker(qe__super_state *st, uint32_t slot, bool from_keeper,
                          const qe__signals *saved)
 {
     qe__slot_files *files = &st->super->files[slot];
@@ -129,8 +147,19 @@ static bool start_worker(qe__super_state *st, uint32_t slot,
     atomic_store(&st->super->arena->slots[slot].deadline_ns, 0);
     atomic_store(&st->super->arena->slots[slot].blocked_ns, 0);
     atomic_store(&st->super->arena->slots[slot].running, 0);
+    if (from_keeper) {
+        if (!qe__super_ask_keeper(st, slot, &notice.value)) {
+            notice.kind = QE__NOTICE_FAILED;
+            qe__super_notify(st, &notice);
+        }
+        return false;
+    }
+    if (is_keeper(st, slot)) {
+        open_keeper(st);
+    }
     pid = fork_host(st);
     if (pid == 0) {
+        st->super->parent = st->self;
         /* The kill reaches a worker whatever ends the supervisor; the second
          * look closes the gap before the first line. */
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -149,6 +178,10 @@ static bool start_worker(qe__super_state *st, uint32_t slot,
         }
         return true;
     }
+    if (is_keeper(st, slot) && st->super->keeper >= 0) {
+        (void) close(st->super->keeper);
+        st->super->keeper = -1;
+    }
     if (pid < 0) {
         notice.kind = QE__NOTICE_FAILED;
         notice.value = errno;
@@ -158,7 +191,7 @@ static bool start_worker(qe__super_state *st, uint32_t slot,
         st->slots[slot].pid = pid;
         notice.pid = pid;
     }
-    notify(st, &notice);
+    qe__super_notify(st, &notice);
     return false;
 }
 
@@ -166,6 +199,16 @@ static bool start_worker(qe__super_state *st, uint32_t slot,
 
 static bool make_standby(qe__super_state *st, qe__signals *saved,
                          uint32_t *slot);
+
+static uint32_t slot_of(const qe__super_state *st, pid_t pid)
+{
+    uint32_t slot = 0;
+
+    while (slot < st->super->slots && st->slots[slot].pid != pid) {
+        slot++;
+    }
+    return slot;
+}
 
 /* Reaps what has ended. A worker's group is killed before its leader is
  * reaped, while its process group id cannot be anyone else's. */
@@ -185,11 +228,13 @@ static void reap(qe__super_state *st, bool *standby_died)
             info.si_pid == 0) {
             return;
         }
-        for (slot = 0; slot < st->super->slots; slot++) {
-            if (st->slots[slot].pid == info.si_pid) {
-                (void) kill(-info.si_pid, SIGKILL);
-                break;
-            }
+        slot = slot_of(st, info.si_pid);
+        if (slot == st->super->slots) {
+            qe__super_take_births(st);
+            slot = slot_of(st, info.si_pid);
+        }
+        if (slot < st->super->slots) {
+            (void) kill(-info.si_pid, SIGKILL);
         }
         pid = qe__proc_reap(info.si_pid, &status, &usage);
         if (pid == st->standby) {
@@ -207,7 +252,10 @@ static void reap(qe__super_state *st, bool *standby_died)
                                  .peak_bytes = usage.peak_bytes};
 
             st->slots[slot].pid = 0;
-            notify(st, &notice);
+            qe__super_notify(st, &notice);
+            if (is_keeper(st, slot)) {
+                qe__super_keeper_died(st);
+            }
         }
     }
 }
@@ -245,7 +293,12 @@ static bool obey(qe__super_state *st, const qe__order *order,
     }
     if (order->kind == QE__ORDER_START) {
         return st->slots[order->slot].pid == 0 &&
-               start_worker(st, order->slot, saved);
+               !st->slots[order->slot].asked &&
+               start_worker(st, order->slot, order->value != 0, saved);
+    }
+    if (order->kind == QE__ORDER_DISMISS) {
+        qe__super_dismiss_keeper(st);
+        return false;
     }
     for (uint32_t i = first; i < end; i++) {
         if (st->slots[i].pid <= 0) {
@@ -280,10 +333,11 @@ static bool serve(qe__super_state *st, qe__signals *saved, uint32_t *slot)
     bool quit = false;
 
     while (!quit) {
-        struct pollfd p[3] = {
+        struct pollfd p[4] = {
             {.fd = st->super->control, .events = POLLIN},
             {.fd = st->signals, .events = POLLIN},
             {.fd = st->controller, .events = POLLIN},
+            {.fd = st->keeper, .events = POLLIN},
         };
         uint64_t now = qe_now_ns();
         uint64_t wake = qe__super_deadlines(st, now);
@@ -292,7 +346,7 @@ static bool serve(qe__super_state *st, qe__signals *saved, uint32_t *slot)
         if (st->queued > 0) {
             p[0].events |= POLLOUT;
         }
-        (void) poll(p, 3, wait_ms(now, wake, st->controller >= 0));
+        (void) poll(p, 4, wait_ms(now, wake, st->controller >= 0));
         if (p[2].revents != 0 ||
             (st->controller < 0 && !controller_alive(st))) {
             break;
@@ -302,6 +356,7 @@ static bool serve(qe__super_state *st, qe__signals *saved, uint32_t *slot)
 
             (void) !read(st->signals, skip, sizeof(skip));
         }
+        qe__super_take_births(st);
         reap(st, &standby_died);
         if (standby_died && make_standby(st, saved, slot)) {
             return true;
@@ -377,6 +432,7 @@ static bool make_standby(qe__super_state *st, qe__signals *saved,
         (void) close(pair[0]);
         (void) close(st->super->control);
         (void) close(st->signals);
+        qe__super_drop_keeper(st);
         st->super->control = pair[1];
         st->self = getpid();
         st->standby = 0;
@@ -412,6 +468,7 @@ uint32_t qe__super_run(qe__super *super)
     memset(&st, 0, sizeof(st));
     st.super = super;
     st.self = getpid();
+    st.keeper = -1;
     st.queue_capacity = (size_t) super->slots * 4 + 16;
     st.slots = calloc(super->slots, sizeof(st.slots[0]));
     st.queue = calloc(st.queue_capacity, sizeof(st.queue[0]));

@@ -10,7 +10,8 @@
 enum qe__kill_phase { QE__KILL_NO, QE__KILL_DUMPING, QE__KILL_SENT };
 
 typedef struct qe__super_slot {
-    pid_t pid; /* 0: no worker */
+    pid_t pid;  /* 0: no worker */
+    bool asked; /* the keeper was asked for one */
     enum qe__kill_phase phase;
     bool timed_out;
     uint64_t dump_since_ns, grown_ns;
@@ -25,8 +26,22 @@ typedef struct qe__super_state {
     pid_t self, standby;
     int signals;    /* signalfd for SIGCHLD */
     int controller; /* pidfd, or -1 */
+    int keeper;     /* socket to the keeper, or -1 */
 } qe__super_state;
 
+/* A word to the controller, now or when it takes more. */
+void qe__super_notify(qe__super_state *st, const qe__notice *notice);
+/* Asks the keeper for a worker. False if it cannot be asked: *error is an errno,
+ * or QE__NO_KEEPER. */
+bool qe__super_ask_keeper(qe__super_state *st, uint32_t slot, int *error);
+/* Takes in which workers the keeper has forked. To be called before a process
+ * that is unknown is reaped. */
+void qe__super_take_births(qe__super_state *st);
+void qe__super_keeper_died(qe__super_state *st);
+/* Tells it that all workers have left. */
+void qe__super_dismiss_keeper(qe__super_state *st);
+/* Closes the socket. */
+void qe__super_drop_keeper(qe__super_state *st);
 /* SIGKILL to a worker and its group. */
 void qe__super_kill(qe__super_state *st, uint32_t slot);
 /* Looks at every deadline and does what is due; returns when to look again. */

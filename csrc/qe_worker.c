@@ -24,6 +24,7 @@ void qe_worker_job(const qe_worker *w, qe_job *out)
     out->slot = w->number;
     out->epoch = w->slot->epoch;
     out->single = w->slot->job == QE__JOB_SINGLE;
+    out->keeper = w->slot->job == QE__JOB_KEEPER;
     out->unit = w->slot->job_unit;
     out->attempt = w->slot->job_attempt;
     out->seed = w->slot->job_seed;
@@ -403,6 +404,17 @@ int qe_worker_hold(qe_worker *w)
     action.sa_handler = never_return;
     action.sa_flags = SA_ONSTACK;
     return sigaction(qe__stack_signal(), &action, NULL) == 0 ? 0 : QE_ESYS;
+}
+
+int qe__worker_idle(qe_worker *w)
+{
+    if (w->told) {
+        return 0;
+    }
+    w->told = true;
+    set_deadline(w, 0);
+    atomic_store(&w->slot->running, 0);
+    return send_plain(w, QE__FRAME_IDLE, 0);
 }
 
 int qe_worker_bye(qe_worker *w)

@@ -19,6 +19,15 @@ struct qe_worker {
     qe_claim now;
     double cpu_before_s;
     int clear_refs; /* /proc/self/clear_refs, or -1 */
+    /* Of the keeper alone: */
+    int control; /* the supervisor's requests, or -1 */
+    pid_t super;
+    const qe__slot_files *files; /* of all slots */
+    uint32_t slots;
+    bool told; /* that it is ready */
 };
+
+/* The keeper is ready: lifts the limit, and says so once. */
+int qe__worker_idle(qe_worker *w);
 
 #endif

@@ -39,6 +39,8 @@ int qe__worker_new(qe_worker **out, qe__arena *arena, uint32_t slot,
                         ? open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC)
                         : -1;
     atomic_store(&w->slot->pid, (uint32_t) w->pid);
+    w->control = -1;
+    w->now.unit = QE__NONE;
     *out = w;
     return 0;
 }

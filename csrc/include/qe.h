@@ -155,6 +155,7 @@ typedef struct qe_job {
     uint32_t unit;     /* the unit to run, where single is set */
     uint32_t attempt;  /* from 1, of that unit */
     bool single;       /* run this attempt only, then leave */
+    bool keeper;       /* be the keeper, see qe_keeper_wait */
     uint64_t seed;     /* for this worker's random generators */
     int capture_fd[2]; /* files for captured stdout and stderr, shared with the
                          controller, which reads what a killed test printed */
@@ -204,6 +205,20 @@ QE_API int qe_worker_hold(qe_worker *w);
 /* The session is over: what follows is not part of any unit. */
 QE_API int qe_worker_bye(qe_worker *w);
 
+/* ------------------------------------------------------------------ keeper */
+
+/* With qe_options.keeper one process more is forked, before all workers. It runs
+ * no unit: it prepares what all of them share, then waits here. The first call
+ * says that it is ready, and lifts the limit that qe_worker_phase laid. 1: a
+ * worker for *slot is wanted, see qe_keeper_fork. 0: all workers have left, so it
+ * takes down what it holds, and says bye. A keeper that leaves without having
+ * called this is done without: workers are forked from the supervisor. */
+QE_API int qe_keeper_wait(qe_worker *w, uint32_t *slot);
+/* Forks a worker from this process. 1 in the worker, with *out: its handle. 0
+ * in the keeper, also where fork is refused: the session is told. The host does
+ * its own duties before and after, in both. */
+QE_API int qe_keeper_fork(qe_worker *w, uint32_t slot, qe_worker **out);
+
 /* ----------------------------------------------------------------- session */
 
 typedef struct qe_session qe_session;
@@ -229,6 +244,8 @@ typedef struct qe_options {
     bool func_only;          /* the time limit covers the call phase alone */
     bool steal_scopes;       /* never split a scope (xdist's loadscope) */
     bool in_order;           /* scopes start in plan order, not longest first */
+    bool keeper;             /* workers are forked from a process that the host
+                                  prepares, in slot 2 * workers; FORK only */
     bool peak_memory;        /* measure each attempt's own peak (about 20 us
                                   an attempt), not the worker's so far */
     uint32_t maxfail;        /* 0: no limit */

@@ -161,23 +161,14 @@ static char **argv_of(PyObject *list)
 
 static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"plan",
-                            "workers",
-                            "argv",
-                            "isolate",
-                            "func_only",
-                            "steal_scopes",
-                            "in_order",
-                            "peak_memory",
-                            "maxfail",
-                            "max_restarts",
-                            "session_timeout_ns",
-                            "backoff_ns",
-                            "seed",
-                            NULL};
+    static char *names[] = {"plan",       "workers",      "argv",
+                            "isolate",    "func_only",    "steal_scopes",
+                            "in_order",   "keeper",       "peak_memory",
+                            "maxfail",    "max_restarts", "session_timeout_ns",
+                            "backoff_ns", "seed",         NULL};
     PyObject *plan, *argv = Py_None;
     int isolate = 0, func_only = 0, steal_scopes = 0, peak_memory = 0;
-    int in_order = 0;
+    int in_order = 0, keeper = 0;
     unsigned int workers, maxfail = 0, max_restarts = UINT32_MAX;
     unsigned long long session_timeout = 0, backoff = 0, seed = 0;
     qe_worker *worker = NULL;
@@ -186,9 +177,10 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
     int status;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "OI|OpppppIIKKK", names, &plan, &workers, &argv,
-            &isolate, &func_only, &steal_scopes, &in_order, &peak_memory,
-            &maxfail, &max_restarts, &session_timeout, &backoff, &seed)) {
+            args, kwargs, "OI|OppppppIIKKK", names, &plan, &workers, &argv,
+            &isolate, &func_only, &steal_scopes, &in_order, &keeper,
+            &peak_memory, &maxfail, &max_restarts, &session_timeout, &backoff,
+            &seed)) {
         return NULL;
     }
     self = (Session *) core_new_object(module, "Session");
@@ -209,6 +201,7 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
     options.func_only = func_only;
     options.steal_scopes = steal_scopes;
     options.in_order = in_order;
+    options.keeper = keeper;
     options.peak_memory = peak_memory;
     options.maxfail = maxfail;
     options.max_restarts = max_restarts;

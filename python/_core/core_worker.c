@@ -159,6 +159,44 @@ static PyObject *Worker_hold(PyObject *self, PyObject *unused)
     return done(qe_worker_hold(((Worker *) self)->worker));
 }
 
+static PyObject *Worker_wait_keeper(PyObject *self, PyObject *unused)
+{
+    uint32_t slot = 0;
+    int status;
+
+    (void) unused;
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_keeper_wait(((Worker *) self)->worker, &slot);
+    Py_END_ALLOW_THREADS
+    return status == 1 ? PyLong_FromUnsignedLong(slot) : done(status);
+}
+
+static PyObject *Worker_fork(PyObject *self, PyObject *args)
+{
+    PyObject *module, *result;
+    qe_worker *worker;
+    unsigned int slot;
+    int status;
+
+    if (!PyArg_ParseTuple(args, "I", &slot)) {
+        return NULL;
+    }
+    PyOS_BeforeFork();
+    status = qe_keeper_fork(((Worker *) self)->worker, slot, &worker);
+    if (status != 1) {
+        PyOS_AfterFork_Parent();
+        return done(status);
+    }
+    PyOS_AfterFork_Child();
+    module = PyImport_ImportModule("pytest_qe._core");
+    if (module == NULL) {
+        return NULL;
+    }
+    result = core_new_worker(module, worker, ((Worker *) self)->plan);
+    Py_DECREF(module);
+    return result;
+}
+
 static PyObject *Worker_bye(PyObject *self, PyObject *unused)
 {
     int status;
@@ -177,11 +215,11 @@ static PyObject *Worker_job(PyObject *self, PyObject *unused)
     (void) unused;
     qe_worker_job(((Worker *) self)->worker, &job);
     return Py_BuildValue(
-        "{s:I,s:I,s:O,s:K,s:i,s:i,s:i,s:i}", "slot", job.slot, "epoch",
-        job.epoch, "single", job.single ? Py_True : Py_False, "seed",
-        (unsigned long long) job.seed, "stdout", job.capture_fd[0], "stderr",
-        job.capture_fd[1], "stack", job.stack_fd, "stack_signal",
-        job.stack_signal);
+        "{s:I,s:I,s:O,s:O,s:K,s:i,s:i,s:i,s:i}", "slot", job.slot, "epoch",
+        job.epoch, "single", job.single ? Py_True : Py_False, "keeper",
+        job.keeper ? Py_True : Py_False, "seed", (unsigned long long) job.seed,
+        "stdout", job.capture_fd[0], "stderr", job.capture_fd[1], "stack",
+        job.stack_fd, "stack_signal", job.stack_signal);
 }
 
 static void Worker_dealloc(PyObject *self)
@@ -211,6 +249,10 @@ static PyMethodDef Worker_methods[] = {
     {"stop", Worker_stop, METH_NOARGS, "stop(): nothing more starts"},
     {"hold", Worker_hold, METH_NOARGS,
      "hold(): the stack signal's handler never returns"},
+    {"wait_keeper", Worker_wait_keeper, METH_NOARGS,
+     "wait_keeper() -> the slot of a worker that is wanted, or None"},
+    {"fork", Worker_fork, METH_VARARGS,
+     "fork(slot) -> Worker in the new worker, None in the keeper"},
     {"bye", Worker_bye, METH_NOARGS, "bye(): the session is over"},
     {NULL, NULL, 0, NULL},
 };

@@ -229,8 +229,8 @@ static void no_scope_is_split_with_steal_scopes(void **state)
 /* b is the longest, and would go first. */
 static void in_order_each_idle_slot_takes_the_next_scope(void **state)
 {
-    struct fixture f =
-        given("aT aT b9 b9 c", (qe__sched_options){.slots = 2, .in_order = true});
+    struct fixture f = given("aT aT b9 b9 c",
+                             (qe__sched_options){.slots = 2, .in_order = true});
 
     (void) state;
     expect_start(f, 0, 0, 0, 1, false);

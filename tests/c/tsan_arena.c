@@ -115,10 +115,10 @@ static void lay(struct race *r, uint64_t seed, uint32_t flags_of_a_third)
         first = f->units;
     }
     for (uint32_t i = 0; i < r->threads; i++) {
-        uint32_t end = first == f->units       ? f->units
+        uint32_t end = first == f->units         ? f->units
                        : i == 0 && seed % 2 == 0 ? f->units
-                       : i + 1 == r->threads   ? f->units
-                                               : first + f->units / 7;
+                       : i + 1 == r->threads     ? f->units
+                                                 : first + f->units / 7;
 
         end = end < first ? first : end > f->units ? f->units : end;
         /* Queues are laid out of whole scopes. */
