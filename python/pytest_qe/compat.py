@@ -90,6 +90,11 @@ HARMLESS_DATABASES = {
     "coverage": "own_coverage gives each worker a file of its own",
 }
 
+#: Session fixtures that a shared one may depend on, but each worker has anew.
+PER_WORKER = {
+    "worker_id": "it is the worker's name",
+}
+
 #: xdist's values that switch it off.
 XDIST_OFF = ("-n0", "-n=0", "--numprocesses=0", "--dist=no")
 
@@ -298,6 +303,21 @@ def add_fixtures(pluginmanager: pytest.PytestPluginManager) -> None:
         from . import xdistfixtures
 
         pluginmanager.register(xdistfixtures, "qe-xdist-fixtures")
+
+
+def fixture_definitions(session: pytest.Session) -> dict[str, list[Any]]:
+    """Every definition of every fixture, by name; pytest keeps them by name, or
+    since 9.2 by name and place."""
+    manager: Any = session._fixturemanager
+    old = getattr(manager, "_arg2fixturedefs", None)
+    if old is not None:
+        return dict(old)
+    found: dict[str, list[Any]] = {}
+    for places in (manager._arg2node2fixturedefs, manager._arg2nodeid2fixturedefs):
+        for name, by_place in places.items():
+            for definitions in by_place.values():
+                found.setdefault(name, []).extend(definitions)
+    return found
 
 
 # ---------------------------------------------------------------- in workers

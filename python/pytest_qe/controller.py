@@ -17,14 +17,16 @@ from typing import Any
 
 import pytest
 
-from . import _core, compat, planning, reports, startmethod, worker
+from . import _core, compat, once, planning, reports, startmethod, worker
 from . import options as opts
 from .delivery import PASSED, Attempt, Delivery
 from .events import Data, DataKind, Exit, Finish, Lost, Passed, Plain, Start
 from .flaky import FlakyTally
+from .keeping import Keeping
 from .leaving import Leaving
 from .recording import Recording
 from .sharding import Sharding
+from .signals import Signals
 from .terminal import Terminal
 
 _TICK_MS = 100
@@ -42,6 +44,7 @@ class Controller:
         self.run_uid = os.urandom(16).hex()
         self.terminal = Terminal(config, options)
         self.sharding = Sharding(config, options)
+        self.keeping = Keeping(options, self.terminal)
         self.descriptors = config.stash.get(startmethod.BEFORE, {})
         self.workers = 0
         self.collected = planning.Collected()
@@ -151,10 +154,12 @@ class Controller:
             self.config, session, options, self.units, self.recording, self.tally,
             self.terminal, self.run_uid, self.workers,
         )  # fmt: skip
+        self.keeping.delivery = self.delivery
         for slot in range(self.workers):
             compat.node_hook(self.config, "pytest_configure_node")(node=self.delivery.node(slot))
         began = time.perf_counter()
-        self._start(session, plan, wishes, start, order)
+        shared = self.keeping.choose(session, start, self.workers)
+        self._start(session, plan, wishes, start, order, shared)
         try:
             self._loop()
         finally:
@@ -195,6 +200,7 @@ class Controller:
         wishes: list[planning.Wish],
         start: str,
         order: planning.Order,
+        shared: list[once.Shared],
     ) -> None:
         options = self.options
         plans = worker.Plans(
@@ -221,6 +227,7 @@ class Controller:
             func_only=options.timeout_func_only,
             steal_scopes=options.dist in ("loadscope", "loadfile"),
             in_order=order.counts,
+            keeper=bool(shared),
             peak_memory=options.json is not None,
             maxfail=0 if options.flaky else self._maxfail(),
             max_restarts=(
@@ -230,6 +237,8 @@ class Controller:
             backoff_ns=int(options.retry_backoff * planning.NS),
             seed=self.seed,
         )
+        if forked is not None and shared and forked.job()["keeper"]:
+            forked, leaving = once.run_keeper(self.config, session, forked, plans, leaving, shared)
         if forked is not None:
             slot = forked.job()["slot"]
             node = self.delivery.node(slot)
@@ -255,7 +264,7 @@ class Controller:
         seen_interrupts = 0
         deadline = 0.0
         killed = False
-        with _Signals(self):
+        with Signals(self):
             while True:
                 pending.extend(self.core.events(_TICK_MS))
                 if pending:
@@ -326,7 +335,9 @@ class Controller:
         elif e.data_kind == DataKind.SESSION_REPORT:
             report = reports.decode(self.config, data)
             held = self.delivery.held.get(e.slot)
-            if held is not None:
+            if e.slot == self.keeping.slot:
+                self.keeping.add(report)
+            elif held is not None:
                 held[0].session_report = report
             elif report.failed:  # of a passed one all is known: its test was retried
                 self.delivery.log(self.delivery.item_by_id(report.nodeid), report, e.slot)
@@ -348,6 +359,8 @@ class Controller:
             node.workeroutput = reports.loads(data)
         elif e.data_kind == DataKind.COVERAGE:
             self.coverage_files.append(reports.loads(data))
+        elif e.data_kind == DataKind.KEEPER:
+            self.keeping.told(*reports.loads(data))
         elif e.data_kind == DataKind.COLLECTED:
             self.give_up = self.give_up or reports.loads(data)
             self.core.stop(False)
@@ -439,6 +452,9 @@ class Controller:
         e = Exit(*event)
         held = self.delivery.held.pop(e.slot, None)
         bad = e.outcome in (_core.CRASHED, _core.TIMEOUT) and not self._ending()
+        if e.slot == self.keeping.slot:
+            self.keeping.left(e, bad)
+            return
         if bad and e.phase == _core.SESSION and held is not None:
             item = self.delivery.item(held[0].unit)
             limit = self.options.timeout if e.outcome == _core.TIMEOUT else None
@@ -449,7 +465,7 @@ class Controller:
                 f"worker gw{e.slot} died between tests: {reports.describe_status(e.status)}"
             )
         if held is not None:
-            self.delivery.deliver(*held)
+            self.keeping.deliver(held)
         node = self.delivery.node(e.slot)
         error = reports.describe_status(e.status) if bad else None
         if error is None:  # plugins ask for it, also where the worker had nothing to do
@@ -488,35 +504,3 @@ class Controller:
         self.sharding.write_durations()
         for text in self.recording.warnings + self.sharding.warnings:
             self.terminal.warn(text)
-
-
-class _Signals:
-    """Notes signals during the run instead of raising in the middle of a hook.
-
-    SIGINT: see the guide. SIGTERM and SIGHUP end the run at once; what is
-    finished is still reported.
-    """
-
-    def __init__(self, controller: Controller) -> None:
-        self.controller = controller
-        self.previous: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            try:
-                before = signal.getsignal(number)
-                if before not in (signal.SIG_IGN, None):
-                    signal.signal(number, self._on_signal)
-                    self.previous[number] = before
-            except ValueError:
-                return  # not the main thread: signals are not ours
-
-    def _on_signal(self, number: int, frame: object) -> None:
-        if number == signal.SIGINT:
-            self.controller.interrupts += 1
-        else:
-            self.controller.ended_by = signal.Signals(number)
-
-    def __exit__(self, *exc: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)

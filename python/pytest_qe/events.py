@@ -123,3 +123,4 @@ class DataKind:
     WORKER_OUTPUT = 9  # config.workeroutput at the end
     XML = 10  # an attribute or property of the test in the JUnit report
     COVERAGE = 11  # where the worker saved its coverage
+    KEEPER = 12  # how far the keeper is: (word, ...)

@@ -38,6 +38,7 @@ class Options:
     history: str | None = None
     no_history: bool = False
     grace: float = 30.0
+    once: tuple[str, ...] = ()
 
     @property
     def active(self) -> bool:
@@ -125,6 +126,13 @@ def _flag(text: str) -> bool:
     raise _Bad("true or false")
 
 
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if all(name.isidentifier() for name in names):
+        return names
+    raise _Bad("names of fixtures, such as server,database")
+
+
 def _path(text: str) -> str:
     if text:
         return text
@@ -187,6 +195,9 @@ _SPECS = (
     _Spec("grace", _seconds_or_0, "S",
           "After Ctrl-C, how long running tests get for their teardown "
           "(default 30)."),
+    _Spec("once", _names, "FIXTURE,...",
+          "Set these session fixtures up once, for all workers, which share "
+          "their values."),
 )  # fmt: skip
 
 
@@ -262,6 +273,10 @@ def read(config: pytest.Config) -> Options:
         except _Bad as error:
             raise pytest.UsageError(f"{where}={text}: takes {error}") from None
         setattr(options, spec.name, value)
+    if options.once and options.start == "spawn":
+        raise pytest.UsageError(
+            "--qe-once: takes workers that are forked, as --qe-start=spawn shares nothing"
+        )
     return options
 
 

@@ -63,7 +63,8 @@ def _module_of(thread: threading.Thread) -> str:
     return type(thread).__module__
 
 
-def _threads() -> str | None:
+def live_threads() -> str | None:
+    """A thread beside this one that a fork would lose."""
     main = threading.main_thread()
     others = [t for t in threading.enumerate() if t is not main and t.is_alive()]
     for thread in others:
@@ -185,16 +186,17 @@ def _database(fd: int, target: str) -> str | None:
     return None if owners and not left else (left or ["an unknown module"])[0]
 
 
-def _descriptors(before: dict[int, str]) -> str | None:
+def new_descriptor(before: dict[int, str], how: str) -> str | None:
+    """A descriptor that a fork would break and that was not open before."""
     for fd, target in open_descriptors().items():
         if before.get(fd) == target:
             continue
         if target.startswith(tuple(_SHARED)):
             owner = _owner(_descriptor_objects(fd))
             if owner.split(".")[0] not in compat.HARMLESS_THREADS:
-                return f"descriptor {fd} ({target}) was opened during collection by {owner}"
+                return f"descriptor {fd} ({target}) was opened {how} by {owner}"
         elif (found := _database(fd, target)) is not None:
-            return f"database {target} was opened during collection by {found}"
+            return f"database {target} was opened {how} by {found}"
     return None
 
 
@@ -207,7 +209,7 @@ def choose(asked: str, before: dict[int, str]) -> tuple[str, str]:
     """
     if asked != "auto":
         return asked, "asked for"
-    reason = _threads() or _descriptors(before) or _children()
+    reason = live_threads() or new_descriptor(before, "during collection") or _children()
     if reason is not None:
         return "spawn", reason
     return "fork", "no live threads or shared descriptors"

@@ -427,12 +427,16 @@ class Worker:
             call = pytest.CallInfo.from_call(
                 teardown, when="teardown", reraise=(pytest.exit.Exception, KeyboardInterrupt)
             )
-            report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+            report = self._session_report(item, call)
         except (pytest.exit.Exception, KeyboardInterrupt):
             self._stop_all()
             return
         if (report.failed or report.sections) and not self.interrupted:
             self._send(DataKind.SESSION_REPORT, reports.encode(self.config, report))
+
+    def _session_report(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
+        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        return report
 
     def say_bye(self) -> None:
         """Sends what is left to send; nothing of this worker follows."""

@@ -12,8 +12,7 @@ from conftest import Qe
 FILES = {
     "test_a": "def test_0(): pass\ndef test_1(): pass\ndef test_2(): pass",
     "test_b": "def test_0(): pass\ndef test_1(): pass\ndef test_2(): pass",
-    "test_c": "import time\ndef test_0(): pass\ndef test_1(): time.sleep(0.2)\n"
-    "def test_2(): pass",
+    "test_c": "import time\ndef test_0(): pass\ndef test_1(): time.sleep(0.2)\ndef test_2(): pass",
 }
 
 
@@ -125,8 +124,8 @@ def test_random_order_is_kept(qe: Qe) -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [(), ("--lf",), ("--ff",), ("--nf",), ("-x",), ("--maxfail=2",), ("--sw",), ("--sw", "--sw-skip"),
-     ("--sw", "--sw-reset"), ("--lf", "-x", "--ff")],
+    [(), ("--lf",), ("--ff",), ("--nf",), ("-x",), ("--maxfail=2",), ("--sw",),
+     ("--sw", "--sw-skip"), ("--sw", "--sw-reset"), ("--lf", "-x", "--ff")],
     ids=" ".join,
 )  # fmt: skip
 def test_cache_equals_serial_after(qe: Qe, args: tuple[str, ...]) -> None:
@@ -146,7 +145,7 @@ def test_cache_equals_serial_after(qe: Qe, args: tuple[str, ...]) -> None:
         for fails in ("2, 4", "4,", "4,", ""):
             # One file: with -x what else runs depends on nothing but its order.
             qe.files(test_it=source.replace("FAILS", fails))
-            qe.run(mode if "-x" not in args and "--maxfail=2" not in args
+            qe.run(mode if ("-x" not in args and "--maxfail=2" not in args)
                    or mode.endswith("no") else "--qe-parallel=1", *args)  # fmt: skip
             now = {}
             for path in sorted(qe.path.glob(".pytest_cache/v/cache/*")):
