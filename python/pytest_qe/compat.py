@@ -340,7 +340,7 @@ def quiet_worker(config: pytest.Config) -> None:
 # ----------------------------------------------------------------- coverage
 
 
-def _current_coverage() -> Any:
+def current_coverage() -> Any:
     """The coverage measurement of this process, None where there is none."""
     module = sys.modules.get("coverage")
     if module is None:
@@ -348,22 +348,26 @@ def _current_coverage() -> Any:
     return module.Coverage.current()
 
 
-def own_coverage() -> None:
-    """In a forked worker that begins: measures into a file of its own."""
-    cov = _current_coverage()
+def own_coverage() -> str | None:
+    """In a forked worker that begins: measures into a file of its own, whose name
+    is returned."""
+    cov = current_coverage()
     collector = getattr(cov, "_collector", None)
     if collector is None:
-        return
+        return None
     # There is no public way to give a running measurement another file.
     cov._data = sys.modules["coverage"].CoverageData(
         basename=cov.config.data_file, suffix=True, debug=cov._debug
     )
     collector.use_data(cov._data, cov.config.context)
+    name: str = cov._data.data_filename()
+    return name
 
 
 def save_coverage() -> str | None:
-    """In a forked worker that ends: saves; returns the file's name."""
-    cov = _current_coverage()
+    """In a forked worker that ends: saves; returns the file's name, which may be
+    another than at the beginning."""
+    cov = current_coverage()
     if cov is None:
         return None
     cov.stop()
@@ -372,23 +376,29 @@ def save_coverage() -> str | None:
     return name
 
 
-def merge_coverage(names: list[str]) -> None:
-    """In the controller: takes the workers' measurements into its own.
+def merge_coverage(names: list[str]) -> list[str]:
+    """In the controller: takes the workers' measurements into its own; returns
+    which could not be read, as their worker was killed while it wrote.
 
     pytest-cov combines all files with a suffix by itself.
     """
-    cov = _current_coverage()
+    broken: list[str] = []
+    cov = current_coverage()
     if cov is None or not names:
-        return
+        return broken
     data = cov.get_data()
     if getattr(data, "_suffix", None):
-        return
+        return broken
     for name in names:
         if os.path.exists(name):
             part = type(data)(basename=name)
-            part.read()
-            data.update(part)
+            try:
+                part.read()
+                data.update(part)
+            except sys.modules["coverage"].CoverageException:
+                broken.append(name)
             os.unlink(name)
+    return broken
 
 
 def cov_worker_input() -> dict[str, Any]:

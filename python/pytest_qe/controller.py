@@ -19,6 +19,7 @@ import pytest
 
 from . import _core, compat, once, planning, reports, startmethod, worker
 from . import options as opts
+from .covering import Journals
 from .delivery import PASSED, Attempt, Delivery
 from .events import Data, DataKind, Exit, Finish, Lost, Passed, Plain, Start
 from .flaky import FlakyTally
@@ -168,7 +169,8 @@ class Controller:
                 from . import spawn
 
                 spawn.release()
-        compat.merge_coverage(self.coverage_files)
+        for name in self.journals.merge(self.coverage_files):
+            self.terminal.warn(f"{name}: cannot be read, its worker was killed as it wrote it")
         self._finish(time.perf_counter() - began)
 
     def _count_workers(self, wishes: list[planning.Wish]) -> int:
@@ -218,6 +220,7 @@ class Controller:
 
             argv = spawn.command(self, session.items, plans)
         leaving = Leaving()
+        self.journals = journals = Journals(2 * self.workers + 1)
         timeout = options.timeout
         core, forked = _core.start(
             plan,
@@ -243,7 +246,7 @@ class Controller:
             slot = forked.job()["slot"]
             node = self.delivery.node(slot)
             self.config.workerinput = node.workerinput  # type: ignore[attr-defined]
-            worker.run_forked(self.config, session, forked, plans, leaving)
+            worker.run_forked(self.config, session, forked, plans, leaving, journals)
         assert core is not None  # one of the two is there
         self.core = core
 

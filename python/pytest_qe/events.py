@@ -122,5 +122,5 @@ class DataKind:
     ONCE = 8  # record_testsuite_property and its like
     WORKER_OUTPUT = 9  # config.workeroutput at the end
     XML = 10  # an attribute or property of the test in the JUnit report
-    COVERAGE = 11  # where the worker saved its coverage
+    COVERAGE = 11  # where the worker saves its coverage
     KEEPER = 12  # how far the keeper is: (word, ...)

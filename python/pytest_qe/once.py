@@ -115,7 +115,7 @@ class Keeper(Worker):
         """Makes a keeper of this process."""
         self.forked = True
         compat.quiet_worker(self.config, keep=self)
-        compat.own_coverage()
+        self._own_coverage()
         self._own_capture()
         compat.add_worker_terminal(self.config)
         self.config.pluginmanager.register(self, "qe-keeper")

@@ -20,6 +20,7 @@ import _pytest.capture
 import pytest
 
 from . import _core, bounds, compat, reports, shortcuts
+from .covering import Journal, Journals
 from .errors import WrongState
 from .events import DataKind
 from .leaving import Leaving
@@ -90,6 +91,7 @@ class Worker:
         self._chain: list[dict[str, Any]] = []
         self._own: dict[str, Any] = {}
         self._baseline = 0
+        self.journal: Journal | None = None
 
     # ------------------------------------------------------------- set-up
 
@@ -104,7 +106,7 @@ class Worker:
         self.config.workeroutput = {}  # type: ignore[attr-defined]
         compat.quiet_worker(self.config)
         if forked:
-            compat.own_coverage()
+            self._own_coverage()
             self._own_tmp_path(name)
         self._own_capture()
         compat.add_worker_terminal(self.config)
@@ -122,6 +124,13 @@ class Worker:
         compat.as_pytests_own(teardown_exact)
         setup_state.teardown_exact = teardown_exact  # type: ignore[method-assign]
         self._reseed(int(self.job["seed"]))
+
+    def _own_coverage(self) -> None:
+        """Measures into a file of its own; should this process be killed, the
+        controller has what is in the journal, and in the file so far."""
+        name = compat.own_coverage()
+        if name is not None:
+            self._send(DataKind.COVERAGE, reports.dumps(name))
 
     def _own_tmp_path(self, name: str) -> None:
         """``tmp_path`` below ``<root>/popen-gwN``, as under xdist."""
@@ -254,6 +263,8 @@ class Worker:
         if not self.decided:
             self._decide()
         self.item = None
+        if self.journal is not None:
+            self.journal.note()
         # What is still up is torn down after this: then more may come for it.
         more = self.next is None and bool(self.session._setupstate.stack)
         self.core.finish(self.outcome or _core.PASSED, more, location)
@@ -443,6 +454,8 @@ class Worker:
         saved = compat.save_coverage() if self.forked else None
         if saved is not None:
             self._send(DataKind.COVERAGE, reports.dumps(saved))
+        if self.journal is not None:
+            self.journal.drop()
         output = getattr(self.config, "workeroutput", None)
         if output is not None:
             self._send(DataKind.WORKER_OUTPUT, reports.dumps(output))
@@ -473,12 +486,14 @@ def run_forked(
     core: _core.Worker,
     plans: Plans,
     leaving: Leaving,
+    journals: Journals,
 ) -> NoReturn:
     """The life of a forked worker, from the fork to its end."""
     try:
         leaving.forget_before_fork()
         worker = Worker(config, session, core, plans)
         worker.adopt(forked=True)
+        worker.journal = journals.of_worker(core.job()["slot"])
         worker.run()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         core.phase(_SESSION)  # exit handlers have its limit, too

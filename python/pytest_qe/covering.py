@@ -1,0 +1,134 @@
+"""Coverage of workers that were killed.
+
+A worker saves what it has measured when it leaves. One that is killed cannot, so
+after each test it notes the lines that are new, in a file of its slot that the
+controller reads if it must: a few microseconds a test, since most tests bring
+nothing new for most files. What the test that died had run itself is lost.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import marshal
+import os
+from typing import Any
+
+from . import compat
+
+
+class Journals:
+    """One file in memory for each slot; made before the fork.
+
+    Args:
+        slots: how many.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._files: list[int] = []
+        collector = _collector(compat.current_coverage())
+        if collector is None:
+            return
+        try:
+            for _ in range(slots):
+                fd = os.memfd_create("qe-coverage")
+                self._files.append(fd)
+                fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
+        except OSError:
+            self.close()
+
+    def of_worker(self, slot: int) -> Journal | None:
+        """In a worker: its own; those of others are closed."""
+        files, self._files = self._files, []
+        for number, fd in enumerate(files):
+            if number != slot:
+                os.close(fd)
+        coverage = compat.current_coverage()
+        if not files or _collector(coverage) is None:
+            return None
+        return Journal(files[slot], coverage)
+
+    def merge(self, names: list[str]) -> list[str]:
+        """In the controller, at the end: all that workers measured becomes its own.
+        Takes the names of their files; returns those that cannot be read."""
+        self._restore()
+        return compat.merge_coverage(names)
+
+    def _restore(self) -> None:
+        """What the dead had noted."""
+        collector = _collector(compat.current_coverage())
+        for fd in self._files if collector is not None else ():
+            for name, lines, tracer in _entries(os.pread(fd, os.fstat(fd).st_size, 0)):
+                collector.data.setdefault(name, set()).update(lines)
+                if tracer is not None:
+                    collector.file_tracers.setdefault(name, tracer)
+        self.close()
+
+    def close(self) -> None:
+        """Closes what is left open."""
+        files, self._files = self._files, []
+        for fd in files:
+            os.close(fd)
+
+
+class Journal:
+    """A worker's: which lines are known of each file."""
+
+    def __init__(self, fd: int, coverage: Any) -> None:
+        self._fd = fd
+        self._began = os.fstat(fd).st_size
+        self._collector = _collector(coverage)
+        self._flushed = False
+        # What the controller has measured it has itself.
+        self._sizes = {name: len(lines) for name, lines in self._collector.data.items()}
+        self._known: dict[str, set[Any]] = {}
+
+    def note(self) -> None:
+        """Writes down what is new. To be called between two tests."""
+        new: list[tuple[str, Any, str | None]] = []
+        sizes = self._sizes
+        for name, lines in list(self._collector.data.items()):
+            size = len(lines)
+            before = sizes.get(name)
+            if before == size:
+                continue
+            if before is not None and size < before:
+                self._flushed = True
+            sizes[name] = size
+            known = self._known.setdefault(name, set())
+            more = lines.copy() - known
+            if more:
+                known |= more
+                new.append((name, more, self._collector.file_tracers.get(name)))
+        # With contexts coverage itself saves and forgets at each change: then its
+        # file has it all, and by context.
+        if new and not self._flushed:
+            data = marshal.dumps(new)
+            try:
+                os.write(self._fd, len(data).to_bytes(8, "little") + data)
+            except OSError:
+                pass  # no memory for it: then a killed worker's is lost
+
+    def drop(self) -> None:
+        """In a worker that has saved what it measured."""
+        os.ftruncate(self._fd, self._began)
+
+
+def _collector(coverage: Any) -> Any:
+    """Where a running measurement keeps its lines; None where it has none."""
+    collector = getattr(coverage, "_collector", None)
+    parts = (getattr(collector, "data", None), getattr(collector, "file_tracers", None))
+    return collector if all(isinstance(part, dict) for part in parts) else None
+
+
+def _entries(data: bytes) -> list[tuple[str, Any, str | None]]:
+    """What a journal holds; a write that was cut short ends it."""
+    found: list[tuple[str, Any, str | None]] = []
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 8], "little")
+        part = data[at + 8 : at + 8 + size]
+        if len(part) < size:
+            break
+        found.extend(marshal.loads(part))
+        at += 8 + size
+    return found
