@@ -126,6 +126,8 @@ FAULT_TESTS := $(notdir $(basename $(shell grep -l QE_FAULT_POINTS tests/c/test_
 FAULT_OBJECTS := qe_arena_claim.o qe_worker.o
 # Tests that make allocations fail include alloc_fault.h, which wraps these.
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+# Tests that make forks fail include fork_fault.h, which wraps that.
+WRAP_FORK := -Wl,--wrap=fork
 
 # $1: kind of build. Objects, two archives, and a rule for each program.
 define C_BUILD
@@ -149,6 +151,7 @@ build/c/$1/libqe.a build/c/$1/libshared.a:
 $$(C_PROGRAMS:%=build/c/$1/%): build/c/$1/%: build/c/$1/tests/c/%.o build/c/$1/libshared.a build/c/$1/libqe.a
 	@$$(CC) $$(FLAGS_$1) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) \
 	    $$$$(grep -q '"alloc_fault.h"' tests/c/$$*.c && echo '$$(WRAP)') \
+	    $$$$(grep -q '"fork_fault.h"' tests/c/$$*.c && echo '$$(WRAP_FORK)') \
 	    $$$$(pkg-config --libs $$(PACKAGES)) -lpthread -lm
 endef
 $(foreach kind,asan tsan plain,$(eval $(call C_BUILD,$(kind))))

@@ -267,6 +267,12 @@ static bool take(qe_session *s, qe_event *out)
     }
     memset(out, 0, sizeof(*out));
     out->unit = QE__NONE;
+    if (s->refused_errno != 0 && !s->refused_told) {
+        s->refused_told = true;
+        out->kind = QE_EV_REFUSED;
+        out->status = s->refused_errno;
+        return true;
+    }
     if (s->trouble != 0 && !s->trouble_told) {
         s->trouble_told = true;
         out->kind = QE_EV_GIVE_UP;

@@ -27,7 +27,8 @@ typedef struct qe__session_slot {
     const void *frame_data;
     bool alive;     /* ordered, started, or ended with its end not handled */
     bool idle;      /* waits for something to claim */
-    bool waiting;   /* starts when the keeper is ready */
+    bool waiting;   /* is ordered, and starts later: when the keeper is ready,
+                       or after a refusal */
     bool lingers;   /* its last FINISH said that more may come */
     bool bye;       /* its session has ended as it should */
     bool began;     /* this worker has started at least one attempt */
@@ -77,7 +78,9 @@ struct qe_session {
     uint32_t next_park;       /* whose turn it is to make room */
     uint32_t crashes;
     uint32_t false_starts;   /* workers in a row that died before any attempt */
-    uint32_t refusals;       /* workers that the system would not start */
+    uint32_t refusals;       /* in a row: the system would start no worker */
+    int refused_errno;       /* why the last one was refused; 0: none was */
+    bool refused_told;
     uint64_t pause_until_ns; /* until then none is started, after a refusal */
     int trouble;             /* a QE_E* code that ends the run */
     int trouble_errno;       /* with QE_ESYS */
@@ -114,6 +117,8 @@ void qe__session_keeper_left(qe_session *s);
 void qe__session_no_keeper(qe_session *s, uint32_t slot);
 /* Tells it that all workers have left, once they have; true if it was told. */
 bool qe__session_dismiss_keeper(qe_session *s);
+/* Starts what waits, or drops it where nothing more is to start. */
+void qe__session_release(qe_session *s);
 /* A worker that was not started, and never will be. */
 void qe__session_never(qe_session *s, uint32_t slot);
 /* The system would not start the worker of this slot. */

@@ -57,14 +57,14 @@ int qe__session_order_start(qe_session *s, uint32_t slot)
     return status;
 }
 
-static void release(qe_session *s)
+void qe__session_release(qe_session *s)
 {
     for (uint32_t i = 0; i < s->exec.slots; i++) {
         if (!s->slots[i].waiting || s->keeper == QE__KEEPER_STARTING) {
             continue;
         }
         s->slots[i].waiting = false;
-        if (s->stopping) {
+        if (s->stopping || s->draining) {
             qe__session_never(s, i);
         } else if (qe__session_order_start(s, i) != 0) {
             qe__session_refused(s, i, EPIPE);
@@ -76,7 +76,7 @@ void qe__session_keeper_ready(qe_session *s)
 {
     if (s->keeper == QE__KEEPER_STARTING) {
         s->keeper = QE__KEEPER_READY;
-        release(s);
+        qe__session_release(s);
     }
 }
 
@@ -85,7 +85,7 @@ void qe__session_no_keeper(qe_session *s, uint32_t slot)
     s->slots[slot].waiting = true;
     /* Its end is known here, and being handled; or else another was started. */
     if (!s->slots[keeper_of(s)].exited) {
-        release(s);
+        qe__session_release(s);
     }
 }
 
@@ -99,7 +99,7 @@ void qe__session_keeper_left(qe_session *s)
     if (again && qe__session_keep(s) != 0) {
         s->keeper = QE__KEEPER_NONE;
     }
-    release(s);
+    qe__session_release(s);
 }
 
 bool qe__session_dismiss_keeper(qe_session *s)

@@ -9,8 +9,8 @@
 
 #define FALSE_STARTS_MAX 3
 #define VOIDS_MAX 20
-#define REFUSALS_MAX 20u
-#define REFUSAL_PAUSE_NS UINT64_C(500000000)
+#define REFUSALS_MAX 12u
+#define REFUSAL_PAUSE_NS UINT64_C(250000000)
 
 static void mark_again(qe_session *s, uint32_t unit)
 {
@@ -408,29 +408,36 @@ void qe__session_never(qe_session *s, uint32_t slot)
     free_slot(s, &s->slots[slot]);
 }
 
+/* Whether a worker runs: not one that is only ordered. */
+static bool any_runs(const qe_session *s)
+{
+    for (uint32_t i = 0; i < 2 * s->homes; i++) {
+        if (s->slots[i].alive && s->slots[i].pid != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void qe__session_refused(qe_session *s, uint32_t slot, int error)
 {
-    qe__session_slot *w = &s->slots[slot];
     const qe__arena_slot *a = &s->exec.arena.slots[slot];
-    uint32_t job = a->job;
-    uint32_t box = atomic_load(&a->mailbox);
+    uint64_t now = qe_now_ns();
+    bool runs = any_runs(s);
 
-    w->alive = false;
-    s->alive--;
-    s->refusals++;
-    if ((job == QE__JOB_SINGLE || box != 0) && s->refusals < REFUSALS_MAX) {
-        bool single = job == QE__JOB_SINGLE;
-
-        run_again(s, slot, single ? a->job_unit : box - 1,
-                  single ? a->job_attempt : 1);
-        s->pause_until_ns = qe_now_ns() + REFUSAL_PAUSE_NS;
-        free_slot(s, w);
+    s->refused_errno = error;
+    if (a->job == QE__JOB_POOL && atomic_load(&a->mailbox) == 0 && runs) {
+        qe__session_never(s, slot); /* fewer are enough, as the others steal */
         return;
     }
-    /* Fewer pool workers are enough, as the others steal; none is not. */
-    free_slot(s, w);
-    if (s->trouble == 0 &&
-        (job != QE__JOB_POOL || box != 0 || qe__session_workers(s) == 0)) {
+    /* What the others have they may give back. Where nobody has anything, it is
+     * tried again for a while only; all that is refused together counts once. */
+    if (now >= s->pause_until_ns) {
+        s->refusals = runs ? 0 : s->refusals + 1;
+        s->pause_until_ns = now + REFUSAL_PAUSE_NS;
+    }
+    s->slots[slot].waiting = true;
+    if (s->refusals >= REFUSALS_MAX && s->trouble == 0) {
         s->trouble = QE_ESYS;
         s->trouble_errno = error;
     }

@@ -87,6 +87,7 @@ bool qe__session_notice(qe_session *s, qe_event *out)
             w->exited = true;
         } else if (n.kind == QE__NOTICE_STARTED) {
             w->pid = n.pid;
+            s->refusals = 0;
             memset(out, 0, sizeof(*out));
             out->kind = QE_EV_WORKER;
             out->slot = n.slot;

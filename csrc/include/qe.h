@@ -274,6 +274,8 @@ enum qe_event_kind {
                        of its own (its supervisor died), and runs again */
     QE_EV_EXIT,    /* a worker ended: status; phase is SESSION, with outcome
                        CRASHED or TIMEOUT, if it died in its session teardown */
+    QE_EV_REFUSED, /* the system would not start a worker: status is errno. Told
+                       once a run, which goes on with fewer, or waits */
     QE_EV_GIVE_UP, /* max_restarts reached, or no worker can be started */
     QE_EV_DONE     /* nothing is left to run and no worker is alive */
 };

@@ -93,6 +93,7 @@ static int add_constants(PyObject *m)
         {"EV_LOST", QE_EV_LOST},
         {"EV_EXIT", QE_EV_EXIT},
         {"EV_GIVE_UP", QE_EV_GIVE_UP},
+        {"EV_REFUSED", QE_EV_REFUSED},
         {"EV_DONE", QE_EV_DONE},
     };
 

@@ -296,6 +296,8 @@ static PyObject *event_tuple(qe_session *s, const qe_event *e)
         return Py_BuildValue("(iIIIiiiN)", kind, e->slot, e->unit, e->attempt,
                              (int) e->outcome, (int) e->phase, e->status,
                              bytes_or_none(e));
+    case QE_EV_REFUSED:
+        return Py_BuildValue("(ii)", kind, e->status);
     case QE_EV_GIVE_UP:
         return Py_BuildValue("(iiis)", kind, e->error, e->status,
                              qe_strerror(e->error));

@@ -29,6 +29,7 @@ EV_PLAIN: int
 EV_LOST: int
 EV_EXIT: int
 EV_GIVE_UP: int
+EV_REFUSED: int
 EV_DONE: int
 
 _Claim = tuple[int, int, int, int]
