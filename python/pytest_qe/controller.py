@@ -17,14 +17,13 @@ from typing import Any
 
 import pytest
 
-from . import _core, compat, once, planning, reports, startmethod, worker
+from . import _core, compat, planning, reports, starting, startmethod
 from . import options as opts
 from .covering import Journals
 from .delivery import PASSED, Attempt, Delivery
 from .events import Data, DataKind, Exit, Finish, Lost, Passed, Plain, Start
 from .flaky import FlakyTally
 from .keeping import Keeping
-from .leaving import Leaving
 from .recording import Recording
 from .sharding import Sharding
 from .signals import Signals
@@ -65,6 +64,7 @@ class Controller:
         self.test_seconds = 0.0
         self.crashed: list[str] = []
         self.coverage_files: list[str] = []
+        self.journals: Journals
 
     # ------------------------------------------------------------- pytest's
 
@@ -144,7 +144,7 @@ class Controller:
         self.recording.close_before_fork()
         if options.flaky is not None:
             self.tally = FlakyTally(len(items), options.flaky)
-        self.workers = self._count_workers(wishes)
+        self.workers = starting.count_workers(self, wishes)
         order = self.collected.order(self.config, items)
         plan, self.units = planning.build(
             items, wishes, options, expected, self.seed, self.workers, order
@@ -160,11 +160,16 @@ class Controller:
             compat.node_hook(self.config, "pytest_configure_node")(node=self.delivery.node(slot))
         began = time.perf_counter()
         shared = self.keeping.choose(session, start, self.workers)
-        self._start(session, plan, wishes, start, order, shared)
         try:
-            self._loop()
+            self.core = starting.start(self, session, plan, wishes, start, order, shared)
+        except starting.CannotStart as error:
+            self.give_up = f"no worker can be started: {error}"
+        else:
+            try:
+                self._loop()
+            finally:
+                self.core.close()
         finally:
-            self.core.close()
             if start == "spawn":
                 from . import spawn
 
@@ -172,83 +177,6 @@ class Controller:
         for name in self.journals.merge(self.coverage_files):
             self.terminal.warn(f"{name}: cannot be read, its worker was killed as it wrote it")
         self._finish(time.perf_counter() - began)
-
-    def _count_workers(self, wishes: list[planning.Wish]) -> int:
-        """How many workers this run gets."""
-        options = self.options
-        count = min(opts.worker_count(self.config, options), options.flaky or len(wishes))
-        if getattr(self.config.option, "stepwise", False) and count > 1:
-            self.terminal.warn("--stepwise goes in order: one worker")
-            return 1
-        if options.flaky is not None and count > 1 and any(w.serial or w.group for w in wishes):
-            # Passes run beside each other, and with them what must not.
-            self.terminal.warn("tests that are serial or grouped: one pass at a time")
-            return 1
-        return max(1, count)
-
-    def _maxfail(self) -> int:
-        """After how many failures nothing more may start; 0: never."""
-        option = self.config.option
-        limit: int = option.maxfail or 0
-        if getattr(option, "stepwise", False):
-            stepwise = 2 if getattr(option, "stepwise_skip", False) else 1
-            limit = min(limit or stepwise, stepwise)
-        return limit
-
-    def _start(
-        self,
-        session: pytest.Session,
-        plan: Any,
-        wishes: list[planning.Wish],
-        start: str,
-        order: planning.Order,
-        shared: list[once.Shared],
-    ) -> None:
-        options = self.options
-        plans = worker.Plans(
-            # In a hunt every failure is wanted: none may stop the run.
-            [1 << 30 if options.flaky else w.retries for w in wishes],
-            [w.timeout is not None and not options.timeout_func_only for w in wishes],
-            options.timeout is not None,
-        )
-        tmp_path_factory = getattr(self.config, "_tmp_path_factory", None)
-        if tmp_path_factory is not None:
-            tmp_path_factory.getbasetemp()  # one root for all workers
-        argv = None
-        if start == "spawn":
-            from . import spawn
-
-            argv = spawn.command(self, session.items, plans)
-        leaving = Leaving()
-        self.journals = journals = Journals(2 * self.workers + 1)
-        timeout = options.timeout
-        core, forked = _core.start(
-            plan,
-            self.workers,
-            argv=argv,
-            isolate=options.isolate and options.flaky is None,
-            func_only=options.timeout_func_only,
-            steal_scopes=options.dist in ("loadscope", "loadfile"),
-            in_order=order.counts,
-            keeper=bool(shared),
-            peak_memory=options.json is not None,
-            maxfail=0 if options.flaky else self._maxfail(),
-            max_restarts=(
-                0xFFFFFFFF if options.max_worker_restart is None else options.max_worker_restart
-            ),
-            session_timeout_ns=0 if timeout is None else int(timeout * planning.NS),
-            backoff_ns=int(options.retry_backoff * planning.NS),
-            seed=self.seed,
-        )
-        if forked is not None and shared and forked.job()["keeper"]:
-            forked, leaving = once.run_keeper(self.config, session, forked, plans, leaving, shared)
-        if forked is not None:
-            slot = forked.job()["slot"]
-            node = self.delivery.node(slot)
-            self.config.workerinput = node.workerinput  # type: ignore[attr-defined]
-            worker.run_forked(self.config, session, forked, plans, leaving, journals)
-        assert core is not None  # one of the two is there
-        self.core = core
 
     # -------------------------------------------------------------- the loop
 
@@ -263,6 +191,7 @@ class Controller:
             _core.EV_LOST: self._on_lost,
             _core.EV_EXIT: self._on_exit,
             _core.EV_GIVE_UP: self._on_give_up,
+            _core.EV_REFUSED: self._on_refused,
         }
         seen_interrupts = 0
         deadline = 0.0
@@ -474,6 +403,12 @@ class Controller:
         if error is None:  # plugins ask for it, also where the worker had nothing to do
             node.__dict__.setdefault("workeroutput", {})
         compat.node_hook(self.config, "pytest_testnodedown")(node=node, error=error)
+
+    def _on_refused(self, event: tuple[Any, ...]) -> None:
+        self.terminal.warn(
+            f"the system refused to start a worker ({os.strerror(event[1])}): "
+            "going on with what there is, and trying again"
+        )
 
     def _on_give_up(self, event: tuple[Any, ...]) -> None:
         _, code, error, text = event

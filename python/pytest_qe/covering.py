@@ -11,9 +11,11 @@ from __future__ import annotations
 import fcntl
 import marshal
 import os
+from collections.abc import Callable
 from typing import Any
 
-from . import compat
+from . import compat, reports
+from .events import DataKind
 
 
 class Journals:
@@ -111,6 +113,14 @@ class Journal:
     def drop(self) -> None:
         """In a worker that has saved what it measured."""
         os.ftruncate(self._fd, self._began)
+
+
+def begin(send: Callable[[int, bytes], None]) -> None:
+    """In a forked worker: measures into a file of its own, and sends its name. Should
+    the worker be killed, the controller has what is in there so far."""
+    name = compat.own_coverage()
+    if name is not None:
+        send(DataKind.COVERAGE, reports.dumps(name))
 
 
 def _collector(coverage: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from . import _core, compat, reports, startmethod
+from . import _core, compat, covering, reports, startmethod
 from .events import DataKind
 from .leaving import Leaving
 from .worker import Plans, Worker
@@ -115,7 +115,7 @@ class Keeper(Worker):
         """Makes a keeper of this process."""
         self.forked = True
         compat.quiet_worker(self.config, keep=self)
-        self._own_coverage()
+        covering.begin(self._send)
         self._own_capture()
         compat.add_worker_terminal(self.config)
         self.config.pluginmanager.register(self, "qe-keeper")

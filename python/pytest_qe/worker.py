@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import _pytest.capture
 import pytest
 
-from . import _core, bounds, compat, reports, shortcuts
+from . import _core, bounds, compat, covering, reports, shortcuts
 from .covering import Journal, Journals
 from .errors import WrongState
 from .events import DataKind
@@ -106,7 +106,7 @@ class Worker:
         self.config.workeroutput = {}  # type: ignore[attr-defined]
         compat.quiet_worker(self.config)
         if forked:
-            self._own_coverage()
+            covering.begin(self._send)
             self._own_tmp_path(name)
         self._own_capture()
         compat.add_worker_terminal(self.config)
@@ -124,13 +124,6 @@ class Worker:
         compat.as_pytests_own(teardown_exact)
         setup_state.teardown_exact = teardown_exact  # type: ignore[method-assign]
         self._reseed(int(self.job["seed"]))
-
-    def _own_coverage(self) -> None:
-        """Measures into a file of its own; should this process be killed, the
-        controller has what is in the journal, and in the file so far."""
-        name = compat.own_coverage()
-        if name is not None:
-            self._send(DataKind.COVERAGE, reports.dumps(name))
 
     def _own_tmp_path(self, name: str) -> None:
         """``tmp_path`` below ``<root>/popen-gwN``, as under xdist."""

@@ -1,0 +1,127 @@
+"""How many workers a run gets, and how they come to be."""
+
+from __future__ import annotations
+
+import os
+import resource
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from . import _core, once, planning, worker
+from . import options as opts
+from .covering import Journals
+from .leaving import Leaving
+
+if TYPE_CHECKING:
+    from .controller import Controller
+
+#: Descriptors that the controller needs for each worker (the files of two slots,
+#: and with coverage a journal for each), and besides, tests' own included.
+_WORKER_DESCRIPTORS = 8
+_OWN_DESCRIPTORS = 32
+
+
+class CannotStart(Exception):
+    """No supervisor, and so no worker: the text says why."""
+
+
+def room_for(count: int) -> int:
+    """How many of so many workers the limit of open files leaves room for."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return count
+    used = len(os.listdir("/proc/self/fd"))
+    return max(1, min(count, (limit - used - _OWN_DESCRIPTORS) // _WORKER_DESCRIPTORS))
+
+
+def count_workers(controller: Controller, wishes: list[planning.Wish]) -> int:
+    """How many workers this run gets."""
+    options, config = controller.options, controller.config
+    count = min(opts.worker_count(config, options), options.flaky or len(wishes))
+    if getattr(config.option, "stepwise", False) and count > 1:
+        controller.terminal.warn("--stepwise goes in order: one worker")
+        return 1
+    if options.flaky is not None and count > 1 and any(w.serial or w.group for w in wishes):
+        # Passes run beside each other, and with them what must not.
+        controller.terminal.warn("tests that are serial or grouped: one pass at a time")
+        return 1
+    room = room_for(count)
+    if room < count:
+        controller.terminal.warn(f"the limit of open files has room for {room} of {count} workers")
+    return max(1, room)
+
+
+def _maxfail(config: pytest.Config) -> int:
+    """After how many failures nothing more may start; 0: never."""
+    option = config.option
+    limit: int = option.maxfail or 0
+    if getattr(option, "stepwise", False):
+        stepwise = 2 if getattr(option, "stepwise_skip", False) else 1
+        limit = min(limit or stepwise, stepwise)
+    return limit
+
+
+def start(
+    controller: Controller,
+    session: pytest.Session,
+    plan: Any,
+    wishes: list[planning.Wish],
+    method: str,
+    order: planning.Order,
+    shared: list[once.Shared],
+) -> _core.Session:
+    """Starts the supervisor and with it the workers; returns in the controller.
+
+    Raises ``CannotStart`` where the system refuses what it takes.
+    """
+    options, config = controller.options, controller.config
+    plans = worker.Plans(
+        # In a hunt every failure is wanted: none may stop the run.
+        [1 << 30 if options.flaky else w.retries for w in wishes],
+        [w.timeout is not None and not options.timeout_func_only for w in wishes],
+        options.timeout is not None,
+    )
+    tmp_path_factory = getattr(config, "_tmp_path_factory", None)
+    if tmp_path_factory is not None:
+        tmp_path_factory.getbasetemp()  # one root for all workers
+    argv = None
+    if method == "spawn":
+        from . import spawn
+
+        argv = spawn.command(controller, session.items, plans)
+    leaving = Leaving()
+    journals = controller.journals = Journals(2 * controller.workers + 1)
+    timeout = options.timeout
+    pid = os.getpid()
+    try:
+        core, forked = _core.start(
+            plan,
+            controller.workers,
+            argv=argv,
+            isolate=options.isolate and options.flaky is None,
+            func_only=options.timeout_func_only,
+            steal_scopes=options.dist in ("loadscope", "loadfile"),
+            in_order=order.counts,
+            keeper=bool(shared),
+            peak_memory=options.json is not None,
+            maxfail=0 if options.flaky else _maxfail(config),
+            max_restarts=(
+                0xFFFFFFFF if options.max_worker_restart is None else options.max_worker_restart
+            ),
+            session_timeout_ns=0 if timeout is None else int(timeout * planning.NS),
+            backoff_ns=int(options.retry_backoff * planning.NS),
+            seed=controller.seed,
+        )
+    except (OSError, MemoryError) as error:
+        if os.getpid() != pid:
+            os._exit(1)  # a worker that could not be made must not be a controller
+        raise CannotStart(getattr(error, "strerror", None) or "no memory") from error
+    if forked is not None and shared and forked.job()["keeper"]:
+        forked, leaving = once.run_keeper(config, session, forked, plans, leaving, shared)
+    if forked is not None:
+        node = controller.delivery.node(forked.job()["slot"])
+        config.workerinput = node.workerinput  # type: ignore[attr-defined]
+        worker.run_forked(config, session, forked, plans, leaving, journals)
+    assert core is not None  # one of the two is there
+    return core
