@@ -77,8 +77,7 @@ def start(
     """
     options, config = controller.options, controller.config
     plans = worker.Plans(
-        # In a hunt every failure is wanted: none may stop the run.
-        [1 << 30 if options.flaky else w.retries for w in wishes],
+        [w.retries for w in wishes],
         [w.timeout is not None and not options.timeout_func_only for w in wishes],
         options.timeout is not None,
     )
@@ -105,7 +104,7 @@ def start(
             in_order=order.counts,
             keeper=bool(shared),
             peak_memory=options.json is not None,
-            maxfail=0 if options.flaky else _maxfail(config),
+            maxfail=_maxfail(config),
             max_restarts=(
                 0xFFFFFFFF if options.max_worker_restart is None else options.max_worker_restart
             ),

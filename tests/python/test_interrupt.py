@@ -176,6 +176,38 @@ def test_maxfail_starts_nothing_after(qe: Qe, args: tuple[str, ...], failures: i
     assert outcomes.count("none") == 60 - len(qe.lines("started"))
 
 
+@pytest.mark.parametrize(
+    "args",
+    [("--qe-flaky=4",), ("--qe-retries=2",), ("--qe-isolate",), ("--qe-dist=loadfile",)],
+    ids=" ".join,
+)
+def test_x_starts_nothing_after_whatever_runs(qe: Qe, args: tuple[str, ...]) -> None:
+    """One worker: nothing runs beside the failure, and so nothing after it."""
+    qe.files(test_it="""
+        import pytest
+        @pytest.fixture(scope="session", autouse=True)
+        def up():
+            with open("up", "a") as file: file.write("up\\n")
+            yield
+            with open("up", "a") as file: file.write("down\\n")
+        @pytest.mark.parametrize("n", range(10))
+        def test_it(n):
+            with open("ran", "a") as file: file.write(f"{n}\\n")
+            assert n != 3
+    """)  # fmt: skip
+    result = qe.run("--qe-parallel=1", "-x", *args)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.parseoutcomes()["failed"] == 1
+    result.stdout.fnmatch_lines(["*stopping after 1 failures*"])
+    ran = qe.lines("ran")
+    if args == ("--qe-retries=2",):
+        # What may still pass is no failure yet, and what else there is goes on.
+        assert ran.count("3") == 3
+    else:
+        assert ran == ["0", "1", "2", "3"]
+    assert qe.lines("up").count("up") == qe.lines("up").count("down") >= 1
+
+
 def test_maxfail_tears_every_worker_down(qe: Qe) -> None:
     qe.files(
         test_it="""
