@@ -137,8 +137,8 @@ int qe__session_decide(qe_session *s, uint64_t *wake_ns)
     if (atomic_load(&s->exec.arena.head->stop) == QE__STOP_NOW) {
         qe__session_halt(s);
     }
-    if (s->pause_until_ns != 0 && (s->stopping || s->draining ||
-                                   qe_now_ns() >= s->pause_until_ns)) {
+    if (s->pause_until_ns != 0 &&
+        (s->stopping || s->draining || qe_now_ns() >= s->pause_until_ns)) {
         s->pause_until_ns = 0;
         qe__session_release(s);
     }
