@@ -98,6 +98,14 @@ PER_WORKER = {
 #: xdist's values that switch it off.
 XDIST_OFF = ("-n0", "-n=0", "--numprocesses=0", "--dist=no")
 
+#: xdist's defaults, which plugins look at to see whether it is at work.
+_XDIST_DEFAULTS: dict[str, Any] = {
+    "numprocesses": None,
+    "dist": "no",
+    "maxprocesses": None,
+    "tx": [],
+}
+
 XDIST_OPTIONS = ("-n", "--numprocesses", "--dist", "-d", "--tx")
 
 
@@ -130,20 +138,21 @@ def add_options(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager
     if not pluginmanager.is_blocked("xdist") and find_spec("xdist") is not None:
         return
     group = parser.getgroup("qe")
-    hidden = {"help": SUPPRESS, "default": None, "metavar": "X"}
-    # pytest keeps lower-case letters for itself and its like.
-    group._addoption("-n", "--numprocesses", dest="numprocesses", **hidden)
-    for name in ("dist", "maxprocesses", "tx"):
-        group.addoption("--" + name, dest=name, **hidden)
+    for name, default in _XDIST_DEFAULTS.items():
+        # pytest keeps lower-case letters for itself and its like.
+        short = ("-n",) if name == "numprocesses" else ()
+        group._addoption(
+            *short, "--" + name, dest=name, default=default, help=SUPPRESS, metavar="X"
+        )
 
 
 def refuse_lone_options(config: pytest.Config) -> None:
     """Without xdist and without us, xdist's options mean nothing."""
     if has_xdist(config.pluginmanager):
         return
-    for name in ("numprocesses", "dist", "maxprocesses", "tx"):
-        value = getattr(config.option, name, None)
-        if value is not None:
+    for name, default in _XDIST_DEFAULTS.items():
+        value = getattr(config.option, name, default)
+        if value != default:
             raise pytest.UsageError(
                 f"unrecognized argument: --{name}={value} is of pytest-xdist, which is not "
                 "installed; --qe-parallel takes its place"
