@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 from argparse import SUPPRESS
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -214,54 +213,6 @@ def override_xdist(config: pytest.Config, options: Options) -> str | None:
         option.distload = False
         option.tx = []
     return f"{asked} (ini or environment) is overridden by --qe-parallel"
-
-
-class _Spec:
-    """The shape of an execnet XSpec that plugins look at."""
-
-    def __init__(self, id: str) -> None:
-        self.id = id
-        self.popen = True
-        self.chdir = None
-        self.python = sys.executable
-
-    def __str__(self) -> str:
-        return "popen"
-
-
-class _Gateway:
-    def __init__(self, id: str) -> None:
-        self.id = id
-        self.spec = _Spec(id)
-
-
-@dataclass
-class Node:
-    """A worker as xdist's hooks and the terminal see it."""
-
-    config: pytest.Config
-    slot: int
-    workerinput: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.gateway = _Gateway(f"gw{self.slot}")
-        self.workerinfo = {
-            "id": self.gateway.id,
-            "version": sys.version,
-            "version_info": tuple(sys.version_info),
-            "sysplatform": sys.platform,
-            "platform": sys.platform,
-            "executable": sys.executable,
-            "cwd": os.getcwd(),
-        }
-
-    __test__ = False
-
-    def __hash__(self) -> int:
-        return self.slot
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Node) and other.slot == self.slot
 
 
 def _name_of(plugin: object) -> str:

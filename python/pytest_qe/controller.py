@@ -24,6 +24,7 @@ from .delivery import PASSED, Attempt, Delivery
 from .events import Data, DataKind, Exit, Finish, Lost, Passed, Plain, Start
 from .flaky import FlakyTally
 from .keeping import Keeping
+from .nodes import Scheduler
 from .recording import Recording
 from .sharding import Sharding
 from .signals import Signals
@@ -372,7 +373,7 @@ class Controller:
         if e.outcome == _core.CRASHED:
             self.crashed.append(item.nodeid)
             compat.node_hook(self.config, "pytest_handlecrashitem")(
-                crashitem=item.nodeid, report=report, sched=None
+                crashitem=item.nodeid, report=report, sched=Scheduler(self.config)
             )
         self.delivery.deliver(attempt, outcome)
 

@@ -16,6 +16,7 @@ import pytest
 from . import _core, bounds, compat, planning, reports
 from .events import DataKind, Lost, Plain
 from .flaky import FlakyTally, failed_as_expected
+from .nodes import Node, QuietNode
 from .options import Options
 from .recording import Recording, one_line
 from .terminal import Terminal
@@ -112,7 +113,8 @@ class Delivery:
         self.run_uid = run_uid
         self.workers = workers
         self.held: dict[int, tuple[Attempt, int]] = {}  # by slot: (attempt, outcome)
-        self.nodes: dict[int, compat.Node] = {}
+        self.nodes: dict[int, Node] = {}
+        self.quiet_nodes: dict[int, Node] = {}
         self.keywords: dict[int, dict[str, Any]] = {}
         self._shared_keywords: dict[int, dict[str, Any]] = {}
         self._ihooks: dict[Any, Any] = {}
@@ -128,10 +130,11 @@ class Delivery:
             reporter.stats[""] = self._unheard
         self.shows_workers = options.parallel is not None or options.flaky is not None
 
-    def node(self, slot: int) -> compat.Node:
+    def node(self, slot: int) -> Node:
         node = self.nodes.get(slot)
         if node is None:
-            node = self.nodes[slot] = compat.Node(self.config, slot)
+            node = self.nodes[slot] = Node(self.config, slot)
+            self.quiet_nodes[slot] = QuietNode(node)
             node.workerinput.update(
                 workerid=f"gw{slot}",
                 workercount=self.workers,
@@ -328,7 +331,8 @@ class Delivery:
     def _mark(self, report: pytest.TestReport, slot: int) -> None:
         extra = report.__dict__  # what xdist adds, for reporters that look
         if self.shows_workers:
-            extra["node"] = self.node(slot)
+            node = self.node(slot)
+            extra["node"] = node if report.longrepr is not None else self.quiet_nodes[slot]
         extra["worker_id"] = f"gw{slot}"
         extra["testrun_uid"] = self.run_uid
 

@@ -1,6 +1,6 @@
 """Hooks that conftests implement for pytest-xdist, declared where it is absent.
 
-Signatures are xdist's documented ones; their ``node`` is ``compat.Node``.
+Signatures are xdist's documented ones; their ``node`` is ``nodes.Node``.
 """
 
 from __future__ import annotations
