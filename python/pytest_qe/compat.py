@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import warnings
 from argparse import SUPPRESS
 from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pluggy import PluggyTeardownRaisedWarning
 
 if TYPE_CHECKING:
     from .options import Options
@@ -238,6 +240,28 @@ def as_pytests_own(function: Any) -> None:
         co_filename=runner.__file__,
         co_firstlineno=runner.SetupState.teardown_exact.__code__.co_firstlineno,
     )
+
+
+def report_after(item: Any, call: pytest.CallInfo[None]) -> pytest.TestReport:
+    """The report of a teardown that comes after its test's protocol has ended.
+
+    A plugin may have taken back by then what it had attached to the item; the
+    report is then pytest's own.
+    """
+    has_request = hasattr(item, "_request")
+    if has_request:
+        item._initrequest()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PluggyTeardownRaisedWarning)
+            report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+    except Exception:
+        report = pytest.TestReport.from_item_and_call(item, call)
+    finally:
+        if has_request:  # as pytest leaves it
+            item._request = False
+            item.funcargs = None
+    return report
 
 
 def foreign_loop(config: pytest.Config) -> str | None:

@@ -300,6 +300,8 @@ class Delivery:
                     value.sections += [s for s in late.sections if s not in value.sections]
                     return events
                 late.sections[:0] = [s for s in value.sections if s not in late.sections]
+                for name, attribute in vars(value).items():  # what plugins attached
+                    vars(late).setdefault(name, attribute)
                 del events[i]
                 break
         return [*events, (DataKind.REPORT, late)]

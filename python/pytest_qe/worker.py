@@ -439,8 +439,7 @@ class Worker:
             self._send(DataKind.SESSION_REPORT, reports.encode(self.config, report))
 
     def _session_report(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
-        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
-        return report
+        return compat.report_after(item, call)
 
     def say_bye(self) -> None:
         """Sends what is left to send; nothing of this worker follows."""
