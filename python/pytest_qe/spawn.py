@@ -11,6 +11,8 @@ import importlib.util
 import marshal
 import os
 import sys
+import traceback
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -132,9 +134,17 @@ class _SpawnWorker:
         self.data = data
         self.worker: Any = None
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """The controller's selection (a shard) and its order."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, items: list[pytest.Item]
+    ) -> Generator[None, object, object]:
+        """The controller's selection and its order, once all others have chosen:
+        a second choice (pytest-split's) would be one from the first."""
+        result = yield
+        self._select(items)
+        return result
+
+    def _select(self, items: list[pytest.Item]) -> None:
         wanted, missing = _match(items, self.data["ids"])
         if missing:
             some = ", ".join(missing[:3])
@@ -156,8 +166,12 @@ class _SpawnWorker:
             self.core.send(DataKind.COLLECTED, reports.dumps(text))
             return True
         self.worker = Worker(session.config, session, self.core, Plans(*self.data["plans"]))
-        self.worker.adopt(forked=False)
-        self.worker.run()
+        try:
+            self.worker.adopt(forked=False)
+            self.worker.run()
+        except Exception:
+            self.core.send(DataKind.INTERNAL, reports.dumps(traceback.format_exc()))
+            self.core.stop()  # otherwise another worker would try, and another
         return True
 
 
