@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import warnings
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -44,11 +45,15 @@ class _Text(TerminalRepr):
     """A representation that pytest serialises as text (a doctest's, a missing
     fixture's). It has no crash line, so that the summary shows none either."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, marked: str) -> None:
         self.text = text
+        self.marked = marked  # the same with colours
+
+    def __str__(self) -> str:
+        return self.text
 
     def toterminal(self, tw: TerminalWriter) -> None:
-        for line in self.text.split("\n"):
+        for line in (self.marked if tw.hasmarkup else self.text).split("\n"):
             tw.line(line)
 
 
@@ -122,12 +127,21 @@ def loads(data: bytes) -> Any:
     return marshal.loads(data)
 
 
+def _marked(longrepr: Any) -> str:
+    """A representation as a terminal with colours shows it."""
+    text = StringIO()
+    writer = TerminalWriter(text)
+    writer.hasmarkup = True
+    longrepr.toterminal(writer)
+    return text.getvalue().strip()
+
+
 def encode(config: pytest.Config, report: pytest.TestReport) -> bytes:
     """A report as bytes, through pytest's own serialisation."""
     data = config.hook.pytest_report_to_serializable(config=config, report=report)
     longrepr = report.longrepr
     if hasattr(longrepr, "toterminal") and not hasattr(longrepr, "reprcrash"):
-        data[_IS_TEXT] = True
+        data[_IS_TEXT] = _marked(longrepr)
     failed_subtests = _failed_subtests(config, report)
     if failed_subtests is not None:
         data[_FAILED_SUBTESTS] = failed_subtests
@@ -137,7 +151,7 @@ def encode(config: pytest.Config, report: pytest.TestReport) -> bytes:
 def decode(config: pytest.Config, data: bytes) -> pytest.TestReport:
     """The report that ``encode`` was given."""
     value = loads(data)
-    is_text = value.pop(_IS_TEXT, False)
+    marked = value.pop(_IS_TEXT, None)
     failed_subtests = value.pop(_FAILED_SUBTESTS, None)
     subtest = value.get("_subtest.context")
     arguments = dict(subtest["kwargs"]) if subtest else None
@@ -154,8 +168,8 @@ def decode(config: pytest.Config, data: bytes) -> pytest.TestReport:
         object.__setattr__(report.context, "kwargs", arguments)
     if failed_subtests is not None:
         report.__dict__[_FAILED_SUBTESTS] = failed_subtests
-    if is_text:
-        report.longrepr = _Text(report.longrepr)
+    if marked is not None:
+        report.longrepr = _Text(report.longrepr, marked)
     if isinstance(report.longrepr, list):
         report.longrepr = tuple(report.longrepr)
     if isinstance(report.location, list):
