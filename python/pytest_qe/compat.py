@@ -7,8 +7,10 @@ import socket
 import sys
 import warnings
 from argparse import SUPPRESS
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
-from types import ModuleType
+from types import CellType, CodeType, FunctionType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,6 +65,18 @@ DEAF_TO_PLAIN = {
         ("_pytest.terminal.TerminalReporter", "_pytest.logging.LoggingPlugin")
     ),
 }
+
+#: Plugins, by class or module, that take part in the teardown of what outlived a
+#: worker's last test: pytest's own that look at what happens in it.
+AT_LATE_TEARDOWN = frozenset(
+    (
+        "_pytest.runner",  # tears down
+        "_pytest.capture.CaptureManager",  # what is printed,
+        "_pytest.logging.LoggingPlugin",  # or logged, becomes a section
+        "_pytest.threadexception",  # exceptions that nobody
+        "_pytest.unraisableexception",  # caught become warnings
+    )
+)
 
 #: Plugins, by registered name, whose hooks for xdist's nodes are not called.
 NO_NODE_HOOKS = {
@@ -230,16 +244,54 @@ def all_deaf(config: pytest.Config, hook: str) -> bool:
     return all(_name_of(impl.plugin) in DEAF_TO_PLAIN[hook] for impl in impls)
 
 
-def as_pytests_own(function: Any) -> None:
-    """Lets pytest take a function for one of its own in tracebacks, which it
-    does by the file: users are shown their frames, not the runner's."""
-    from _pytest import runner
+def drop_frame(first: TracebackType, code: CodeType | None) -> None:
+    """Takes the frames of a function of ours out of a traceback, where it has
+    been called by another: a group of exceptions is shown with all frames."""
+    entry: TracebackType | None = first
+    while entry is not None:
+        while entry.tb_next is not None and entry.tb_next.tb_frame.f_code is code:
+            entry.tb_next = entry.tb_next.tb_next
+        entry = entry.tb_next
 
-    code = function.__code__
-    function.__code__ = code.replace(
-        co_filename=runner.__file__,
-        co_firstlineno=runner.SetupState.teardown_exact.__code__.co_firstlineno,
-    )
+
+def late_teardown(item: pytest.Item) -> Callable[[], object]:
+    """The teardown of what outlived a worker's last test, as a part of that
+    test's: what others do at a test's teardown, they have done."""
+    from _pytest import runner
+    from _pytest.logging import caplog_records_key
+
+    manager = item.config.pluginmanager
+    others = [p for p in manager.get_plugins() if _name_of(p) not in AT_LATE_TEARDOWN]
+    hook = manager.subset_hook_caller("pytest_runtest_teardown", others)
+    if manager.has_plugin("logging-plugin"):
+        item.stash[caplog_records_key] = {}
+    # A group of exceptions is shown with all frames: this one is pytest's own.
+    names = {"runtest_hook": hook, "item": item, "kwds": {"nextitem": None}}
+    for code in runner.call_and_report.__code__.co_consts:
+        if isinstance(code, CodeType) and names.keys() == {*code.co_freevars}:
+            cells = tuple(CellType(names[name]) for name in code.co_freevars)
+            return FunctionType(code, vars(runner), closure=cells)
+    return lambda: hook(item=item, nextitem=None)
+
+
+def item_warnings(item: pytest.Item) -> AbstractContextManager[None]:
+    """Records warnings as those of an item, by its filters."""
+    if not item.config.pluginmanager.has_plugin("warnings"):
+        return nullcontext()
+    from _pytest.warnings import catch_warnings_for_item
+
+    return catch_warnings_for_item(config=item.config, ihook=item.ihook, when="runtest", item=item)
+
+
+def join_sections(item: pytest.Item) -> None:
+    """Makes one section of what was captured in two parts of a teardown."""
+    joined: dict[tuple[str, str], str] = {}
+    for when, key, text in item._report_sections:
+        before = joined.get((when, key))
+        if before is not None:
+            text = before + ("\n" if key == "log" else "") + text
+        joined[when, key] = text
+    item._report_sections[:] = [(*names, text) for names, text in joined.items()]
 
 
 def report_after(item: Any, call: pytest.CallInfo[None]) -> pytest.TestReport:

@@ -296,10 +296,11 @@ class Delivery:
             if kind == DataKind.REPORT and value.when == "teardown":
                 if value.failed and late.failed:
                     break  # both are errors: keep the first and add the late one
-                if value.failed:  # what the session's teardown printed belongs to it
-                    value.sections += [s for s in late.sections if s not in value.sections]
+                known = {name for name, _ in late.sections}
+                late.sections += [s for s in value.sections if s[0] not in known]
+                if late.passed:  # conftests may have changed the other
+                    value.sections = late.sections
                     return events
-                late.sections[:0] = [s for s in value.sections if s not in late.sections]
                 for name, attribute in vars(value).items():  # what plugins attached
                     vars(late).setdefault(name, attribute)
                 del events[i]

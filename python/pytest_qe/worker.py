@@ -12,8 +12,6 @@ import random
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import _pytest.capture
@@ -27,6 +25,7 @@ from .leaving import Leaving
 
 if TYPE_CHECKING:
     import warnings
+    from types import CodeType
 
 Claim = tuple[int, int, int, int]  # unit, item, pass, attempt
 
@@ -90,6 +89,7 @@ class Worker:
         self._chains: dict[int, tuple[list[dict[str, Any]], int]] = {}
         self._chain: list[dict[str, Any]] = []
         self._own: dict[str, Any] = {}
+        self._not_shown: CodeType | None = None  # of our wrapper in tracebacks
         self._baseline = 0
         self.journal: Journal | None = None
 
@@ -121,7 +121,7 @@ class Worker:
         def teardown_exact(nextitem: Any) -> None:
             exact(self._true_next(nextitem))
 
-        compat.as_pytests_own(teardown_exact)
+        self._not_shown = teardown_exact.__code__
         setup_state.teardown_exact = teardown_exact  # type: ignore[method-assign]
         self._reseed(int(self.job["seed"]))
 
@@ -328,6 +328,12 @@ class Worker:
         if self.item is not None and os.getpid() == self.pid:
             self.core.phase(_TEARDOWN)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
+        """Serially there is nothing between the teardown and pytest's own."""
+        if call.excinfo is not None and call.when == "teardown":
+            compat.drop_frame(call.excinfo.tb, self._not_shown)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if os.getpid() != self.pid:
             return
@@ -406,31 +412,20 @@ class Worker:
 
     # --------------------------------------------------------------- the end
 
-    @contextmanager
-    def _captured(self, item: pytest.Item) -> Iterator[None]:
-        manager = self.config.pluginmanager.getplugin("capturemanager")
-        if manager is None:
-            yield
-            return
-        with manager.item_capture("teardown", item):
-            yield
-
     def _end_session(self) -> None:
         """Tears down what is still up; its errors belong to the last test."""
         item = self.last_item
         if item is None or not self.session._setupstate.stack:
             return
         self.core.phase(_SESSION)
-
-        def teardown() -> None:
-            with self._captured(item):
-                self.session._setupstate.teardown_exact(None)
-
-        compat.as_pytests_own(teardown)
         try:
-            call = pytest.CallInfo.from_call(
-                teardown, when="teardown", reraise=(pytest.exit.Exception, KeyboardInterrupt)
-            )
+            with compat.item_warnings(item):
+                call = pytest.CallInfo.from_call(
+                    compat.late_teardown(item),
+                    "teardown",
+                    (pytest.exit.Exception, KeyboardInterrupt),
+                )
+            compat.join_sections(item)
             report = self._session_report(item, call)
         except (pytest.exit.Exception, KeyboardInterrupt):
             self._stop_all()
