@@ -17,6 +17,7 @@ import pytest
 from pluggy import PluggyTeardownRaisedWarning
 
 if TYPE_CHECKING:
+    from .live import Screen
     from .options import Options
 
 #: Hooks that report a run. In workers only ours hear them: what a conftest or
@@ -37,6 +38,11 @@ NOT_IN_WORKERS = {
     "stepwiseplugin": "it writes the cache of the stepwise position",
     "pastebin": "it collects the terminal's output",
     "dsession": "pytest-xdist's controller",
+}
+
+#: Plugins, by class, of which workers hear these hooks all the same.
+HEARD_IN_WORKERS = {
+    "_pytest.logging.LoggingPlugin": "it labels the live log, where there is one",
 }
 
 #: Listeners, by class or module, that do nothing with a passed setup or teardown
@@ -359,7 +365,7 @@ def fixture_definitions(session: pytest.Session) -> dict[str, list[Any]]:
 # ---------------------------------------------------------------- in workers
 
 
-def quiet_worker(config: pytest.Config) -> None:
+def quiet_worker(config: pytest.Config, live_log: bool) -> None:
     """Takes out of a worker what belongs to the controller."""
     manager = config.pluginmanager
     for name in NOT_IN_WORKERS:
@@ -369,6 +375,8 @@ def quiet_worker(config: pytest.Config) -> None:
     for name in CONTROLLER_HOOKS:
         caller = getattr(manager.hook, name)
         for impl in list(caller.get_hookimpls()):
+            if live_log and _name_of(impl.plugin) in HEARD_IN_WORKERS:
+                continue
             # pluggy has no public way to take out one implementation.
             caller._remove_plugin(impl.plugin)
 
@@ -465,11 +473,13 @@ class _WorkerTerminal:
     """What a worker has of the terminal reporter: methods that write, into the
     output of the running test; no hooks. pytest-timeout writes stacks to it."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, screen: Screen | None) -> None:
         from _pytest.terminal import TerminalReporter
 
         self._reporter = TerminalReporter(config, _CurrentStdout())  # type: ignore[arg-type]
         self._tw = self._reporter._tw
+        if screen is not None:  # differences in assertions are coloured for it
+            self._tw.hasmarkup = screen.markup
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("pytest_"):
@@ -477,8 +487,8 @@ class _WorkerTerminal:
         return getattr(self._reporter, name)
 
 
-def add_worker_terminal(config: pytest.Config) -> None:
+def add_worker_terminal(config: pytest.Config, screen: Screen | None) -> None:
     """Gives plugins in a worker a terminal reporter to write to."""
     known = hasattr(config.option, "color")  # otherwise there is none at all
     if known and not config.pluginmanager.has_plugin("terminalreporter"):
-        config.pluginmanager.register(_WorkerTerminal(config), "terminalreporter")
+        config.pluginmanager.register(_WorkerTerminal(config, screen), "terminalreporter")

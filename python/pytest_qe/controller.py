@@ -24,6 +24,7 @@ from .delivery import PASSED, Attempt, Delivery
 from .events import Data, DataKind, Exit, Finish, Lost, Passed, Plain, Start
 from .flaky import FlakyTally
 from .keeping import Keeping
+from .live import Live
 from .nodes import Scheduler
 from .recording import Recording
 from .sharding import Sharding
@@ -31,6 +32,7 @@ from .signals import Signals
 from .terminal import Terminal
 
 _TICK_MS = 100
+_LIVE_TICK_MS = 20  # where workers print
 
 
 class Controller:
@@ -66,6 +68,7 @@ class Controller:
         self.crashed: list[str] = []
         self.coverage_files: list[str] = []
         self.journals: Journals
+        self.live = Live(self.terminal)
 
     # ------------------------------------------------------------- pytest's
 
@@ -171,6 +174,7 @@ class Controller:
             finally:
                 self.core.close()
         finally:
+            self.live.close()
             if start == "spawn":
                 from . import spawn
 
@@ -199,7 +203,8 @@ class Controller:
         killed = False
         with Signals(self):
             while True:
-                pending.extend(self.core.events(_TICK_MS))
+                pending.extend(self.core.events(_LIVE_TICK_MS if self.live.ends else _TICK_MS))
+                self.live.pump()
                 if pending:
                     self.terminal.hide()
                     self.terminal.hold()
@@ -207,6 +212,7 @@ class Controller:
                     while pending:
                         event = pending.popleft()
                         if event[0] == _core.EV_DONE:
+                            self.live.finish()
                             self.delivery.deliver_held()
                             return
                         handler = handlers.get(event[0])
@@ -353,6 +359,7 @@ class Controller:
 
     def _on_lost(self, event: tuple[Any, ...]) -> None:
         e = Lost(*event)
+        self.live.complete(e.slot)
         attempt = self.attempts.pop(e.unit, None)
         if attempt is None:
             attempt = Attempt(e.unit, e.attempt, e.slot, e.start)

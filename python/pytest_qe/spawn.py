@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, compat, reports
+from . import _core, compat, live, reports
 from .events import DataKind
 from .leaving import Leaving
 
@@ -42,6 +42,9 @@ def command(controller: Controller, items: list[pytest.Item], plans: Plans) -> l
             continue  # an object of a plugin's own: it parses its default
         options[name] = value
     options["plugins"] = [*options.get("plugins", []), "no:terminal"]
+    if plans.log_file is not None:
+        # While it collects it would truncate the file, and repeat what is there.
+        options["log_file"] = os.devnull
     factory = getattr(config, "_tmp_path_factory", None)
     data = {
         # Plugins first: from the options they would be blocked only once loaded.
@@ -56,6 +59,7 @@ def command(controller: Controller, items: list[pytest.Item], plans: Plans) -> l
         "main": _main_module(),
         "ids": [item.nodeid for item in items],
         "plans": tuple(plans),
+        "ends": controller.live.inheritable(),
         "basetemp": None if factory is None else str(factory.getbasetemp()),
         "inputs": [
             controller.delivery.node(slot).workerinput for slot in range(2 * controller.workers)
@@ -129,8 +133,9 @@ def _match(items: list[pytest.Item], ids: list[str]) -> tuple[list[pytest.Item],
 class _SpawnWorker:
     """The plugin of a spawned worker: after collection it works."""
 
-    def __init__(self, core: _core.Worker, data: dict[str, Any]) -> None:
+    def __init__(self, core: _core.Worker, data: dict[str, Any], own: live.Own | None) -> None:
         self.core = core
+        self.own = own
         self.data = data
         self.worker: Any = None
 
@@ -166,6 +171,7 @@ class _SpawnWorker:
             self.core.send(DataKind.COLLECTED, reports.dumps(text))
             return True
         self.worker = Worker(session.config, session, self.core, Plans(*self.data["plans"]))
+        self.worker.own = self.own
         try:
             self.worker.adopt(forked=False)
             self.worker.run()
@@ -183,6 +189,9 @@ def main() -> None:
     leaving = Leaving()
     data = _read_input()
     slot = core.job()["slot"]
+    own = None
+    if data["ends"]:
+        own = live.Own([live.Ends(*ends) for ends in data["ends"]], slot)
     sys.argv[:] = data["argv"]
     sys.path[:] = data["sys_path"]
     _be_main(*data["main"])
@@ -192,7 +201,7 @@ def main() -> None:
         options["basetemp"] = os.path.join(data["basetemp"], f"popen-gw{slot}")
     config = Config.fromdictargs(options, data["args"])
     config.workerinput = data["inputs"][slot]  # type: ignore[attr-defined]
-    plugin = _SpawnWorker(core, data)
+    plugin = _SpawnWorker(core, data, own)
     config.pluginmanager.register(plugin, "qe-spawn")
     compat.add_fixtures(config.pluginmanager)
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, once, planning, worker
+from . import _core, live, logs, once, planning, worker
 from . import options as opts
 from .covering import Journals
 from .leaving import Leaving
@@ -80,7 +80,11 @@ def start(
         [w.retries for w in wishes],
         [w.timeout is not None and not options.timeout_func_only for w in wishes],
         options.timeout is not None,
+        controller.terminal.screen(),
+        logs.share_log_file(config),
     )
+    if live.is_wanted(config):
+        controller.live.open(2 * controller.workers, named=controller.delivery.shows_workers)
     tmp_path_factory = getattr(config, "_tmp_path_factory", None)
     if tmp_path_factory is not None:
         tmp_path_factory.getbasetemp()  # one root for all workers
@@ -121,6 +125,8 @@ def start(
     if forked is not None:
         node = controller.delivery.node(forked.job()["slot"])
         config.workerinput = node.workerinput  # type: ignore[attr-defined]
-        worker.run_forked(config, session, forked, plans, leaving, journals)
+        worker.run_forked(
+            config, session, forked, plans, leaving, journals, controller.live.ends
+        )
     assert core is not None  # one of the two is there
     return core

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from . import compat
 from .flaky import FEW_PASSES
+from .live import Screen
 from .options import Options
 
 if TYPE_CHECKING:
@@ -47,6 +49,19 @@ class Terminal:
         if self._reporter is None:
             self._reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         return self._reporter
+
+    @property
+    def file(self) -> Any:
+        """What the reporter prints to."""
+        return sys.stdout if self.reporter is None else self.reporter._tw._file
+
+    def screen(self) -> Screen | None:
+        """What workers must know of it; None where there is no reporter."""
+        if self.reporter is None:
+            return None
+        writer = self.reporter._tw
+        named = self.options.parallel is not None or self.options.flaky is not None
+        return Screen(writer.fullwidth, bool(writer.hasmarkup), named)
 
     # ----------------------------------------------------------------- begin
 
@@ -136,6 +151,13 @@ class Terminal:
         if writer is not None and writer.__dict__.get("flush") is _nothing:
             del writer.flush
             writer.flush()
+
+    def own_line(self) -> None:
+        """Goes to the beginning of a line, for what is not the reporter's."""
+        self.hide()
+        if self.reporter is not None and self.reporter._tw.width_of_current_line:
+            self.reporter._tw.line()
+            self.reporter.currentfspath = None
 
     # ------------------------------------------------------------------- end
 

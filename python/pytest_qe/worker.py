@@ -17,15 +17,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import _pytest.capture
 import pytest
 
-from . import _core, bounds, compat, covering, reports, shortcuts
+from . import _core, bounds, compat, covering, live, logs, reports, shortcuts
 from .covering import Journal, Journals
 from .errors import WrongState
 from .events import DataKind
 from .leaving import Leaving
+from .live import Screen
 
 if TYPE_CHECKING:
     import warnings
     from types import CodeType
+
+    from .live import Ends
 
 Claim = tuple[int, int, int, int]  # unit, item, pass, attempt
 
@@ -45,6 +48,10 @@ class Plans(NamedTuple):
     limited: list[bool]
     #: Whether the teardown of session fixtures has one.
     limits_session: bool
+    #: What the controller prints to; None: it has no reporter.
+    screen: tuple[int, bool, bool] | None
+    #: Where the logging plugin writes its file.
+    log_file: str | None
 
 
 class Worker:
@@ -70,6 +77,10 @@ class Worker:
         self.retries = plans.retries
         self.limited = plans.limited
         self.limits_session = plans.limits_session
+        self.screen = Screen(*plans.screen) if plans.screen else None
+        self.log_file = plans.log_file
+        self.ends: list[Ends] = []  # pipes to print to
+        self.own: live.Own | None = None
         self.items = session.items
         self.job = core.job()
         self.pid = os.getpid()
@@ -104,12 +115,15 @@ class Worker:
         os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(given["workercount"])
         os.environ["PYTEST_XDIST_TESTRUNUID"] = given["testrunuid"]
         self.config.workeroutput = {}  # type: ignore[attr-defined]
-        compat.quiet_worker(self.config)
+        compat.quiet_worker(self.config, logs.wants_live_log(self.config))
         if forked:
             covering.begin(self._send)
             self._own_tmp_path(name)
         self._own_capture()
-        compat.add_worker_terminal(self.config)
+        compat.add_worker_terminal(self.config, self.screen)
+        logs.own_log_file(self.config, self.log_file)
+        if self.screen is not None and logs.wants_live_log(self.config):
+            logs.own_live_log(self, self.screen)
         self.config.pluginmanager.register(self, "qe-worker")
         self.adopted = True
         self._own_faulthandler()
@@ -142,6 +156,7 @@ class Worker:
         """
         manager = self.config.pluginmanager.getplugin("capturemanager")
         if manager is None or manager._global_capturing is None:
+            self._own_streams()
             return
         files = iter((self.job["stdout"], self.job["stderr"]))
         module: Any = _pytest.capture
@@ -154,12 +169,17 @@ class Worker:
             return os.fdopen(os.dup(fd), "rb+", buffering=0)
 
         manager.stop_global_capturing()
+        self._own_streams()
         module.TemporaryFile = ours
         try:
             manager.start_global_capturing()
         finally:
             module.TemporaryFile = original
         manager.suspend_global_capture(in_=False)
+
+    def _own_streams(self) -> None:
+        if self.ends:
+            self.own = live.Own(self.ends, self.job["slot"])
 
     def _own_faulthandler(self) -> None:
         """Crashes and the supervisor's signal write stacks to the slot's file."""
@@ -256,6 +276,8 @@ class Worker:
         if not self.decided:
             self._decide()
         self.item = None
+        if self.own is not None:
+            self.own.end_lines()
         if self.journal is not None:
             self.journal.note()
         # What is still up is torn down after this: then more may come for it.
@@ -446,11 +468,7 @@ class Worker:
         output = getattr(self.config, "workeroutput", None)
         if output is not None:
             self._send(DataKind.WORKER_OUTPUT, reports.dumps(output))
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except Exception:
-                pass
+        live.flush()
         self.core.bye()
 
 
@@ -474,11 +492,13 @@ def run_forked(
     plans: Plans,
     leaving: Leaving,
     journals: Journals,
+    ends: list[Ends],
 ) -> NoReturn:
     """The life of a forked worker, from the fork to its end."""
     try:
         leaving.forget_before_fork()
         worker = Worker(config, session, core, plans)
+        worker.ends = ends
         worker.adopt(forked=True)
         worker.journal = journals.of_worker(core.job()["slot"])
         worker.run()
