@@ -60,6 +60,7 @@ class Controller:
         self.units: list[tuple[int, int]] = []
         self.attempts: dict[int, Attempt] = {}  # by unit
         self.interrupts = 0  # how often Ctrl-C
+        self.interrupted_at: reports.Place | None = None
         self.ended_by: signal.Signals | None = None
         self.give_up: str | None = None
         self.exit_asked: tuple[str, int | None] | None = None
@@ -108,7 +109,7 @@ class Controller:
         if self.internal:
             raise RuntimeError("internal error in a worker:\n" + self.internal)
         if self.interrupts:
-            raise KeyboardInterrupt
+            reports.interrupt_at(self.interrupted_at)
         if self.ended_by is not None:
             # The shell's convention for a process that a signal ended.
             raise pytest.exit.Exception(f"ended by {self.ended_by.name}", 128 + self.ended_by)
@@ -281,12 +282,10 @@ class Controller:
             elif report.failed:  # of a passed one all is known: its test was retried
                 self.delivery.log(self.delivery.item_by_id(report.nodeid), report, e.slot)
         elif e.data_kind == DataKind.STOP:
-            kind, message = reports.loads(data)
-            if kind == "interrupt":
-                self.interrupts = self.interrupts or 1
-                self.terminal.warn(message)
-            else:
-                setattr(self.session, kind, message)
+            setattr(self.session, *reports.loads(data))
+        elif e.data_kind == DataKind.INTERRUPT:
+            self.interrupts = self.interrupts or 1
+            self.interrupted_at = self.interrupted_at or reports.loads(data)
         elif e.data_kind == DataKind.EXIT:
             self.exit_asked = reports.loads(data)
         elif e.data_kind == DataKind.INTERNAL:
@@ -366,6 +365,7 @@ class Controller:
         if e.outcome == _core.NONE:
             return  # void: it runs again, as if it had never begun
         if self._ending():
+            self.delivery.deliver_unfinished(attempt)
             return  # ended by us: it has no result, as serially
         item = self.delivery.item(e.unit)
         report = self.delivery.death_report(item, e)

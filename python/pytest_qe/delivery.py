@@ -307,6 +307,21 @@ class Delivery:
                 break
         return [*events, (DataKind.REPORT, late)]
 
+    def deliver_unfinished(self, attempt: Attempt) -> None:
+        """A test in the middle of which the run was ended: what it has reported."""
+        if self.tally is not None:
+            return
+        item = self.item(attempt.unit)
+        self.terminal.start(item)
+        for kind, value in attempt.events:
+            if kind == PASSED:
+                number = self.units[attempt.unit][0]
+                value = self._plain_report(item, number, Passed(*value), attempt.slot)
+            if kind in (PASSED, DataKind.REPORT):
+                self.log(item, value, attempt.slot)
+            elif kind == DataKind.WARNING:
+                self.replay_warning(value)
+
     def deliver_rerun(self, attempt: Attempt) -> None:
         """A failed attempt that another one follows: its failures, as reruns."""
         item = self.item(attempt.unit)

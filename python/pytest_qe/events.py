@@ -115,7 +115,7 @@ class DataKind:
     REPORT = 1  # a test report, encoded
     WARNING = 2  # a recorded warning
     SESSION_REPORT = 3  # a teardown report after the last test
-    STOP = 4  # a plugin or test asked to stop: (shouldstop, shouldfail or interrupt, message)
+    STOP = 4  # a plugin or test asked to stop: (shouldstop or shouldfail, message)
     EXIT = 5  # pytest.exit: (reason, return code)
     COLLECTED = 6  # a spawned worker collected something else
     INTERNAL = 7  # an internal error: text
@@ -124,3 +124,4 @@ class DataKind:
     XML = 10  # an attribute or property of the test in the JUnit report
     COVERAGE = 11  # where the worker saves its coverage
     KEEPER = 12  # how far the keeper is: (word, ...)
+    INTERRUPT = 13  # KeyboardInterrupt: where it was raised

@@ -14,7 +14,7 @@ import re
 import signal
 import warnings
 from io import StringIO
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from _pytest._code.code import TerminalRepr
@@ -198,6 +198,29 @@ def count_failed_subtest(config: pytest.Config, report: pytest.TestReport) -> No
         from _pytest.subtests import failed_subtests_key
 
         config.stash[failed_subtests_key][report.id] = count
+
+
+# -------------------------------------------------------- KeyboardInterrupt
+
+#: File, line from 1, and text of an exception.
+Place = tuple[str, int, str]
+
+
+def place_of(error: BaseException) -> Place | None:
+    """Where pytest says that an exception was raised."""
+    place = getattr(pytest.ExceptionInfo.from_exception(error).getrepr(), "reprcrash", None)
+    return None if place is None else (place.path, place.lineno, str(error))
+
+
+def interrupt_at(place: Place | None) -> NoReturn:
+    """Raises KeyboardInterrupt as from a line of a worker's, so that reporters
+    point to that."""
+    if place is None:
+        raise KeyboardInterrupt
+    path, line, text = place
+    error = KeyboardInterrupt(text) if text else KeyboardInterrupt()
+    exec(compile("\n" * (line - 1) + "raise error", path, "exec"), {"error": error})
+    raise AssertionError  # for the type checker
 
 
 # ------------------------------------------------------------------ warnings

@@ -206,6 +206,8 @@ def main() -> None:
     compat.add_fixtures(config.pluginmanager)
     try:
         config.hook.pytest_cmdline_main(config=config)
+    except KeyboardInterrupt:
+        pass  # the controller's, before there was anything to tear down
     finally:
         core.phase(_core.SESSION)  # exit handlers have its limit, too
         leaving.finish()

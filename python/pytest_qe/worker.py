@@ -247,20 +247,13 @@ class Worker:
         nextitem = self.items[hint[1]] if hint else None
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
-        except KeyboardInterrupt as error:
-            self._leave_if_forked()
-            self.last_item = item
-            # The test may have raised it: then the controller does not know.
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            text = f"KeyboardInterrupt in {item.nodeid} ({where.filename}:{where.lineno})"
-            self._send(DataKind.STOP, reports.dumps(("interrupt", text)))
-            raise
-        except pytest.exit.Exception as error:
+        except (KeyboardInterrupt, pytest.exit.Exception) as error:
             self.last_item = item
             self._leave_if_forked()
-            code = getattr(error, "returncode", None)
-            self._send(DataKind.EXIT, reports.dumps((str(error.msg), code)))
+            self._send_end(error)
             self._stop_all()
+            if isinstance(error, KeyboardInterrupt):
+                raise
             return
         except WrongState:
             self._leave_if_forked()
@@ -283,6 +276,14 @@ class Worker:
         # What is still up is torn down after this: then more may come for it.
         more = self.next is None and bool(self.session._setupstate.stack)
         self.core.finish(self.outcome or _core.PASSED, more, location)
+
+    def _send_end(self, error: BaseException) -> None:
+        """What ends the run; a test may have raised it, and nobody else knows."""
+        if isinstance(error, pytest.exit.Exception):
+            code = getattr(error, "returncode", None)
+            self._send(DataKind.EXIT, reports.dumps((str(error.msg), code)))
+        else:
+            self._send(DataKind.INTERRUPT, reports.dumps(reports.place_of(error)))
 
     def _location(self, item: pytest.Item) -> bytes | None:
         """Spares the controller what costs a tenth of a trivial test."""
@@ -449,7 +450,9 @@ class Worker:
                 )
             compat.join_sections(item)
             report = self._session_report(item, call)
-        except (pytest.exit.Exception, KeyboardInterrupt):
+        except (pytest.exit.Exception, KeyboardInterrupt) as error:
+            if not self.interrupted:
+                self._send_end(error)
             self._stop_all()
             return
         if (report.failed or report.sections) and not self.interrupted:
@@ -507,6 +510,8 @@ def run_forked(
         leaving.finish()
         worker.say_bye()
         os._exit(0)
+    except KeyboardInterrupt:
+        pass  # the controller's, before there was anything to tear down
     except BaseException:
         try:
             os.write(2, traceback.format_exc().encode("utf-8", "replace"))
