@@ -21,6 +21,7 @@ enum qe__order_kind {
     QE__ORDER_DISMISS, /* tell the keeper that no worker is left */
     QE__ORDER_SIGNAL,  /* send `value` to every worker, or to `slot`'s */
     QE__ORDER_KILL,    /* SIGKILL its process group (QE__NONE: all) */
+    QE__ORDER_PAUSE,   /* hold all workers and their deadlines; 0: go on */
     QE__ORDER_TAKE_OVER, /* to the standby: you are the supervisor now */
     QE__ORDER_QUIT       /* end what is left, and leave */
 };

@@ -411,6 +411,11 @@ int qe_session_stop(qe_session *s, bool interrupt)
                : 0;
 }
 
+int qe_session_pause(qe_session *s, bool on)
+{
+    return qe__exec_order(&s->exec, QE__ORDER_PAUSE, QE__NONE, on);
+}
+
 int qe_session_kill(qe_session *s)
 {
     qe__session_halt(s);

@@ -190,6 +190,9 @@ static bool start_worker(qe__super_state *st, uint32_t slot, bool from_keeper,
         memset(&st->slots[slot], 0, sizeof(st->slots[slot]));
         st->slots[slot].pid = pid;
         notice.pid = pid;
+        if (st->paused_ns != 0) {
+            (void) kill(-pid, SIGSTOP);
+        }
     }
     qe__super_notify(st, &notice);
     return false;
@@ -286,6 +289,10 @@ static bool obey(qe__super_state *st, const qe__order *order,
 
     if (order->kind == QE__ORDER_QUIT) {
         *quit = true;
+        return false;
+    }
+    if (order->kind == QE__ORDER_PAUSE) {
+        qe__super_pause(st, order->value != 0);
         return false;
     }
     if (end > st->super->slots) {
@@ -437,6 +444,7 @@ static bool make_standby(qe__super_state *st, qe__signals *saved,
         st->self = getpid();
         st->standby = 0;
         st->queued = 0;
+        st->paused_ns = 0; /* its workers are not the ones that are held */
         memset(st->slots, 0, st->super->slots * sizeof(st->slots[0]));
         (void) setpgid(0, 0);
         st->signals = open_signals();

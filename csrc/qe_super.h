@@ -24,9 +24,10 @@ typedef struct qe__super_state {
     qe__notice *queue; /* notices that the controller has not taken yet */
     size_t queued, queue_capacity;
     pid_t self, standby;
-    int signals;    /* signalfd for SIGCHLD */
-    int controller; /* pidfd, or -1 */
-    int keeper;     /* socket to the keeper, or -1 */
+    uint64_t paused_ns; /* since when all are held; 0: they are not */
+    int signals;        /* signalfd for SIGCHLD */
+    int controller;     /* pidfd, or -1 */
+    int keeper;         /* socket to the keeper, or -1 */
 } qe__super_state;
 
 /* A word to the controller, now or when it takes more. */
@@ -46,5 +47,9 @@ void qe__super_drop_keeper(qe__super_state *st);
 void qe__super_kill(qe__super_state *st, uint32_t slot);
 /* Looks at every deadline and does what is due; returns when to look again. */
 uint64_t qe__super_deadlines(qe__super_state *st, uint64_t now);
+
+/* Stops all workers' groups, or lets them go on: for their deadlines no time has
+ * passed then. Twice the same does nothing. */
+void qe__super_pause(qe__super_state *st, bool on);
 
 #endif

@@ -41,11 +41,50 @@ static void begin_kill(qe__super_state *st, uint32_t slot, uint64_t now)
     qe__super_kill(st, slot);
 }
 
+/* Moves a deadline that is running by `ns`. A worker that is blocked on its pipe
+ * moves it, too, by all the time until it goes on: that errs on the safe side. */
+static void postpone(_Atomic uint64_t *deadline_ns, uint64_t ns)
+{
+    uint64_t deadline = atomic_load(deadline_ns);
+
+    while (
+        deadline != 0 && deadline != QE__DEADLINE_KILLED &&
+        !atomic_compare_exchange_weak(deadline_ns, &deadline, deadline + ns)) {}
+}
+
+void qe__super_pause(qe__super_state *st, bool on)
+{
+    uint64_t now = qe_now_ns();
+    uint64_t held_ns = now - st->paused_ns;
+
+    if (on == (st->paused_ns != 0)) {
+        return;
+    }
+    st->paused_ns = on ? now : 0;
+    for (uint32_t i = 0; i < st->super->slots; i++) {
+        qe__super_slot *s = &st->slots[i];
+
+        if (s->pid <= 0) {
+            continue;
+        }
+        if (!on) {
+            postpone(&st->super->arena->slots[i].deadline_ns, held_ns);
+            s->dump_since_ns += held_ns;
+            s->grown_ns += held_ns;
+        }
+        /* The leader is not reaped yet, so the group is still its own. */
+        (void) kill(-s->pid, on ? SIGSTOP : SIGCONT);
+    }
+}
+
 uint64_t qe__super_deadlines(qe__super_state *st, uint64_t now)
 {
     uint64_t wake = UINT64_MAX;
     uint64_t shortest = st->super->arena->head->min_timeout_ns;
 
+    if (st->paused_ns != 0) {
+        return UINT64_MAX;
+    }
     for (uint32_t i = 0; i < st->super->slots; i++) {
         qe__super_slot *s = &st->slots[i];
         qe__arena_slot *a = &st->super->arena->slots[i];

@@ -321,6 +321,10 @@ QE_API int qe_session_settle(qe_session *s, uint32_t unit, uint32_t attempt,
 /* Stops: nothing new starts. `interrupt` also sends SIGINT to running tests.
  * Both keep draining through qe_session_next. */
 QE_API int qe_session_stop(qe_session *s, bool interrupt);
+/* Holds all workers, with what their tests started in their groups, before the
+ * host is stopped (Ctrl-Z), or lets them go on: no time has passed for their
+ * limits then. May be called between two calls of qe_session_next alone. */
+QE_API int qe_session_pause(qe_session *s, bool on);
 /* Kills everything still running; qe_session_next then reports it. */
 QE_API int qe_session_kill(qe_session *s);
 /* What runs now, for a progress line: fills up to n entries (unit, slot,

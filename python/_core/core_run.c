@@ -386,6 +386,18 @@ static PyObject *Session_stop(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *Session_pause(PyObject *self, PyObject *args)
+{
+    qe_session *s = open_session(self);
+    int on;
+
+    if (s == NULL || !PyArg_ParseTuple(args, "p", &on)) {
+        return NULL;
+    }
+    (void) qe_session_pause(s, on);
+    Py_RETURN_NONE;
+}
+
 static PyObject *Session_kill(PyObject *self, PyObject *unused)
 {
     qe_session *s = open_session(self);
@@ -466,6 +478,7 @@ static PyMethodDef Session_methods[] = {
     {"settle", Session_settle, METH_VARARGS,
      "settle(unit, attempt, outcome, retryable) -> (again, final outcome)"},
     {"stop", Session_stop, METH_VARARGS, "stop(interrupt=False)"},
+    {"pause", Session_pause, METH_VARARGS, "pause(on)"},
     {"kill", Session_kill, METH_NOARGS, "kill()"},
     {"running", Session_running, METH_NOARGS,
      "running() -> [(slot, unit, attempt, phase, seconds)], longest first"},

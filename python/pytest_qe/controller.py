@@ -69,6 +69,7 @@ class Controller:
         self.crashed: list[str] = []
         self.coverage_files: list[str] = []
         self.journals: Journals
+        self.stopped = 0.0  # seconds in which Ctrl-Z held all
         self.live = Live(self.terminal)
 
     # ------------------------------------------------------------- pytest's
@@ -224,11 +225,11 @@ class Controller:
                 if self.interrupts > seen_interrupts:
                     seen_interrupts = self.interrupts
                     if seen_interrupts == 1:
-                        deadline = time.monotonic() + self.options.grace
+                        deadline = time.monotonic() - self.stopped + self.options.grace
                         self.core.stop(True)
                     else:
                         self.core.kill()
-                elif deadline and time.monotonic() > deadline:
+                elif deadline and time.monotonic() - self.stopped > deadline:
                     deadline = 0.0
                     self.core.kill()
                 if self.ended_by is not None and not killed:

@@ -316,7 +316,7 @@ class Delivery:
         for kind, value in attempt.events:
             if kind == PASSED:
                 number = self.units[attempt.unit][0]
-                value = self._plain_report(item, number, Passed(*value), attempt.slot)
+                value = self._plain_report(item, number, attempt.slot, *value)
             if kind in (PASSED, DataKind.REPORT):
                 self.log(item, value, attempt.slot)
             elif kind == DataKind.WARNING:

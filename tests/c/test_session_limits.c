@@ -275,6 +275,94 @@ static void a_session_teardown_that_dies_is_told(void **state)
     assert_int_equal(exit_outcome, QE_CRASHED);
 }
 
+static enum qe_outcome body_waits(struct world *w, qe_worker *worker,
+                                  const qe_claim *claim)
+{
+    (void) worker;
+    (void) claim;
+    NOTE(w, world_wait_gate(w, 0));
+    return QE_PASSED;
+}
+
+/* By /proc: R, S, T and so on. */
+static char state_of(pid_t pid)
+{
+    char path[40], text[512];
+    const char *at;
+    FILE *file;
+    size_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    n = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[n] = '\0';
+    at = strrchr(text, ')');
+    assert_non_null(at);
+    return at[2];
+}
+
+static void run_paused(struct world *w, bool and_on)
+{
+    uint64_t limit = 2 * lag_ns();
+    uint64_t until;
+
+    w->body = body_waits;
+    w->options.workers = 2;
+    for (uint32_t u = 0; u < 2; u++)
+        world_add(w, NULL, 0, 0, limit);
+    world_start(w);
+    WORLD_WAIT(atomic_load(&w->shared->starts[0]) == 1 &&
+               atomic_load(&w->shared->starts[1]) == 1);
+    for (int i = 0; i < 2; i++) /* the second says nothing new */
+        assert_int_equal(qe_session_pause(w->session, true), 0);
+    for (uint32_t u = 0; u < 2; u++)
+        WORLD_WAIT(state_of(atomic_load(&w->shared->pid[u])) == 'T');
+    until = qe_now_ns() + 3 * limit / 2;
+    while (qe_now_ns() < until)
+        world_pause();
+    for (uint32_t u = 0; u < 2; u++)
+        assert_int_equal(state_of(atomic_load(&w->shared->pid[u])), 'T');
+    if (!and_on)
+        return;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(qe_session_pause(w->session, false), 0);
+}
+
+static void a_pause_takes_no_time(void **state)
+{
+    struct world *w = *state;
+
+    run_paused(w, true);
+    world_open(w, 0);
+    world_finish(w);
+    world_check(w);
+    assert_int_equal(w->unit[0].outcome, QE_PASSED);
+    assert_int_equal(w->unit[1].outcome, QE_PASSED);
+}
+
+static void a_limit_holds_after_a_pause(void **state)
+{
+    struct world *w = *state;
+
+    run_paused(w, true);
+    world_finish(w);
+    assert_int_equal(w->unit[0].outcome, QE_TIMEOUT);
+    assert_int_equal(w->unit[1].outcome, QE_TIMEOUT);
+}
+
+static void what_is_held_can_be_killed(void **state)
+{
+    struct world *w = *state;
+
+    run_paused(w, false);
+    assert_int_equal(qe_session_kill(w->session), 0);
+    world_finish(w);
+    assert_int_equal(w->unit[0].losses, 1);
+    assert_int_equal(w->unit[1].losses, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +378,9 @@ int main(void)
         T(time_blocked_on_a_full_ring_does_not_count),
         T(a_session_teardown_that_hangs_is_killed),
         T(a_session_teardown_that_dies_is_told),
+        T(a_pause_takes_no_time),
+        T(a_limit_holds_after_a_pause),
+        T(what_is_held_can_be_killed),
 #undef T
     };
 

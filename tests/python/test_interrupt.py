@@ -293,25 +293,6 @@ def test_a_test_that_raises_keyboard_interrupt(qe: Qe) -> None:
     assert len(qe.lines("started")) < 20
 
 
-def test_a_stopped_run_freezes_its_deadlines(qe: Qe) -> None:
-    """Ctrl-Z for longer than the limit kills nothing."""
-    qe.files(
-        test_it="""
-        import time
-        def test_it():
-            open("started", "w").write("x\\n")
-            end = time.monotonic() + 1.5
-            while time.monotonic() < end: time.sleep(0.05)
-    """
-    )
-    process = qe.popen("--qe-parallel=1", "--qe-timeout=2.5", stdin=subprocess.DEVNULL)
-    wait_for(lambda: qe.lines("started"), "the test")
-    os.kill(process.pid, signal.SIGTSTP)
-    time.sleep(3)
-    os.kill(process.pid, signal.SIGCONT)
-    assert process.wait(timeout=HUNG) == 0, qe.output()
-
-
 def test_python_dash_c_in_process_twice(qe: Qe) -> None:
     qe.files(test_it="import time\ndef test_1(): pass\ndef test_2(): assert 0\n")
     code = (
