@@ -263,6 +263,7 @@ int qe_worker_start(qe_worker *w, const qe_claim *claim)
     w->cpu_before_s = usage.cpu_s;
     w->now = *claim;
     w->running = true;
+    w->unlimited = false;
     qe__fault_point(3);
     atomic_store(&w->slot->start_ns, qe_now_ns());
     atomic_store(&w->slot->running,
@@ -311,13 +312,23 @@ int qe_worker_phase(qe_worker *w, enum qe_phase phase)
     atomic_store(&w->slot->running,
                  qe__running(w->now.unit, w->now.attempt, phase));
     limit = w->arena->units[w->now.unit].timeout_ns;
-    if (limit != 0) {
+    if (limit != 0 && !w->unlimited) {
         if (head->func_only) {
             set_deadline(w, phase == QE_PHASE_CALL ? limit : 0);
         } else if (phase == QE_PHASE_SETUP) {
             set_deadline(w, limit);
         }
     }
+    return 0;
+}
+
+int qe_worker_unlimited(qe_worker *w)
+{
+    if (foreign(w)) {
+        return QE_ESTATE;
+    }
+    w->unlimited = true;
+    set_deadline(w, 0);
     return 0;
 }
 

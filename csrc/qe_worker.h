@@ -16,6 +16,7 @@ struct qe_worker {
     int stack;
     bool single_done;
     bool running;
+    bool unlimited; /* what runs has no limit any more */
     qe_claim now;
     double cpu_before_s;
     int clear_refs; /* /proc/self/clear_refs, or -1 */

@@ -194,6 +194,9 @@ QE_API int qe_worker_send(qe_worker *w, uint32_t kind, const void *data,
  * fixtures are still up. `data` (n bytes, may be none) comes with the event. */
 QE_API int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last,
                             const void *data, size_t n);
+/* Lifts the limit of the attempt, or of the session's end, that runs: somebody
+ * looks into it with a debugger. */
+QE_API int qe_worker_unlimited(qe_worker *w);
 /* A failure that counts for --maxfail; stops all claims at the limit. */
 QE_API int qe_worker_count_failure(qe_worker *w);
 /* Stops all claims in all workers (a plugin set `shouldstop`, pytest.exit). */

@@ -147,6 +147,17 @@ static PyObject *Worker_count_failure(PyObject *self, PyObject *unused)
     return done(qe_worker_count_failure(((Worker *) self)->worker));
 }
 
+static PyObject *Worker_unlimited(PyObject *self, PyObject *unused)
+{
+    int status;
+
+    (void) unused;
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_worker_unlimited(((Worker *) self)->worker);
+    Py_END_ALLOW_THREADS
+    return done(status);
+}
+
 static PyObject *Worker_stop(PyObject *self, PyObject *unused)
 {
     (void) unused;
@@ -246,6 +257,8 @@ static PyMethodDef Worker_methods[] = {
     {"finish", Worker_finish, METH_VARARGS, "finish(outcome, last, data=None)"},
     {"is_last", Worker_is_last, METH_NOARGS, "is_last() -> bool"},
     {"count_failure", Worker_count_failure, METH_NOARGS, "count_failure()"},
+    {"unlimited", Worker_unlimited, METH_NOARGS,
+     "unlimited(): what runs has no limit any more"},
     {"stop", Worker_stop, METH_NOARGS, "stop(): nothing more starts"},
     {"hold", Worker_hold, METH_NOARGS,
      "hold(): the stack signal's handler never returns"},

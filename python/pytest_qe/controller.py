@@ -20,6 +20,7 @@ import pytest
 from . import _core, compat, planning, reports, starting, startmethod
 from . import options as opts
 from .covering import Journals
+from .debugger import Lender
 from .delivery import PASSED, Attempt, Delivery
 from .events import Data, DataKind, Exit, Finish, Lost, Passed, Plain, Start
 from .flaky import FlakyTally
@@ -55,6 +56,7 @@ class Controller:
         self.session: pytest.Session
         self.core: _core.Session
         self.delivery: Delivery
+        self.lender: Lender
         self.recording: Recording | None = None
         self.tally: FlakyTally | None = None
         self.units: list[tuple[int, int]] = []
@@ -176,6 +178,7 @@ class Controller:
             finally:
                 self.core.close()
         finally:
+            self.lender.close()
             self.live.close()
             if start == "spawn":
                 from . import spawn
@@ -213,6 +216,8 @@ class Controller:
                 try:
                     while pending:
                         event = pending.popleft()
+                        if self.lender.keeps(event, pending):
+                            continue
                         if event[0] == _core.EV_DONE:
                             self.live.finish()
                             self.delivery.deliver_held()
@@ -237,7 +242,8 @@ class Controller:
                     self.core.kill()
                 if self.session.shouldfail or self.session.shouldstop:
                     self.core.stop(False)
-                self.terminal.progress(self)
+                if not self.lender.lent:
+                    self.terminal.progress(self)
 
     def _on_start(self, event: tuple[Any, ...]) -> None:
         e = Start(*event)

@@ -125,3 +125,5 @@ class DataKind:
     COVERAGE = 11  # where the worker saves its coverage
     KEEPER = 12  # how far the keeper is: (word, ...)
     INTERRUPT = 13  # KeyboardInterrupt: where it was raised
+    DEBUGGER = 14  # a test asks for the terminal: (process group, test)
+    DEBUGGER_END = 15  # and gives it back

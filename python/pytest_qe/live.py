@@ -94,7 +94,8 @@ class Own:
                 stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
             except (AttributeError, ValueError):
                 pass  # somebody's own object, or closed
-        ends = all_ends[slot]
+        ends = Ends(*all_ends[slot])
+        self.out, self.err = ends.out_w, ends.err_w
         self._fds = {ends.out_w, ends.err_w}
         os.dup2(ends.out_w, 1)
         os.dup2(ends.err_w, 2)
@@ -157,6 +158,7 @@ class Live:
         self.ends: list[Ends] = []
         self._streams: dict[int, _Stream] = {}
         self._poll = select.poll()
+        self._held: list[tuple[_Stream, list[bytes]]] | None = None
 
     def open(self, slots: int, named: bool) -> None:
         """Makes the pipes.
@@ -181,12 +183,11 @@ class Live:
                 self._streams[fd] = _Stream(fd, slot, fd != ends.out_r)
                 self._poll.register(fd, select.POLLIN)
 
-    def inheritable(self) -> list[Ends]:
-        """The ends, for spawned workers."""
+    def make_inheritable(self) -> None:
+        """Lets spawned workers have the ends that they write to."""
         for ends in self.ends:
             os.set_inheritable(ends.out_w, True)
             os.set_inheritable(ends.err_w, True)
-        return self.ends
 
     def pump(self) -> None:
         """Prints what there is. What a worker printed before it sent an event
@@ -206,8 +207,18 @@ class Live:
         for slot in range(len(self.ends)):
             self.complete(slot)
 
+    def hold(self, on: bool) -> None:
+        """While this is on nothing is printed, but kept: somebody else owns the
+        terminal."""
+        held, self._held = self._held, [] if on else None
+        for stream, lines in held or ():
+            self._print(stream, lines)
+
     def _print(self, stream: _Stream, lines: list[bytes]) -> None:
         if not lines:
+            return
+        if self._held is not None:
+            self._held.append((stream, lines))
             return
         name = prefix_of(stream.slot).encode() if self.named else b""
         if name:

@@ -42,6 +42,8 @@ def command(controller: Controller, items: list[pytest.Item], plans: Plans) -> l
             continue  # an object of a plugin's own: it parses its default
         options[name] = value
     options["plugins"] = [*options.get("plugins", []), "no:terminal"]
+    controller.live.make_inheritable()
+    controller.lender.make_inheritable()
     if plans.log_file is not None:
         # While it collects it would truncate the file, and repeat what is there.
         options["log_file"] = os.devnull
@@ -59,7 +61,6 @@ def command(controller: Controller, items: list[pytest.Item], plans: Plans) -> l
         "main": _main_module(),
         "ids": [item.nodeid for item in items],
         "plans": tuple(plans),
-        "ends": controller.live.inheritable(),
         "basetemp": None if factory is None else str(factory.getbasetemp()),
         "inputs": [
             controller.delivery.node(slot).workerinput for slot in range(2 * controller.workers)
@@ -185,13 +186,14 @@ def main() -> None:
     """The life of a spawned worker."""
     from _pytest.config import Config
 
+    from .worker import Plans
+
     core = _core.attach()
     leaving = Leaving()
     data = _read_input()
     slot = core.job()["slot"]
-    own = None
-    if data["ends"]:
-        own = live.Own([live.Ends(*ends) for ends in data["ends"]], slot)
+    plans = Plans(*data["plans"])
+    own = live.Own(plans.ends, slot) if plans.ends else None
     sys.argv[:] = data["argv"]
     sys.path[:] = data["sys_path"]
     _be_main(*data["main"])

@@ -11,6 +11,7 @@ import pytest
 from . import _core, live, logs, once, planning, worker
 from . import options as opts
 from .covering import Journals
+from .debugger import Lender
 from .leaving import Leaving
 
 if TYPE_CHECKING:
@@ -76,15 +77,18 @@ def start(
     Raises ``CannotStart`` where the system refuses what it takes.
     """
     options, config = controller.options, controller.config
+    if live.is_wanted(config):
+        controller.live.open(2 * controller.workers, named=controller.delivery.shows_workers)
+    controller.lender = Lender(controller)
     plans = worker.Plans(
         [w.retries for w in wishes],
         [w.timeout is not None and not options.timeout_func_only for w in wishes],
         options.timeout is not None,
         controller.terminal.screen(),
         logs.share_log_file(config),
+        controller.live.ends,
+        controller.lender.desk,
     )
-    if live.is_wanted(config):
-        controller.live.open(2 * controller.workers, named=controller.delivery.shows_workers)
     tmp_path_factory = getattr(config, "_tmp_path_factory", None)
     if tmp_path_factory is not None:
         tmp_path_factory.getbasetemp()  # one root for all workers
@@ -125,8 +129,6 @@ def start(
     if forked is not None:
         node = controller.delivery.node(forked.job()["slot"])
         config.workerinput = node.workerinput  # type: ignore[attr-defined]
-        worker.run_forked(
-            config, session, forked, plans, leaving, journals, controller.live.ends
-        )
+        worker.run_forked(config, session, forked, plans, leaving, journals)
     assert core is not None  # one of the two is there
     return core

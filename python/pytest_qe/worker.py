@@ -19,6 +19,7 @@ import pytest
 
 from . import _core, bounds, compat, covering, live, logs, reports, shortcuts
 from .covering import Journal, Journals
+from .debugger import Borrower, Desk
 from .errors import WrongState
 from .events import DataKind
 from .leaving import Leaving
@@ -52,6 +53,10 @@ class Plans(NamedTuple):
     screen: tuple[int, bool, bool] | None
     #: Where the logging plugin writes its file.
     log_file: str | None
+    #: Pipes to print to, by slot; none where output is captured.
+    ends: list[Ends]
+    #: How to ask for the terminal.
+    desk: Desk
 
 
 class Worker:
@@ -77,10 +82,9 @@ class Worker:
         self.retries = plans.retries
         self.limited = plans.limited
         self.limits_session = plans.limits_session
-        self.screen = Screen(*plans.screen) if plans.screen else None
-        self.log_file = plans.log_file
-        self.ends: list[Ends] = []  # pipes to print to
+        self.plans = plans
         self.own: live.Own | None = None
+        self.debugger: Borrower
         self.items = session.items
         self.job = core.job()
         self.pid = os.getpid()
@@ -120,10 +124,12 @@ class Worker:
             covering.begin(self._send)
             self._own_tmp_path(name)
         self._own_capture()
-        compat.add_worker_terminal(self.config, self.screen)
-        logs.own_log_file(self.config, self.log_file)
-        if self.screen is not None and logs.wants_live_log(self.config):
-            logs.own_live_log(self, self.screen)
+        screen = Screen(*self.plans.screen) if self.plans.screen else None
+        compat.add_worker_terminal(self.config, screen)
+        logs.own_log_file(self.config, self.plans.log_file)
+        if screen is not None and logs.wants_live_log(self.config):
+            logs.own_live_log(self, screen)
+        self.debugger = Borrower(self, Desk(*self.plans.desk))
         self.config.pluginmanager.register(self, "qe-worker")
         self.adopted = True
         self._own_faulthandler()
@@ -178,8 +184,8 @@ class Worker:
         manager.suspend_global_capture(in_=False)
 
     def _own_streams(self) -> None:
-        if self.ends:
-            self.own = live.Own(self.ends, self.job["slot"])
+        if self.plans.ends and self.own is None:
+            self.own = live.Own(self.plans.ends, self.job["slot"])
 
     def _own_faulthandler(self) -> None:
         """Crashes and the supervisor's signal write stacks to the slot's file."""
@@ -250,6 +256,7 @@ class Worker:
         except (KeyboardInterrupt, pytest.exit.Exception) as error:
             self.last_item = item
             self._leave_if_forked()
+            self.debugger.give_back()
             self._send_end(error)
             self._stop_all()
             if isinstance(error, KeyboardInterrupt):
@@ -269,6 +276,7 @@ class Worker:
         if not self.decided:
             self._decide()
         self.item = None
+        self.debugger.give_back()
         if self.own is not None:
             self.own.end_lines()
         if self.journal is not None:
@@ -495,13 +503,11 @@ def run_forked(
     plans: Plans,
     leaving: Leaving,
     journals: Journals,
-    ends: list[Ends],
 ) -> NoReturn:
     """The life of a forked worker, from the fork to its end."""
     try:
         leaving.forget_before_fork()
         worker = Worker(config, session, core, plans)
-        worker.ends = ends
         worker.adopt(forked=True)
         worker.journal = journals.of_worker(core.job()["slot"])
         worker.run()

@@ -363,6 +363,31 @@ static void what_is_held_can_be_killed(void **state)
     assert_int_equal(w->unit[1].losses, 1);
 }
 
+static enum qe_outcome body_is_looked_into(struct world *w, qe_worker *worker,
+                                           const qe_claim *claim)
+{
+    uint64_t until = qe_now_ns() + 2 * lag_ns();
+
+    if (claim->unit != 0)
+        return body_spins_in_unit_1(w, worker, claim);
+    NOTE(w, qe_worker_unlimited(worker) == 0);
+    while (qe_now_ns() < until)
+        world_pause();
+    return QE_PASSED;
+}
+
+static void a_limit_can_be_lifted_from_one_attempt(void **state)
+{
+    struct world *w = *state;
+
+    w->body = body_is_looked_into;
+    for (uint32_t u = 0; u < 2; u++)
+        world_add(w, "all", 0, 0, lag_ns());
+    world_run(w);
+    assert_int_equal(w->unit[0].outcome, QE_PASSED);
+    assert_int_equal(w->unit[1].outcome, QE_TIMEOUT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +403,7 @@ int main(void)
         T(time_blocked_on_a_full_ring_does_not_count),
         T(a_session_teardown_that_hangs_is_killed),
         T(a_session_teardown_that_dies_is_told),
+        T(a_limit_can_be_lifted_from_one_attempt),
         T(a_pause_takes_no_time),
         T(a_limit_holds_after_a_pause),
         T(what_is_held_can_be_killed),

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from shell import Shell
+
 #: Seconds after which a run counts as hung: far above what any run needs.
 HUNG = 60.0
 
@@ -157,3 +159,11 @@ def qe(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[Q
         except ProcessLookupError:
             pass
     assert not left, "processes outlived the run"
+
+
+@pytest.fixture
+def shell(qe: Qe) -> Iterator[Shell]:
+    shell = Shell(qe.path, wait_for)
+    shell.wait("$ ")
+    yield shell
+    shell.close()

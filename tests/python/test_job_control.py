@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from conftest import HUNG, Qe, processes_with, wait_for
+from shell import Shell
 
 TICKS = """
     import time
@@ -23,61 +19,6 @@ TICKS = """
             with open("ticks", "a") as file: file.write("x\\n")
             time.sleep(0.05)
 """
-
-
-class Shell:
-    """An interactive shell on a terminal of its own."""
-
-    def __init__(self, qe: Qe) -> None:
-        self.path = qe.path
-        self.seen = ""
-        self.fd, other = pty.openpty()
-        self.process = subprocess.Popen(
-            ["sh", "-i"], cwd=qe.path, stdin=other, stdout=other, stderr=other,
-            env={**os.environ, "PS1": "$ ", "ENV": "", "TERM": "dumb"},
-            start_new_session=True, preexec_fn=self._take_terminal,
-        )  # fmt: skip
-        os.close(other)
-
-    @staticmethod
-    def _take_terminal() -> None:
-        import fcntl
-        import termios
-
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-    def type(self, text: str) -> None:
-        os.write(self.fd, text.encode())
-
-    def run(self, *args: str) -> None:
-        self.type(" ".join([sys.executable, "-m", "pytest", *args, "; echo status=$?"]) + "\n")
-
-    def wait(self, text: str) -> None:
-        """Waits until this is shown, after all that was waited for before."""
-
-        def shown() -> bool:
-            if select.select([self.fd], [], [], 0)[0]:
-                try:
-                    self.seen += os.read(self.fd, 65536).decode("utf-8", "replace")
-                except OSError:
-                    pass
-            return text in self.seen
-
-        wait_for(shown, f"{text!r}, saw: {self.seen}", HUNG)
-        self.seen = self.seen.split(text, 1)[1]
-
-    def close(self) -> None:
-        os.close(self.fd)
-        self.process.kill()
-        self.process.wait()
-
-
-@pytest.fixture
-def shell(qe: Qe) -> Iterator[Shell]:
-    shell = Shell(qe)
-    shell.wait("$ ")
-    yield shell
-    shell.close()
 
 
 def states(mark: str, word: str) -> list[str]:
