@@ -260,7 +260,7 @@ def drop_frame(first: TracebackType, code: CodeType | None) -> None:
         entry = entry.tb_next
 
 
-def late_teardown(item: pytest.Item) -> Callable[[], object]:
+def late_teardown(item: pytest.Item) -> Callable[[], None]:
     """The teardown of what outlived a worker's last test, as a part of that
     test's: what others do at a test's teardown, they have done."""
     from _pytest import runner

@@ -42,7 +42,7 @@ class Terminal:
         self._next_look = 0.0
         self._warnings: list[str] = []
         self._wall = 0.0
-        self._logstart: Any = None
+        self._logstarts: dict[Any, Any] = {}  # by path of the item
 
     @property
     def reporter(self) -> Any:
@@ -92,13 +92,17 @@ class Terminal:
         if self.options.parallel is None and self.options.flaky is None:
             item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
             return
-        if self._logstart is None:
-            self._logstart = self.config.pluginmanager.subset_hook_caller(
-                "pytest_runtest_logstart", [self.reporter] if self.reporter else []
+        logstart = self._logstarts.get(item.path)
+        if logstart is None:
+            # Conftests hear what is below their folder.
+            without = {*getattr(item.ihook, "remove_mods", ()), self.reporter}
+            logstart = self.config.pluginmanager.subset_hook_caller(
+                "pytest_runtest_logstart", without - {None}
             )
             if compat.all_deaf(self.config, "pytest_runtest_logstart"):
-                self._logstart = _nobody
-        self._logstart(nodeid=item.nodeid, location=item.location)
+                logstart = _nobody
+            self._logstarts[item.path] = logstart
+        logstart(nodeid=item.nodeid, location=item.location)
 
     # ------------------------------------------------------------------ live
 

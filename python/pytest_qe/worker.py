@@ -457,7 +457,10 @@ class Worker:
                     (pytest.exit.Exception, KeyboardInterrupt),
                 )
             compat.join_sections(item)
-            report = self._session_report(item, call)
+            if call.excinfo is None:  # what conftests have to say, they have said
+                report = pytest.TestReport.from_item_and_call(item, call)
+            else:
+                report = self._session_report(item, call)
         except (pytest.exit.Exception, KeyboardInterrupt) as error:
             if not self.interrupted:
                 self._send_end(error)
