@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import _pytest.capture
 import pytest
 
-from . import _core, bounds, compat, covering, live, logs, reports, shortcuts
+from . import _core, bounds, compat, covering, junit, live, logs, reports, shortcuts
 from .covering import Journal, Journals
 from .debugger import Borrower, Desk
 from .errors import WrongState
@@ -133,7 +133,7 @@ class Worker:
         self.config.pluginmanager.register(self, "qe-worker")
         self.adopted = True
         self._own_faulthandler()
-        self._forward_xml()
+        junit.forward(self)
         shortcuts.remember_hook_proxies(self.session)
         setup_state = self.session._setupstate
         exact = setup_state.teardown_exact
@@ -195,21 +195,6 @@ class Worker:
         faulthandler.register(
             self.job["stack_signal"], file=self.job["stack"], all_threads=True, chain=True
         )
-
-    def _forward_xml(self) -> None:
-        """What tests write into the JUnit report reaches the controller's."""
-        from _pytest.junitxml import LogXML, xml_key
-
-        option = self.config.option
-        path = getattr(option, "xmlpath", None)
-        if path:
-            family = self.config.getini("junit_family")
-            xml: Any = LogXML(path, option.junitprefix, family=family)
-            xml.add_global_property = lambda name, value: self._send(
-                DataKind.ONCE, reports.dumps((name, value))
-            )
-            xml.node_reporter = lambda report: _XmlNode(self)
-            self.config.stash[xml_key] = xml
 
     def _reseed(self, seed: int) -> None:
         """Without this every fork would draw the same numbers."""
@@ -484,19 +469,6 @@ class Worker:
             self._send(DataKind.WORKER_OUTPUT, reports.dumps(output))
         live.flush()
         self.core.bye()
-
-
-class _XmlNode:
-    """Stands for a test in the JUnit report where fixtures ask for it."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-
-    def add_attribute(self, name: str, value: object) -> None:
-        self._worker._send(DataKind.XML, reports.dumps(("add_attribute", name, value)))
-
-    def add_property(self, name: str, value: object) -> None:
-        self._worker._send(DataKind.XML, reports.dumps(("add_property", name, value)))
 
 
 def run_forked(
