@@ -72,8 +72,10 @@ void qe__super_pause(qe__super_state *st, bool on)
             s->dump_since_ns += held_ns;
             s->grown_ns += held_ns;
         }
-        /* The leader is not reaped yet, so the group is still its own. */
+        /* The leader is not reaped yet, so the group is still its own, even if
+         * a test has taken the leader to another one. */
         (void) kill(-s->pid, on ? SIGSTOP : SIGCONT);
+        (void) kill(s->pid, on ? SIGSTOP : SIGCONT);
     }
 }
 
