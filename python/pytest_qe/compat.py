@@ -272,9 +272,15 @@ def late_teardown(item: pytest.Item) -> Callable[[], None]:
     if manager.has_plugin("logging-plugin"):
         item.stash[caplog_records_key] = {}
     # A group of exceptions is shown with all frames: this one is pytest's own.
-    names = {"runtest_hook": hook, "item": item, "kwds": {"nextitem": None}}
-    for code in runner.call_and_report.__code__.co_consts:
-        if isinstance(code, CodeType) and names.keys() == {*code.co_freevars}:
+    names = {"runtest_hook": hook, "ihook": hook, "item": item, "kwds": {"nextitem": None}}
+    # Until pytest 8.1 it was in a function of its own.
+    caller: Any = getattr(runner, "call_runtest_hook", runner.call_and_report)
+    for code in caller.__code__.co_consts:
+        if (
+            isinstance(code, CodeType)
+            and len(code.co_freevars) == 3
+            and (names.keys() >= {*code.co_freevars})
+        ):
             cells = tuple(CellType(names[name]) for name in code.co_freevars)
             return FunctionType(code, vars(runner), closure=cells)
     return lambda: hook(item=item, nextitem=None)

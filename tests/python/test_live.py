@@ -7,6 +7,7 @@ import re
 import signal
 
 import pytest
+from _pytest.logging import LoggingPlugin
 
 from conftest import HUNG, Qe, wait_for
 
@@ -276,6 +277,8 @@ def test_the_log_file(qe: Qe, start: str, mode: str) -> None:
         """,
         test_it=RECORDS.replace("DIES", "11"),
     )
+    if mode == "a" and not hasattr(LoggingPlugin(qe.pytester.parseconfig()), "log_file_mode"):
+        pytest.skip("this pytest has no log_file_mode")
     (qe.path / "log").mkdir()
     (qe.path / "log" / "file.txt").write_text("of an earlier run\n", "utf-8")
     args = ["--log-file=log/file.txt", "--log-file-level=INFO", "-o", f"log_file_mode={mode}"]

@@ -87,9 +87,9 @@ A text file.
 
 # Options that do not touch each other share a run.
 OPTIONS = [
-    ["-q"],
+    ["-q", "--durations=1", "--durations-min=9"],
     ["-v", "-p", "no:logging"],
-    ["-vv", "-l", "--durations=1", "--durations-min=9"],
+    ["-vv", "-l"],
     ["-qq", "-rN"],
     ["-rA", "--color=yes"],
     ["-rs", "--no-fold-skipped", "--no-header", "-o", "console_output_style=count"],
@@ -143,6 +143,8 @@ def lines_of(result: pytest.RunResult) -> list[str]:
     text = re.sub(r"\b\d+\.\d+s\b", "0.00s", text)
     text = re.sub(r"0x[0-9a-f]+", "0x0", text)
     text = re.sub(r", (testrun_uid|worker_id)\b", "", text)  # fixtures of ours, as xdist's
+    ours = r"-+ fixtures defined from pytest_qe\S* -+\n(?:(?!-----).*\n)*"
+    text = re.sub(ours, "", text)  # shown by pytest 8
     # The rule around a line is as long as the time in it leaves room for.
     text = re.sub(r"=+ (.*\b0\.00s.*?) ?=+", r"== \1 ==", text)
     return [line for line in text.split("\n") if not re.match(r"(\x1b\[\d+m)*qe[: ]", line)]
