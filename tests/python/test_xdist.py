@@ -165,6 +165,18 @@ def test_node_hooks_and_worker_inputs(qe: Qe, plugins: tuple[str, ...], start: s
     assert len(set(uids)) == 1
 
 
+def test_a_worker_without_tests_has_an_output_too(qe: Qe) -> None:
+    qe.files(
+        conftest="""
+        def pytest_testnodedown(node, error):
+            with open("down", "a") as file: file.write(f"{node.workeroutput} {error}\\n")
+        """,
+        test_it="def test_1(): pass\ndef test_2(): pass",
+    )
+    qe.run("--qe-parallel=2").assert_outcomes(passed=2)
+    assert qe.lines("down") == ["{} None"] * 2
+
+
 def test_testnodedown_says_of_a_crash(qe: Qe) -> None:
     qe.files(
         conftest="""
