@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from . import _core, compat, covering, reports, startmethod
+from . import _core, compat, covering, junit, logs, reports, startmethod
 from .events import DataKind
 from .leaving import Leaving
 from .worker import Plans, Worker
@@ -114,14 +114,19 @@ class Keeper(Worker):
     def become(self) -> None:
         """Makes a keeper of this process."""
         self.forked = True
-        compat.quiet_worker(self.config, keep=self)
+        compat.quiet_worker(self.config, logs.wants_live_log(self.config))
         covering.begin(self._send)
         self._own_capture()
-        compat.add_worker_terminal(self.config)
+        compat.add_worker_terminal(self.config, None)
+        logs.own_log_file(self.config, self.plans.log_file)
         self.config.pluginmanager.register(self, "qe-keeper")
         self.adopted = True
         self._own_faulthandler()
-        self._forward_xml()
+        junit.forward(self)
+
+    def _own_streams(self) -> None:
+        """Where nothing is captured it prints to the controller's own: the
+        workers that it forks still need all pipes."""
 
     def _tell(self, word: str, *more: str) -> None:
         self._send(DataKind.KEEPER, reports.dumps((word, *more)))

@@ -78,7 +78,7 @@ def start(
     """
     options, config = controller.options, controller.config
     if live.is_wanted(config):
-        controller.live.open(2 * controller.workers, named=controller.delivery.shows_workers)
+        controller.live.open(2 * controller.workers + 1, named=controller.delivery.shows_workers)
     controller.lender = Lender(controller)
     plans = worker.Plans(
         [w.retries for w in wishes],

@@ -69,18 +69,20 @@ def test_the_second_waits_for_the_first(qe: Qe, shell: Shell) -> None:
 def test_what_others_print_is_shown_later(qe: Qe, shell: Shell) -> None:
     qe.files(
         test_it="""
-        import pytest
+        import os, pytest, time
         def test_stops():
             breakpoint()
             breakpoint()
         @pytest.mark.parametrize("value", range(5))
         def test_it(value):
+            while not os.path.exists("go"): time.sleep(0.01)
             print("printed by", value)
             open(f"ran-{value}", "w").close()
     """
     )
     shell.run("--qe-parallel=2", "--qe-dist=loadgroup", "-s", "-v")
     shell.wait("(Pdb) ")
+    (qe.path / "go").touch()
     wait_for(lambda: len(list(qe.path.glob("ran-*"))) == 5, "the others")
     time.sleep(0.5)
     shell.type("p 40 + 2\n")
