@@ -17,6 +17,7 @@ import pytest
 from pluggy import PluggyTeardownRaisedWarning
 
 if TYPE_CHECKING:
+    from . import adapters
     from .live import Screen
     from .options import Options
 
@@ -41,7 +42,7 @@ NOT_IN_WORKERS = {
 }
 
 #: Plugins, by class, of which workers hear these hooks all the same.
-HEARD_IN_WORKERS = {
+LABEL_LIVE_LOG = {
     "_pytest.logging.LoggingPlugin": "it labels the live log, where there is one",
 }
 
@@ -88,6 +89,51 @@ AT_LATE_TEARDOWN = frozenset(
 NO_NODE_HOOKS = {
     "xdist": "it would manage nodes of its own",
     "_cov": "it asks for execnet's nodes; save_coverage and merge_coverage serve it",
+}
+
+#: Classes of hooks for xdist's nodes, by the plugin's module, that it registers
+#: only where xdist is: they serve our nodes as well.
+NODE_HOOK_CLASSES = {
+    "pytest_randomly": "XdistHooks",  # workers get its seed
+    "random_order.plugin": "XdistHooks",  # likewise
+    "syrupy": "DeferXDist",  # takes what workers found of snapshots
+}
+
+#: Hooks of CONTROLLER_HOOKS that a worker's copy of a plugin must hear as well,
+#: by the plugin's module, or module and class.
+HEARD_IN_WORKERS = {
+    "syrupy": "pytest_runtest_logreport",  # counts which tests have run
+    # Closes the result of an attempt that is rerun in the same worker.
+    "allure_pytest.listener.AllureListener": "pytest_runtest_logfinish",
+}
+
+#: Plugins, by module, whose ``pytest_sessionfinish`` must also happen in a forked
+#: worker (a spawned one ends a session of its own), and why.
+FINISHED_IN_WORKERS = {
+    "syrupy": "it makes the worker's report of snapshots",
+}
+
+#: Plugins, by module, that need more than a rule: their class in ``adapters.py``,
+#: and why.
+ADAPTERS = {
+    "pytest_benchmark.plugin": ("Benchmark", "it keeps what it measured in the process"),
+    "pytest_rerunfailures": ("Rerunfailures", "it counts reruns in the process"),
+    "syrupy": ("Syrupy", "it merges reports only under pytest-xdist's options"),
+    "pytest_metadata.plugin": ("Metadata", "it hands over a worker's when it is configured"),
+    "allure_pytest.plugin": ("Allure", "it takes the process's id when it is configured"),
+}
+
+#: The adapters of this process.
+ADAPTED: pytest.StashKey[list[adapters.Adapter]] = pytest.StashKey()
+
+#: Plugins, by module, that must not live in a spawned worker, and why.
+NOT_IN_SPAWNED = {
+    "pytest_sugar": "it replaces a terminal reporter, which a worker has not",
+}
+
+#: Options of plugins that a spawned worker gets another value of.
+SPAWNED_OPTIONS = {
+    "cov_append": True,  # a worker that begins late would erase what others saved
 }
 
 #: Threads, by the module of their target or class, that may live at a fork.
@@ -345,6 +391,44 @@ def node_hook(config: pytest.Config, name: str) -> Any:
     return manager.subset_hook_caller(name, skip)
 
 
+def _module_in(pluginmanager: pytest.PytestPluginManager, name: str) -> ModuleType | None:
+    """The plugin that is this module, if it is registered, by whatever name."""
+    module = sys.modules.get(name)
+    return module if module is not None and pluginmanager.is_registered(module) else None
+
+
+def adapt(
+    config: pytest.Config, items: list[pytest.Item], spawned: bool = False
+) -> list[adapters.Adapter]:
+    """Registers what plugins need for a run, see ADAPTERS and NODE_HOOK_CLASSES."""
+    from . import adapters
+
+    manager = config.pluginmanager
+    if not spawned and not has_xdist(manager):
+        for name, kind in NODE_HOOK_CLASSES.items():
+            hooks = getattr(_module_in(manager, name), kind, None)
+            if hooks is not None:
+                manager.register(hooks())
+    found = config.stash[ADAPTED] = []
+    for name, (kind, _) in ADAPTERS.items():
+        module = _module_in(manager, name)
+        if module is None:
+            continue
+        adapter: adapters.Adapter = getattr(adapters, kind)(config, items, module)
+        if adapter.wanted():
+            manager.register(adapter, "qe-adapter-" + kind.lower())
+            found.append(adapter)
+    return found
+
+
+def quiet_spawned(config: pytest.Config) -> None:
+    """Takes out of a spawned worker what cannot live in one."""
+    for name in NOT_IN_SPAWNED:
+        module = _module_in(config.pluginmanager, name)
+        if module is not None:
+            config.pluginmanager.unregister(module)
+
+
 def add_fixtures(pluginmanager: pytest.PytestPluginManager) -> None:
     """xdist's ``worker_id`` and ``testrun_uid`` where xdist is absent."""
     if not has_xdist(pluginmanager):
@@ -381,10 +465,24 @@ def quiet_worker(config: pytest.Config, live_log: bool) -> None:
     for name in CONTROLLER_HOOKS:
         caller = getattr(manager.hook, name)
         for impl in list(caller.get_hookimpls()):
-            if live_log and _name_of(impl.plugin) in HEARD_IN_WORKERS:
-                continue
-            # pluggy has no public way to take out one implementation.
-            caller._remove_plugin(impl.plugin)
+            plugin = _name_of(impl.plugin)
+            labels = live_log and plugin in LABEL_LIVE_LOG
+            if not labels and HEARD_IN_WORKERS.get(plugin) != name:
+                # pluggy has no public way to take out one implementation.
+                caller._remove_plugin(impl.plugin)
+
+
+def finish_worker(session: pytest.Session) -> None:
+    """The session's end in a forked worker, for FINISHED_IN_WORKERS alone."""
+    manager = session.config.pluginmanager
+    others = [
+        impl.plugin
+        for impl in manager.hook.pytest_sessionfinish.get_hookimpls()
+        if _name_of(impl.plugin) not in FINISHED_IN_WORKERS
+    ]
+    status = pytest.ExitCode.TESTS_FAILED if session.testsfailed else pytest.ExitCode.OK
+    finish = manager.subset_hook_caller("pytest_sessionfinish", others)
+    finish(session=session, exitstatus=status)
 
 
 # ----------------------------------------------------------------- coverage

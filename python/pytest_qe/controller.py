@@ -147,6 +147,9 @@ class Controller:
         items = session.items
         options = self.options
         wishes = planning.wishes_of(items, options)
+        adapters = compat.adapt(self.config, items)
+        for adapter in adapters:
+            adapter.plan(wishes, options)
         self.recording = Recording(self.config, options, [i.nodeid for i in items])
         expected = self.recording.expected_ns()
         self.recording.close_before_fork()
@@ -186,6 +189,9 @@ class Controller:
                 spawn.release()
         for name in self.journals.merge(self.coverage_files):
             self.terminal.warn(f"{name}: cannot be read, its worker was killed as it wrote it")
+        for adapter in adapters:
+            for text in adapter.finish():
+                self.terminal.warn(text)
         self._finish(time.perf_counter() - began)
 
     # -------------------------------------------------------------- the loop
@@ -414,6 +420,8 @@ class Controller:
         if held is not None:
             self.keeping.deliver(held)
         node = self.delivery.node(e.slot)
+        if bad:  # what it has is of the slot's worker before
+            vars(node).pop("workeroutput", None)
         error = reports.describe_status(e.status) if bad else None
         if error is None:  # plugins ask for it, also where the worker had nothing to do
             node.__dict__.setdefault("workeroutput", {})

@@ -41,6 +41,7 @@ def command(controller: Controller, items: list[pytest.Item], plans: Plans) -> l
         except ValueError:
             continue  # an object of a plugin's own: it parses its default
         options[name] = value
+    options.update({k: v for k, v in compat.SPAWNED_OPTIONS.items() if k in options})
     options["plugins"] = [*options.get("plugins", []), "no:terminal"]
     controller.live.make_inheritable()
     controller.lender.make_inheritable()
@@ -206,6 +207,7 @@ def main() -> None:
     plugin = _SpawnWorker(core, data, own)
     config.pluginmanager.register(plugin, "qe-spawn")
     compat.add_fixtures(config.pluginmanager)
+    compat.quiet_spawned(config)
     try:
         config.hook.pytest_cmdline_main(config=config)
     except KeyboardInterrupt:

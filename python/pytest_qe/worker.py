@@ -123,6 +123,11 @@ class Worker:
         if forked:
             covering.begin(self._send)
             self._own_tmp_path(name)
+        else:
+            compat.adapt(self.config, self.items, spawned=True)
+        for adapter in self.config.stash[compat.ADAPTED]:
+            adapter.in_worker = True
+            adapter.enter_worker(self.core)
         self._own_capture()
         screen = Screen(*self.plans.screen) if self.plans.screen else None
         compat.add_worker_terminal(self.config, screen)
@@ -459,6 +464,8 @@ class Worker:
 
     def say_bye(self) -> None:
         """Sends what is left to send; nothing of this worker follows."""
+        if self.forked:
+            compat.finish_worker(self.session)
         saved = compat.save_coverage() if self.forked else None
         if saved is not None:
             self._send(DataKind.COVERAGE, reports.dumps(saved))
