@@ -49,6 +49,8 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
         library cmocka libcmocka-dev
         have valgrind || need valgrind
         have git || need git # whether it ignores our folder
+        # The tests of pytest-postgresql start servers of their own.
+        have pg_ctl || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || need postgresql
         ;;
     lint)
         have clang-format || need clang-format

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.config import default_plugins
 
 from shell import Shell
 
 #: Seconds after which a run counts as hung: far above what any run needs.
 HUNG = 60.0
 
-#: Plugins of other distributions: off, unless a test asks for them.
-OTHERS = sorted({e.name for e in entry_points(group="pytest11")} - {"qe"})
+#: Plugins of other distributions: off, unless a test asks for them. pytest's own
+#: go before one of the same name (pytest-subtests, where pytest has subtests).
+OTHERS = sorted({e.name for e in entry_points(group="pytest11")} - {"qe", *default_plugins})
 
 
 class Qe:
