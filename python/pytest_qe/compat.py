@@ -41,7 +41,8 @@ NOT_IN_WORKERS = {
     "dsession": "pytest-xdist's controller",
 }
 
-#: Plugins, by class, of which workers hear these hooks all the same.
+#: Plugins, by class, of which workers hear all of CONTROLLER_HOOKS where logs
+#: are shown live.
 LABEL_LIVE_LOG = {
     "_pytest.logging.LoggingPlugin": "it labels the live log, where there is one",
 }
