@@ -56,7 +56,6 @@ class Controller:
         self.session: pytest.Session
         self.core: _core.Session
         self.delivery: Delivery
-        self.lender: Lender
         self.recording: Recording | None = None
         self.tally: FlakyTally | None = None
         self.units: list[tuple[int, int]] = []
@@ -70,7 +69,8 @@ class Controller:
         self.test_seconds = 0.0
         self.crashed: list[str] = []
         self.coverage_files: list[str] = []
-        self.journals: Journals
+        self.journals: Journals | None = None
+        self.lender: Lender | None = None
         self.stopped = 0.0  # seconds in which Ctrl-Z held all
         self.live = Live(self.terminal)
 
@@ -181,14 +181,16 @@ class Controller:
             finally:
                 self.core.close()
         finally:
-            self.lender.close()
+            if self.lender is not None:
+                self.lender.close()
             self.live.close()
             if start == "spawn":
                 from . import spawn
 
                 spawn.release()
-        for name in self.journals.merge(self.coverage_files):
-            self.terminal.warn(f"{name}: cannot be read, its worker was killed as it wrote it")
+        if self.journals is not None:
+            for name in self.journals.merge(self.coverage_files):
+                self.terminal.warn(f"{name}: cannot be read, its worker was killed as it wrote it")
         for adapter in adapters:
             for text in adapter.finish():
                 self.terminal.warn(text)
@@ -198,6 +200,8 @@ class Controller:
 
     def _loop(self) -> None:
         pending: deque[tuple[Any, ...]] = deque()
+        lender = self.lender
+        assert lender is not None  # made before the first worker
         handlers = {
             _core.EV_START: self._on_start,
             _core.EV_PASSED: self._on_passed,
@@ -222,7 +226,7 @@ class Controller:
                 try:
                     while pending:
                         event = pending.popleft()
-                        if self.lender.keeps(event, pending):
+                        if lender.keeps(event, pending):
                             continue
                         if event[0] == _core.EV_DONE:
                             self.live.finish()
@@ -248,7 +252,7 @@ class Controller:
                     self.core.kill()
                 if self.session.shouldfail or self.session.shouldstop:
                     self.core.stop(False)
-                if not self.lender.lent:
+                if not lender.lent:
                     self.terminal.progress(self)
 
     def _on_start(self, event: tuple[Any, ...]) -> None:

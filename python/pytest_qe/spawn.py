@@ -44,6 +44,7 @@ def command(controller: Controller, items: list[pytest.Item], plans: Plans) -> l
     options.update({k: v for k, v in compat.SPAWNED_OPTIONS.items() if k in options})
     options["plugins"] = [*options.get("plugins", []), "no:terminal"]
     controller.live.make_inheritable()
+    assert controller.lender is not None  # made before the first worker
     controller.lender.make_inheritable()
     if plans.log_file is not None:
         # While it collects it would truncate the file, and repeat what is there.

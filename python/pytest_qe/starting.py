@@ -77,9 +77,14 @@ def start(
     Raises ``CannotStart`` where the system refuses what it takes.
     """
     options, config = controller.options, controller.config
-    if live.is_wanted(config):
-        controller.live.open(2 * controller.workers + 1, named=controller.delivery.shows_workers)
-    controller.lender = Lender(controller)
+    try:
+        if live.is_wanted(config):
+            names = controller.delivery.shows_workers
+            controller.live.open(2 * controller.workers + 1, named=names)
+        lender = controller.lender = Lender(controller)
+        journals = controller.journals = Journals(2 * controller.workers + 1)
+    except OSError as error:
+        raise CannotStart(error.strerror or str(error)) from error
     plans = worker.Plans(
         [w.retries for w in wishes],
         [w.timeout is not None and not options.timeout_func_only for w in wishes],
@@ -87,7 +92,7 @@ def start(
         controller.terminal.screen(),
         logs.share_log_file(config),
         controller.live.ends,
-        controller.lender.desk,
+        lender.desk,
     )
     tmp_path_factory = getattr(config, "_tmp_path_factory", None)
     if tmp_path_factory is not None:
@@ -98,7 +103,6 @@ def start(
 
         argv = spawn.command(controller, session.items, plans)
     leaving = Leaving()
-    journals = controller.journals = Journals(2 * controller.workers + 1)
     timeout = options.timeout
     pid = os.getpid()
     try:

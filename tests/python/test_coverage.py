@@ -66,6 +66,9 @@ def measured(qe: Qe, *args: str, how: str = "pytest-cov", config: str = "") -> d
         cwd=qe.path, timeout=HUNG, check=True,
     )  # fmt: skip
     files = json.loads(report.read_text())["files"]
+    for each in files.values():  # sets, in no order
+        for names in each.get("contexts", {}).values():
+            names.sort()
     return {name: {key: value for key, value in each.items()
                    if key in ("executed_lines", "executed_branches", "contexts")}
             for name, each in files.items()}  # fmt: skip

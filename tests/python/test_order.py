@@ -104,7 +104,8 @@ def test_nf_starts_new_files_first(qe: Qe) -> None:
     qe.files(**FILES)
     qe.run("-q")
     qe.files(test_n="def test_0(): pass")
-    assert starts(qe, "--nf", "--qe-parallel=2")[0] == "n0"
+    # The first scope is its; the other worker may be quicker to begin with the next.
+    assert "n0" in starts(qe, "--nf", "--qe-parallel=2")[:2]
 
 
 def test_random_order_is_kept(qe: Qe) -> None:
