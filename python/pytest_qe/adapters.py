@@ -9,7 +9,6 @@ from __future__ import annotations
 import pstats
 from bisect import insort
 from collections.abc import Generator
-from dataclasses import replace
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -77,7 +76,7 @@ class Benchmark(Adapter):
         if options.flaky is None:  # a hunt wants outcomes, not times
             for i, item in enumerate(self.items):
                 if self._measures(item):
-                    wishes[i] = replace(wishes[i], serial=True)  # many share one
+                    wishes[i] = wishes[i].alone()  # many share one
 
     def enter_worker(self, core: _core.Worker) -> None:
         session = self._session

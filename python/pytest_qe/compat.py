@@ -402,8 +402,6 @@ def adapt(
     config: pytest.Config, items: list[pytest.Item], spawned: bool = False
 ) -> list[adapters.Adapter]:
     """Registers what plugins need for a run, see ADAPTERS and NODE_HOOK_CLASSES."""
-    from . import adapters
-
     manager = config.pluginmanager
     if not spawned and not has_xdist(manager):
         for name, kind in NODE_HOOK_CLASSES.items():
@@ -415,6 +413,8 @@ def adapt(
         module = _module_in(manager, name)
         if module is None:
             continue
+        from . import adapters
+
         adapter: adapters.Adapter = getattr(adapters, kind)(config, items, module)
         if adapter.wanted():
             manager.register(adapter, "qe-adapter-" + kind.lower())

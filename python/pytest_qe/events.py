@@ -1,4 +1,6 @@
-"""The tuples that ``_core.Session.events`` returns, by name.
+"""What the tuples that ``_core.Session.events`` returns hold, by name.
+
+Plain classes: named tuples would cost every start of pytest a millisecond.
 
 Times are seconds: ``start`` since the epoch, ``duration`` elapsed. ``unit`` is
 the number of the unit in the plan, ``slot`` the worker's (``gw<slot>``).
@@ -7,71 +9,155 @@ the number of the unit in the plan, ``slot`` the worker's (``gw<slot>``).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from . import _core
 
 
-class Start(NamedTuple):
-    kind: int
-    slot: int
-    unit: int
-    attempt: int
-    start: float
+class Start:
+    __slots__ = ("kind", "slot", "unit", "attempt", "start")
+
+    def __init__(self, kind: int, slot: int, unit: int, attempt: int, start: float) -> None:
+        self.kind = kind
+        self.slot = slot
+        self.unit = unit
+        self.attempt = attempt
+        self.start = start
 
 
-class Passed(NamedTuple):
-    kind: int
-    slot: int
-    unit: int
-    attempt: int
-    phase: int
-    start: float
-    duration: float
+class Passed:
+    __slots__ = ("kind", "slot", "unit", "attempt", "phase", "start", "duration")
+
+    def __init__(
+        self,
+        kind: int,
+        slot: int,
+        unit: int,
+        attempt: int,
+        phase: int,
+        start: float,
+        duration: float,
+    ) -> None:
+        self.kind = kind
+        self.slot = slot
+        self.unit = unit
+        self.attempt = attempt
+        self.phase = phase
+        self.start = start
+        self.duration = duration
 
 
-class Data(NamedTuple):
-    kind: int
-    slot: int
-    unit: int
-    attempt: int
-    data_kind: int
-    data: bytes | None
+class Data:
+    __slots__ = ("kind", "slot", "unit", "attempt", "data_kind", "data")
+
+    def __init__(
+        self, kind: int, slot: int, unit: int, attempt: int, data_kind: int, data: bytes | None
+    ) -> None:
+        self.kind = kind
+        self.slot = slot
+        self.unit = unit
+        self.attempt = attempt
+        self.data_kind = data_kind
+        self.data = data
 
 
-class Finish(NamedTuple):
-    kind: int
-    slot: int
-    unit: int
-    attempt: int
-    outcome: int
-    settled: int
-    last: int
-    duration: float
-    cpu: float
-    peak_bytes: int
-    location: bytes | None  # of the item, which is dear to find
+class Finish:
+    __slots__ = (
+        "kind",
+        "slot",
+        "unit",
+        "attempt",
+        "outcome",
+        "settled",
+        "last",
+        "duration",
+        "cpu",
+        "peak_bytes",
+        "location",
+    )
+
+    def __init__(
+        self,
+        kind: int,
+        slot: int,
+        unit: int,
+        attempt: int,
+        outcome: int,
+        settled: int,
+        last: int,
+        duration: float,
+        cpu: float,
+        peak_bytes: int,
+        location: bytes | None,
+    ) -> None:
+        self.kind = kind
+        self.slot = slot
+        self.unit = unit
+        self.attempt = attempt
+        self.outcome = outcome
+        self.settled = settled
+        self.last = last
+        self.duration = duration
+        self.cpu = cpu
+        self.peak_bytes = peak_bytes
+        self.location = location  # of the item, which is dear to find
 
 
-class Plain(NamedTuple):
+class Plain:
     """A whole attempt: it passed and has nothing to tell."""
 
-    kind: int
-    slot: int
-    unit: int
-    attempt: int
-    last: int
-    start: float
-    duration: float
-    cpu: float
-    peak_bytes: int
-    location: bytes | None
-    setup_start: float
-    setup_duration: float
-    call_start: float
-    call_duration: float
-    teardown_start: float
-    teardown_duration: float
+    __slots__ = (
+        "kind",
+        "slot",
+        "unit",
+        "attempt",
+        "last",
+        "start",
+        "duration",
+        "cpu",
+        "peak_bytes",
+        "location",
+        "setup_start",
+        "setup_duration",
+        "call_start",
+        "call_duration",
+        "teardown_start",
+        "teardown_duration",
+    )
+
+    def __init__(
+        self,
+        kind: int,
+        slot: int,
+        unit: int,
+        attempt: int,
+        last: int,
+        start: float,
+        duration: float,
+        cpu: float,
+        peak_bytes: int,
+        location: bytes | None,
+        setup_start: float,
+        setup_duration: float,
+        call_start: float,
+        call_duration: float,
+        teardown_start: float,
+        teardown_duration: float,
+    ) -> None:
+        self.kind = kind
+        self.slot = slot
+        self.unit = unit
+        self.attempt = attempt
+        self.last = last
+        self.start = start
+        self.duration = duration
+        self.cpu = cpu
+        self.peak_bytes = peak_bytes
+        self.location = location
+        self.setup_start = setup_start
+        self.setup_duration = setup_duration
+        self.call_start = call_start
+        self.call_duration = call_duration
+        self.teardown_start = teardown_start
+        self.teardown_duration = teardown_duration
 
     def phases(self) -> tuple[tuple[int, float, float], ...]:
         """(phase, start, duration) of each."""
@@ -82,31 +168,76 @@ class Plain(NamedTuple):
         )
 
 
-class Lost(NamedTuple):
-    kind: int
-    slot: int
-    unit: int
-    attempt: int
-    outcome: int
-    phase: int
-    status: int
-    start: float
-    duration: float
-    peak_bytes: int
-    stack: bytes | None
-    stdout: bytes  # what it had printed in its last phase, from the end
-    stderr: bytes
+class Lost:
+    __slots__ = (
+        "kind",
+        "slot",
+        "unit",
+        "attempt",
+        "outcome",
+        "phase",
+        "status",
+        "start",
+        "duration",
+        "peak_bytes",
+        "stack",
+        "stdout",
+        "stderr",
+    )
+
+    def __init__(
+        self,
+        kind: int,
+        slot: int,
+        unit: int,
+        attempt: int,
+        outcome: int,
+        phase: int,
+        status: int,
+        start: float,
+        duration: float,
+        peak_bytes: int,
+        stack: bytes | None,
+        stdout: bytes,
+        stderr: bytes,
+    ) -> None:
+        self.kind = kind
+        self.slot = slot
+        self.unit = unit
+        self.attempt = attempt
+        self.outcome = outcome
+        self.phase = phase
+        self.status = status
+        self.start = start
+        self.duration = duration
+        self.peak_bytes = peak_bytes
+        self.stack = stack
+        self.stdout = stdout  # what it had printed in its last phase, from the end
+        self.stderr = stderr
 
 
-class Exit(NamedTuple):
-    kind: int
-    slot: int
-    unit: int
-    attempt: int
-    outcome: int
-    phase: int
-    status: int
-    stack: bytes | None
+class Exit:
+    __slots__ = ("kind", "slot", "unit", "attempt", "outcome", "phase", "status", "stack")
+
+    def __init__(
+        self,
+        kind: int,
+        slot: int,
+        unit: int,
+        attempt: int,
+        outcome: int,
+        phase: int,
+        status: int,
+        stack: bytes | None,
+    ) -> None:
+        self.kind = kind
+        self.slot = slot
+        self.unit = unit
+        self.attempt = attempt
+        self.outcome = outcome
+        self.phase = phase
+        self.status = status
+        self.stack = stack
 
 
 class DataKind:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from . import _core, once, reports
+from . import _core, reports
 
 if TYPE_CHECKING:
+    from . import once
     from .delivery import Attempt, Delivery
     from .events import Exit
     from .options import Options
@@ -38,6 +39,8 @@ class Keeping:
         """What the keeper is to set up. Raises ``pytest.UsageError``."""
         if not self.options.once:
             return []
+        from . import once
+
         shared, refused = once.choose(session, list(self.options.once))
         for text in refused:
             self._refuse(text)

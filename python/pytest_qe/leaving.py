@@ -57,16 +57,18 @@ def _pools() -> list[Any]:
 
 
 def _open_for_writing() -> set[int]:
-    """Descriptors on named files that this process may write to."""
+    """Descriptors on named files that this process may write to, but for the
+    files that are its standard streams: those are flushed by name."""
     found: set[int] = set()
     try:
         names = os.listdir("/proc/self/fd")
+        streams = {os.readlink(f"/proc/self/fd/{n}") for n in ("1", "2") if n in names}
     except OSError:
         return found
     for name in names:
         try:
             target = os.readlink(f"/proc/self/fd/{name}")
-            if not target.startswith("/") or target.endswith(" (deleted)"):
+            if target in streams or not target.startswith("/") or target.endswith(" (deleted)"):
                 continue
             if target.startswith(("/dev/", "/memfd:")):
                 continue
@@ -88,6 +90,11 @@ def _flush(files: Iterable[Any]) -> None:
             pass  # a pipe without a reader, a full disk: its owner will see
 
 
+def _streams() -> tuple[Any, ...]:
+    """The standard streams, also where something has taken their place."""
+    return sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
+
+
 def _file_objects() -> list[Any]:
     kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
     return [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
@@ -101,7 +108,7 @@ class Leaving:
     """
 
     def __init__(self) -> None:
-        _flush((sys.stdout, sys.stderr))
+        _flush(_streams())
         self._descriptors = _open_for_writing()
         # Flushed, so that a fork copies no buffer that would be written twice.
         self._files = _file_objects() if self._descriptors else []
@@ -125,7 +132,7 @@ class Leaving:
         except BaseException:
             pass  # each has printed its own traceback, as at any exit
         logging.shutdown()
-        _flush((sys.stdout, sys.stderr))
+        _flush(_streams())
         _flush(self._files)
         if _open_for_writing() - self._descriptors:
             _flush(_file_objects())

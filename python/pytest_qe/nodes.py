@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -29,16 +28,14 @@ class _Gateway:
         self.spec = _Spec(id)
 
 
-@dataclass
 class Node:
     """A worker as xdist's hooks and the terminal see it."""
 
-    config: pytest.Config
-    slot: int
-    workerinput: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.gateway = _Gateway(f"gw{self.slot}")
+    def __init__(self, config: pytest.Config, slot: int) -> None:
+        self.config = config
+        self.slot = slot
+        self.workerinput: dict[str, Any] = {}
+        self.gateway = _Gateway(f"gw{slot}")
         self.workerinfo = {
             "id": self.gateway.id,
             "version": sys.version,

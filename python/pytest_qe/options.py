@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,9 +15,12 @@ MAX_WORKERS = 1024
 MAX_PASSES = 100_000
 
 
-@dataclass
 class Options:
-    """What the user asked for. Times in seconds; None is "not asked"."""
+    """What the user asked for. Times in seconds; None is "not asked".
+
+    A plain class with its defaults: pytest loads this at every start, and a
+    dataclass takes a millisecond to make.
+    """
 
     parallel: int | str | None = None
     dist: str = "worksteal"
@@ -139,15 +141,24 @@ def _path(text: str) -> str:
     raise _Bad("a path")
 
 
-@dataclass(frozen=True)
 class _Spec:
     """One option: its name without ``qe``, its parser, its help."""
 
-    name: str
-    parse: Callable[[str], Any]
-    metavar: str | None  # None: a flag
-    help: str
-    ini_only: bool = False
+    __slots__ = ("name", "parse", "metavar", "help", "ini_only")
+
+    def __init__(
+        self,
+        name: str,
+        parse: Callable[[str], Any],
+        metavar: str | None,  # None: a flag
+        help: str,
+        ini_only: bool = False,
+    ) -> None:
+        self.name = name
+        self.parse = parse
+        self.metavar = metavar
+        self.help = help
+        self.ini_only = ini_only
 
 
 _SPECS = (

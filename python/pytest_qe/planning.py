@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Generator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable
 from itertools import groupby
 from typing import Any
 
@@ -26,14 +25,22 @@ def key(text: str) -> bytes:
     return data.replace(b"\0", b"\\x00")
 
 
-@dataclass
 class Wish:
-    """What one test's markers and the options ask for."""
+    """What one test's markers and the options ask for; tests may share one."""
 
-    timeout: float | None
-    retries: int
-    serial: bool
-    group: str | None
+    __slots__ = ("timeout", "retries", "serial", "group")
+
+    def __init__(
+        self, timeout: float | None, retries: int, serial: bool, group: str | None
+    ) -> None:
+        self.timeout = timeout
+        self.retries = retries
+        self.serial = serial
+        self.group = group
+
+    def alone(self) -> Wish:
+        """The same, and to run with no neighbour."""
+        return Wish(self.timeout, self.retries, True, self.group)
 
 
 _TAKES = {
@@ -120,14 +127,14 @@ def scope_of(nodeid: str, dist: str) -> str:
     return _module(nodeid)
 
 
-@dataclass
 class Order:
     """What the order of the items means."""
 
-    #: Somebody made it: tests start in it, instead of longest first.
-    counts: bool = False
-    #: Items that failed before, where those come first (``--ff``).
-    failed: set[int] = field(default_factory=set)
+    def __init__(self, counts: bool = False, failed: Iterable[int] = ()) -> None:
+        #: Somebody made it: tests start in it, instead of longest first.
+        self.counts = counts
+        #: Items that failed before, where those come first (``--ff``).
+        self.failed = set(failed)
 
 
 class Collected:

@@ -25,6 +25,11 @@ _NEED_ONE_PROCESS = {
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    # pytest rewrites the assertions of all plugins, and loads what it has
+    # rewritten with code of its own, at twice the cost. Here are none.
+    marked = getattr(getattr(pluginmanager, "rewrite_hook", None), "_must_rewrite", None)
+    if isinstance(marked, set):
+        marked.discard("pytest_qe")
     from . import compat, options
 
     options.add_options(parser)

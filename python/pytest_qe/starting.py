@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, live, logs, once, planning, worker
+from . import _core, live, logs, planning, worker
 from . import options as opts
 from .covering import Journals
 from .debugger import Lender
 from .leaving import Leaving
 
 if TYPE_CHECKING:
+    from . import once
     from .controller import Controller
 
 #: Descriptors that the controller needs for each worker (the files of two slots,
@@ -129,6 +130,8 @@ def start(
             os._exit(1)  # a worker that could not be made must not be a controller
         raise CannotStart(getattr(error, "strerror", None) or "no memory") from error
     if forked is not None and shared and forked.job()["keeper"]:
+        from . import once
+
         forked, leaving = once.run_keeper(config, session, forked, plans, leaving, shared)
     if forked is not None:
         node = controller.delivery.node(forked.job()["slot"])
