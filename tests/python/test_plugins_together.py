@@ -119,8 +119,21 @@ def test_late_output_joins_a_failed_teardown(qe: Qe) -> None:
                 what = report.nodeid, report.when, report.outcome, report.capstdout
                 file.write(f"{what}\\n")
         """,
-        test_a="def test_1(shared, broken): pass",
-        test_b="import time\ndef test_2(): time.sleep(1)",
+        # Beside each other, where there are two workers.
+        test_a="""
+        import os, time
+        def test_1(shared, broken):
+            deadline = time.monotonic() + 30
+            while ("PYTEST_XDIST_WORKER" in os.environ and not os.path.exists("other")
+                   and time.monotonic() < deadline):
+                time.sleep(0.01)
+        """,
+        test_b="""
+        import os, time
+        def test_2():
+            if "PYTEST_XDIST_WORKER" in os.environ: open("other", "w").close()
+            time.sleep(1)
+        """,
     )
     found = []
     for args in ((), ("--qe-parallel=2",)):

@@ -114,6 +114,7 @@ def test_a_failed_tear_down_before_that_of_the_session_is_one_report(qe: Qe) -> 
     qe.files(
         conftest=TELL,
         test_it="""
+        import os, time
         import pytest
         @pytest.fixture(scope="session", autouse=True)
         def shared():
@@ -123,9 +124,19 @@ def test_a_failed_tear_down_before_that_of_the_session_is_one_report(qe: Qe) -> 
         def late():
             yield
             raise RuntimeError("tear-down")
-        def test_late(late): print("printed by the test")
+        def test_late(late):
+            deadline = time.monotonic() + 30  # beside the other, where there are two workers
+            while ("PYTEST_XDIST_WORKER" in os.environ and not os.path.exists("other")
+                   and time.monotonic() < deadline):
+                time.sleep(0.01)
+            print("printed by the test")
         """,
-        test_other="import time\ndef test_slow(): time.sleep(1)",
+        test_other="""
+        import os, time
+        def test_slow():
+            if "PYTEST_XDIST_WORKER" in os.environ: open("other", "w").close()
+            time.sleep(1)
+        """,
     )
     serial = qe.run()
     expected = [(line["id"], line["when"]) for line in told(qe)]
