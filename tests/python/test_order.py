@@ -16,12 +16,38 @@ FILES = {
 }
 
 
-def starts(qe: Qe, *args: str) -> list[str]:
-    """``file::test`` in the order of the starts."""
-    _, result = qe.json(*args)
+#: No worker goes beyond its first test before all are there: on a busy machine
+#: the others would have all the tests of one that comes late.
+GATE = """
+    import glob, os, time
+    import pytest
+    @pytest.fixture(scope="session", autouse=True)
+    def gate():
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            run = os.environ["PYTEST_XDIST_TESTRUNUID"]
+            open(f"{run}.{os.environ['PYTEST_XDIST_WORKER']}", "w").close()
+            deadline = time.monotonic() + 10
+            while (len(glob.glob(f"{run}.*")) < int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+                   and time.monotonic() < deadline):
+                time.sleep(0.001)
+"""
+
+
+def attempts(qe: Qe, *args: str) -> list[tuple[str, str]]:
+    """(``file::test``, worker) in the order of the starts."""
+    qe.files(gate=GATE)
+    _, result = qe.json("-p", "gate", *args)
     ran = [t for t in result.tests if t["attempts"]]
     ran.sort(key=lambda t: t["attempts"][0]["start"])
-    return [t["id"].removeprefix("test_").replace(".py::test_", "") for t in ran]
+    return [
+        (t["id"].removeprefix("test_").replace(".py::test_", ""), t["attempts"][0]["worker"])
+        for t in ran
+    ]
+
+
+def starts(qe: Qe, *args: str) -> list[str]:
+    """``file::test`` in the order of the starts."""
+    return [name for name, _ in attempts(qe, *args)]
 
 
 def test_longest_first_where_nobody_gave_an_order(qe: Qe) -> None:
@@ -43,10 +69,15 @@ def test_ff_starts_failures_before_all_others(qe: Qe, dist: str) -> None:
     """)  # fmt: skip
     qe.run("-q")
     qe.setenv("OK", "1")
-    order = starts(qe, "--ff", "--qe-parallel=3", f"--qe-dist={dist}")
-    # A test is claimed a moment before it starts: two others may be in between.
-    assert {name[-2] for name in order[:7]} >= set("12358"), order
+    order = attempts(qe, "--ff", "--qe-parallel=3", f"--qe-dist={dist}")
     assert len(order) == 19
+    # Each of the first is a failure, and so is the next of whoever is free.
+    workers = {at for _, at in order}
+    assert len(workers) == 3
+    for worker in workers:
+        own = [name in {f"d.py::test[{n}]" for n in "12358"} for name, at in order if at == worker]
+        assert own[0], order
+        assert own == sorted(own, reverse=True), order
 
 
 def test_ff_without_failures_is_longest_first(qe: Qe) -> None:
