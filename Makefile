@@ -181,7 +181,7 @@ test-valgrind: $(C_TESTS:%=build/c/plain/%) ## Test the core in C under valgrind
 
 .PHONY: test-python
 test-python: build/editable.stamp build/setup-test.stamp ## Test the pytest plugin
-	@$(VENV)/bin/python -m pytest tests/python -q -n 4 --dist worksteal \
+	@$(VENV)/bin/python -m pytest tests/python -q -n 3 --dist worksteal \
 	    --junitxml=$(RESULTS)/python.xml </dev/null
 
 .PHONY: test-e2e
