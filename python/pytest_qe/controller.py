@@ -334,8 +334,12 @@ class Controller:
             if again:
                 self.delivery.deliver_rerun(attempt)
                 return
-        if e.last:
-            self.delivery.held[e.slot] = (attempt, outcome)
+        self._conclude(attempt, outcome, e.last)
+
+    def _conclude(self, attempt: Attempt, outcome: int, last: int) -> None:
+        """Delivers, or keeps until the worker's end what may get more then."""
+        if last:
+            self.delivery.held[attempt.slot] = (attempt, outcome)
         else:
             self.delivery.deliver(attempt, outcome)
 
@@ -352,10 +356,7 @@ class Controller:
         for phase, start, duration in e.phases():
             attempt.events.append((PASSED, (phase, start, duration)))
         self._record(attempt, _core.PASSED, e.duration, e.cpu, e.peak_bytes, 0)
-        if e.last:
-            self.delivery.held[e.slot] = (attempt, _core.PASSED)
-        else:
-            self.delivery.deliver(attempt, _core.PASSED)
+        self._conclude(attempt, _core.PASSED, e.last)
 
     def _record(
         self, attempt: Attempt, outcome: int, duration: float, cpu: float, peak: int, status: int

@@ -9,155 +9,83 @@ the number of the unit in the plan, ``slot`` the worker's (``gw<slot>``).
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from . import _core
 
 
-class Start:
-    __slots__ = ("kind", "slot", "unit", "attempt", "start")
+class _Event:
+    """Its fields are its annotations, in the order of the core's tuple."""
 
-    def __init__(self, kind: int, slot: int, unit: int, attempt: int, start: float) -> None:
-        self.kind = kind
-        self.slot = slot
-        self.unit = unit
-        self.attempt = attempt
-        self.start = start
+    _fields: ClassVar[tuple[str, ...]]
 
+    def __init_subclass__(cls) -> None:
+        cls._fields = tuple(cls.__annotations__)
 
-class Passed:
-    __slots__ = ("kind", "slot", "unit", "attempt", "phase", "start", "duration")
-
-    def __init__(
-        self,
-        kind: int,
-        slot: int,
-        unit: int,
-        attempt: int,
-        phase: int,
-        start: float,
-        duration: float,
-    ) -> None:
-        self.kind = kind
-        self.slot = slot
-        self.unit = unit
-        self.attempt = attempt
-        self.phase = phase
-        self.start = start
-        self.duration = duration
+    def __init__(self, *values: Any) -> None:
+        self.__dict__.update(zip(self._fields, values, strict=True))
 
 
-class Data:
-    __slots__ = ("kind", "slot", "unit", "attempt", "data_kind", "data")
-
-    def __init__(
-        self, kind: int, slot: int, unit: int, attempt: int, data_kind: int, data: bytes | None
-    ) -> None:
-        self.kind = kind
-        self.slot = slot
-        self.unit = unit
-        self.attempt = attempt
-        self.data_kind = data_kind
-        self.data = data
+class Start(_Event):
+    kind: int
+    slot: int
+    unit: int
+    attempt: int
+    start: float
 
 
-class Finish:
-    __slots__ = (
-        "kind",
-        "slot",
-        "unit",
-        "attempt",
-        "outcome",
-        "settled",
-        "last",
-        "duration",
-        "cpu",
-        "peak_bytes",
-        "location",
-    )
-
-    def __init__(
-        self,
-        kind: int,
-        slot: int,
-        unit: int,
-        attempt: int,
-        outcome: int,
-        settled: int,
-        last: int,
-        duration: float,
-        cpu: float,
-        peak_bytes: int,
-        location: bytes | None,
-    ) -> None:
-        self.kind = kind
-        self.slot = slot
-        self.unit = unit
-        self.attempt = attempt
-        self.outcome = outcome
-        self.settled = settled
-        self.last = last
-        self.duration = duration
-        self.cpu = cpu
-        self.peak_bytes = peak_bytes
-        self.location = location  # of the item, which is dear to find
+class Passed(_Event):
+    kind: int
+    slot: int
+    unit: int
+    attempt: int
+    phase: int
+    start: float
+    duration: float
 
 
-class Plain:
+class Data(_Event):
+    kind: int
+    slot: int
+    unit: int
+    attempt: int
+    data_kind: int
+    data: bytes | None
+
+
+class Finish(_Event):
+    kind: int
+    slot: int
+    unit: int
+    attempt: int
+    outcome: int
+    settled: int
+    last: int
+    duration: float
+    cpu: float
+    peak_bytes: int
+    location: bytes | None  # of the item, which is dear to find
+
+
+class Plain(_Event):
     """A whole attempt: it passed and has nothing to tell."""
 
-    __slots__ = (
-        "kind",
-        "slot",
-        "unit",
-        "attempt",
-        "last",
-        "start",
-        "duration",
-        "cpu",
-        "peak_bytes",
-        "location",
-        "setup_start",
-        "setup_duration",
-        "call_start",
-        "call_duration",
-        "teardown_start",
-        "teardown_duration",
-    )
-
-    def __init__(
-        self,
-        kind: int,
-        slot: int,
-        unit: int,
-        attempt: int,
-        last: int,
-        start: float,
-        duration: float,
-        cpu: float,
-        peak_bytes: int,
-        location: bytes | None,
-        setup_start: float,
-        setup_duration: float,
-        call_start: float,
-        call_duration: float,
-        teardown_start: float,
-        teardown_duration: float,
-    ) -> None:
-        self.kind = kind
-        self.slot = slot
-        self.unit = unit
-        self.attempt = attempt
-        self.last = last
-        self.start = start
-        self.duration = duration
-        self.cpu = cpu
-        self.peak_bytes = peak_bytes
-        self.location = location
-        self.setup_start = setup_start
-        self.setup_duration = setup_duration
-        self.call_start = call_start
-        self.call_duration = call_duration
-        self.teardown_start = teardown_start
-        self.teardown_duration = teardown_duration
+    kind: int
+    slot: int
+    unit: int
+    attempt: int
+    last: int
+    start: float
+    duration: float
+    cpu: float
+    peak_bytes: int
+    location: bytes | None
+    setup_start: float
+    setup_duration: float
+    call_start: float
+    call_duration: float
+    teardown_start: float
+    teardown_duration: float
 
     def phases(self) -> tuple[tuple[int, float, float], ...]:
         """(phase, start, duration) of each."""
@@ -168,76 +96,31 @@ class Plain:
         )
 
 
-class Lost:
-    __slots__ = (
-        "kind",
-        "slot",
-        "unit",
-        "attempt",
-        "outcome",
-        "phase",
-        "status",
-        "start",
-        "duration",
-        "peak_bytes",
-        "stack",
-        "stdout",
-        "stderr",
-    )
-
-    def __init__(
-        self,
-        kind: int,
-        slot: int,
-        unit: int,
-        attempt: int,
-        outcome: int,
-        phase: int,
-        status: int,
-        start: float,
-        duration: float,
-        peak_bytes: int,
-        stack: bytes | None,
-        stdout: bytes,
-        stderr: bytes,
-    ) -> None:
-        self.kind = kind
-        self.slot = slot
-        self.unit = unit
-        self.attempt = attempt
-        self.outcome = outcome
-        self.phase = phase
-        self.status = status
-        self.start = start
-        self.duration = duration
-        self.peak_bytes = peak_bytes
-        self.stack = stack
-        self.stdout = stdout  # what it had printed in its last phase, from the end
-        self.stderr = stderr
+class Lost(_Event):
+    kind: int
+    slot: int
+    unit: int
+    attempt: int
+    outcome: int
+    phase: int
+    status: int
+    start: float
+    duration: float
+    peak_bytes: int
+    stack: bytes | None
+    stdout: bytes  # what it had printed in its last phase, from the end
+    stderr: bytes
 
 
-class Exit:
-    __slots__ = ("kind", "slot", "unit", "attempt", "outcome", "phase", "status", "stack")
-
-    def __init__(
-        self,
-        kind: int,
-        slot: int,
-        unit: int,
-        attempt: int,
-        outcome: int,
-        phase: int,
-        status: int,
-        stack: bytes | None,
-    ) -> None:
-        self.kind = kind
-        self.slot = slot
-        self.unit = unit
-        self.attempt = attempt
-        self.outcome = outcome
-        self.phase = phase
-        self.status = status
-        self.stack = stack
+class Exit(_Event):
+    kind: int
+    slot: int
+    unit: int
+    attempt: int
+    outcome: int
+    phase: int
+    status: int
+    stack: bytes | None
 
 
 class DataKind:

@@ -137,20 +137,16 @@ class Keeper(Worker):
     def _recorded(self, item: pytest.Item) -> Iterator[None]:
         """As in a test's set-up: output, log and warnings are its own."""
         from _pytest.logging import catching_logs
-        from _pytest.warnings import catch_warnings_for_item
 
         manager = self.config.pluginmanager
         capture = manager.getplugin("capturemanager")
-        logs = manager.getplugin("logging-plugin")
+        logging = manager.getplugin("logging-plugin")
         with ExitStack() as outer:
-            if manager.has_plugin("warnings"):
-                outer.enter_context(
-                    catch_warnings_for_item(self.config, item.ihook, "runtest", item)
-                )
-            if logs is not None:
-                handler = logs.report_handler
+            outer.enter_context(compat.item_warnings(item))
+            if logging is not None:
+                handler = logging.report_handler
                 handler.reset()
-                outer.enter_context(catching_logs(handler, level=logs.log_level))
+                outer.enter_context(catching_logs(handler, level=logging.log_level))
                 outer.callback(
                     lambda: item.add_report_section(
                         "setup", "log", handler.stream.getvalue().strip()
