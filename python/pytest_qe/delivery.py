@@ -196,7 +196,8 @@ class Delivery:
         self, item: pytest.Item, when: str, text: str, sections: list[tuple[str, str]]
     ) -> pytest.TestReport:
         return pytest.TestReport(
-            reports.id_of(item), item.location, dict.fromkeys(item.keywords, 1), "failed", text,
+            reports.id_of(item), item.location, dict.fromkeys(item.keywords, 1), "failed",
+            reports.told(item, text),
             when,  # type: ignore[arg-type]
             sections,
         )  # fmt: skip

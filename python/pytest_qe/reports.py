@@ -17,7 +17,13 @@ from io import StringIO
 from typing import Any, NoReturn
 
 import pytest
-from _pytest._code.code import TerminalRepr
+from _pytest._code.code import (
+    ReprEntryNative,
+    ReprExceptionInfo,
+    ReprFileLocation,
+    ReprTraceback,
+    TerminalRepr,
+)
 from _pytest._io import TerminalWriter
 
 from . import _core, bounds
@@ -342,6 +348,16 @@ def describe_status(status: int) -> str:
             name = f"signal {number}"
         return f"killed by {name}"
     return f"exited with status {os.WEXITSTATUS(status)}"
+
+
+def told(item: pytest.Item, text: str) -> ReprExceptionInfo:
+    """A text as pytest holds a failure: summaries and ``--tb=line`` show the first
+    line, and where the test is."""
+    path, line, _ = item.location
+    head, _, _ = text.partition("\n")
+    entry = ReprEntryNative([text + "\n"])
+    crash = ReprFileLocation(str(item.config.rootpath / path), (line or 0) + 1, head)
+    return ReprExceptionInfo(ReprTraceback([entry], None, "native"), crash)
 
 
 def death_text(
