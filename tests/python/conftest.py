@@ -156,6 +156,9 @@ def qe(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[Q
             monkeypatch.delenv(name)
         if name in ON_CI:
             monkeypatch.delenv(name)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:  # as nohup and shells leave it
+            signal.signal(number, signal.SIG_DFL)
     mark = f"QE_TESTS_MARK={uuid.uuid4().hex}"
     monkeypatch.setenv(*mark.split("="))
     monkeypatch.setenv("COLUMNS", "120")
