@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 import warnings
 from argparse import SUPPRESS
@@ -486,79 +484,6 @@ def finish_worker(session: pytest.Session) -> None:
     finish(session=session, exitstatus=status)
 
 
-# ----------------------------------------------------------------- coverage
-
-
-def current_coverage() -> Any:
-    """The coverage measurement of this process, None where there is none."""
-    module = sys.modules.get("coverage")
-    if module is None:
-        return None
-    return module.Coverage.current()
-
-
-def own_coverage() -> str | None:
-    """In a forked worker that begins: measures into a file of its own, whose name
-    is returned."""
-    cov = current_coverage()
-    collector = getattr(cov, "_collector", None)
-    if collector is None:
-        return None
-    # There is no public way to give a running measurement another file.
-    cov._data = sys.modules["coverage"].CoverageData(
-        basename=cov.config.data_file, suffix=True, debug=cov._debug
-    )
-    collector.use_data(cov._data, cov.config.context)
-    name: str = cov._data.data_filename()
-    return name
-
-
-def save_coverage() -> str | None:
-    """In a forked worker that ends: saves; returns the file's name, which may be
-    another than at the beginning."""
-    cov = current_coverage()
-    if cov is None:
-        return None
-    cov.stop()
-    cov.save()
-    name: str = cov.get_data().data_filename()
-    return name
-
-
-def merge_coverage(names: list[str]) -> list[str]:
-    """In the controller: takes the workers' measurements into its own; returns
-    which could not be read, as their worker was killed while it wrote.
-
-    pytest-cov combines all files with a suffix by itself.
-    """
-    broken: list[str] = []
-    cov = current_coverage()
-    if cov is None or not names:
-        return broken
-    data = cov.get_data()
-    if getattr(data, "_suffix", None):
-        return broken
-    for name in names:
-        if os.path.exists(name):
-            part = type(data)(basename=name)
-            try:
-                part.read()
-                data.update(part)
-            except sys.modules["coverage"].CoverageException:
-                broken.append(name)
-            os.unlink(name)
-    return broken
-
-
-def cov_worker_input() -> dict[str, Any]:
-    """What pytest-cov's worker side asks for, in a spawned worker."""
-    return {
-        "cov_master_host": socket.gethostname(),
-        "cov_master_topdir": os.getcwd(),
-        "cov_master_rsync_roots": [],
-    }
-
-
 class _CurrentStdout:
     """Whatever ``sys.stdout`` is when something is written."""
 
@@ -578,13 +503,11 @@ class _WorkerTerminal:
     """What a worker has of the terminal reporter: methods that write, into the
     output of the running test; no hooks. pytest-timeout writes stacks to it."""
 
-    def __init__(self, config: pytest.Config, screen: Screen | None) -> None:
+    def __init__(self, config: pytest.Config) -> None:
         from _pytest.terminal import TerminalReporter
 
         self._reporter = TerminalReporter(config, _CurrentStdout())  # type: ignore[arg-type]
         self._tw = self._reporter._tw
-        if screen is not None:  # differences in assertions are coloured for it
-            self._tw.hasmarkup = screen.markup
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("pytest_"):
@@ -592,8 +515,21 @@ class _WorkerTerminal:
         return getattr(self._reporter, name)
 
 
+_TERMINAL = pytest.StashKey[_WorkerTerminal]()
+
+
+def make_worker_terminal(config: pytest.Config) -> None:
+    """Before the fork: made there, it is half a megabyte of each worker's memory."""
+    if hasattr(config.option, "color"):  # otherwise there is none at all
+        config.stash[_TERMINAL] = _WorkerTerminal(config)
+
+
 def add_worker_terminal(config: pytest.Config, screen: Screen | None) -> None:
     """Gives plugins in a worker a terminal reporter to write to."""
-    known = hasattr(config.option, "color")  # otherwise there is none at all
-    if known and not config.pluginmanager.has_plugin("terminalreporter"):
-        config.pluginmanager.register(_WorkerTerminal(config, screen), "terminalreporter")
+    if _TERMINAL not in config.stash:
+        make_worker_terminal(config)
+    terminal = config.stash.get(_TERMINAL, None)
+    if terminal is not None and not config.pluginmanager.has_plugin("terminalreporter"):
+        if screen is not None:  # differences in assertions are coloured for it
+            terminal._tw.hasmarkup = screen.markup
+        config.pluginmanager.register(terminal, "terminalreporter")

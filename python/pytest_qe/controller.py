@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from . import _core, compat, planning, reports, starting, startmethod
+from . import _core, compat, heap, planning, reports, starting, startmethod, uncaught
 from . import options as opts
 from .covering import Journals
 from .debugger import Lender
@@ -217,6 +217,7 @@ class Controller:
         deadline = 0.0
         killed = False
         with Signals(self):
+            self.config.stash[heap.KEY].settle()  # while workers run the first tests
             while True:
                 pending.extend(self.core.events(_LIVE_TICK_MS if self.live.ends else _TICK_MS))
                 self.live.pump()
@@ -314,6 +315,8 @@ class Controller:
             node.workeroutput = reports.loads(data)
         elif e.data_kind == DataKind.COVERAGE:
             self.coverage_files.append(reports.loads(data))
+        elif e.data_kind == DataKind.UNCAUGHT:
+            uncaught.add(self.config, reports.loads(data))
         elif e.data_kind == DataKind.KEEPER:
             self.keeping.told(*reports.loads(data))
         elif e.data_kind == DataKind.COLLECTED:

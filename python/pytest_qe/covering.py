@@ -1,4 +1,4 @@
-"""Coverage of workers that were killed.
+"""Coverage in workers, those that were killed included.
 
 A worker saves what it has measured when it leaves. One that is killed cannot, so
 after each test it notes the lines that are new, in a file of its slot that the
@@ -11,10 +11,12 @@ from __future__ import annotations
 import fcntl
 import marshal
 import os
+import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from . import compat, reports
+from . import reports
 from .events import DataKind
 
 
@@ -27,7 +29,7 @@ class Journals:
 
     def __init__(self, slots: int) -> None:
         self._files: list[int] = []
-        collector = _collector(compat.current_coverage())
+        collector = _collector(_current())
         if collector is None:
             return
         try:
@@ -44,7 +46,7 @@ class Journals:
         for number, fd in enumerate(files):
             if number != slot:
                 os.close(fd)
-        coverage = compat.current_coverage()
+        coverage = _current()
         if not files or _collector(coverage) is None:
             return None
         return Journal(files[slot], coverage)
@@ -53,11 +55,11 @@ class Journals:
         """In the controller, at the end: all that workers measured becomes its own.
         Takes the names of their files; returns those that cannot be read."""
         self._restore()
-        return compat.merge_coverage(names)
+        return _merge(names)
 
     def _restore(self) -> None:
         """What the dead had noted."""
-        collector = _collector(compat.current_coverage())
+        collector = _collector(_current())
         for fd in self._files if collector is not None else ():
             for name, lines, tracer in _entries(os.pread(fd, os.fstat(fd).st_size, 0)):
                 collector.data.setdefault(name, set()).update(lines)
@@ -118,7 +120,7 @@ class Journal:
 def begin(send: Callable[[int, bytes], None]) -> None:
     """In a forked worker: measures into a file of its own, and sends its name. Should
     the worker be killed, the controller has what is in there so far."""
-    name = compat.own_coverage()
+    name = _measure_apart()
     if name is not None:
         send(DataKind.COVERAGE, reports.dumps(name))
 
@@ -142,3 +144,73 @@ def _entries(data: bytes) -> list[tuple[str, Any, str | None]]:
         found.extend(marshal.loads(part))
         at += 8 + size
     return found
+
+
+def _current() -> Any:
+    """The coverage measurement of this process, None where there is none."""
+    module = sys.modules.get("coverage")
+    if module is None:
+        return None
+    return module.Coverage.current()
+
+
+def _measure_apart() -> str | None:
+    """In a forked worker that begins: measures into a file of its own, whose name
+    is returned."""
+    cov = _current()
+    collector = getattr(cov, "_collector", None)
+    if collector is None:
+        return None
+    # There is no public way to give a running measurement another file.
+    cov._data = sys.modules["coverage"].CoverageData(
+        basename=cov.config.data_file, suffix=True, debug=cov._debug
+    )
+    collector.use_data(cov._data, cov.config.context)
+    name: str = cov._data.data_filename()
+    return name
+
+
+def save() -> str | None:
+    """In a forked worker that ends: saves; returns the file's name, which may be
+    another than at the beginning."""
+    cov = _current()
+    if cov is None:
+        return None
+    cov.stop()
+    cov.save()
+    name: str = cov.get_data().data_filename()
+    return name
+
+
+def _merge(names: list[str]) -> list[str]:
+    """In the controller: takes the workers' measurements into its own; returns
+    which could not be read, as their worker was killed while it wrote.
+
+    pytest-cov combines all files with a suffix by itself.
+    """
+    broken: list[str] = []
+    cov = _current()
+    if cov is None or not names:
+        return broken
+    data = cov.get_data()
+    if getattr(data, "_suffix", None):
+        return broken
+    for name in names:
+        if os.path.exists(name):
+            part = type(data)(basename=name)
+            try:
+                part.read()
+                data.update(part)
+            except sys.modules["coverage"].CoverageException:
+                broken.append(name)
+            os.unlink(name)
+    return broken
+
+
+def worker_input() -> dict[str, Any]:
+    """What pytest-cov's worker side asks for, in a spawned worker."""
+    return {
+        "cov_master_host": socket.gethostname(),
+        "cov_master_topdir": os.getcwd(),
+        "cov_master_rsync_roots": [],
+    }

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from . import _core, bounds, compat, planning, reports
+from . import _core, bounds, compat, covering, planning, reports
 from .events import DataKind, Lost, Plain
 from .flaky import FlakyTally, failed_as_expected
 from .nodes import Node, QuietNode
@@ -140,7 +140,7 @@ class Delivery:
                 workercount=self.workers,
                 testrunuid=self.run_uid,
                 mainargv=sys.argv,
-                **compat.cov_worker_input(),
+                **covering.worker_input(),
             )
         return node
 

@@ -7,7 +7,6 @@ what was made before the fork belong to the controller, and must not run twice.
 from __future__ import annotations
 
 import atexit
-import gc
 import io
 import logging
 import os
@@ -17,6 +16,8 @@ import time
 import weakref
 from collections.abc import Iterable
 from typing import Any
+
+from . import heap
 
 #: Seconds for threads that tests left running. Serially the interpreter waits for
 #: ever, but by then the results have been shown.
@@ -97,21 +98,27 @@ def _streams() -> tuple[Any, ...]:
 
 def _file_objects() -> list[Any]:
     kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
-    return [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
+    return [thing for thing in heap.young_objects() if isinstance(thing, kinds)]
 
 
 class Leaving:
     """Made before the fork, used after it.
 
     Looking through all objects writes to each (its reference count), which in a
-    fork copies all memory: so that is done only where a file is open.
+    fork copies all memory: so that is done only where a file is open, and not for
+    what is older than the fork.
+
+    Args:
+        before: that of the process which this one was forked from.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before: Leaving | None = None) -> None:
         _flush(_streams())
         self._descriptors = _open_for_writing()
         # Flushed, so that a fork copies no buffer that would be written twice.
         self._files = _file_objects() if self._descriptors else []
+        if before is not None:
+            self._files += before._files
         _flush(self._files)
 
     def forget_before_fork(self) -> None:

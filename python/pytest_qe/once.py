@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from . import _core, compat, covering, junit, logs, reports, startmethod
+from . import _core, compat, covering, heap, junit, logs, reports, startmethod, uncaught
 from .events import DataKind
 from .leaving import Leaving
 from .worker import Plans, Worker
@@ -114,6 +114,8 @@ class Keeper(Worker):
     def become(self) -> None:
         """Makes a keeper of this process."""
         self.forked = True
+        self.config.stash[heap.KEY].freeze()
+        uncaught.forget(self.config)
         compat.quiet_worker(self.config, logs.wants_live_log(self.config))
         covering.begin(self._send)
         self._own_capture()
@@ -229,7 +231,7 @@ class Keeper(Worker):
                 os.write(end, b"1")
                 os.close(end)
         # Flushed, and noted as what workers inherit.
-        self.leaving = Leaving()
+        self.leaving = Leaving(self.leaving)
         self._tell("ready", *(shared.name for shared in self.shared))
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         while (slot := self.core.wait_keeper()) is not None:
@@ -309,6 +311,7 @@ def _leave(keeper: Keeper, leaving: Leaving) -> NoReturn:
     if keeper.session._setupstate.stack:
         keeper.tear_down()
     keeper.core.phase(_core.SESSION)  # exit handlers have its limit, too
+    keeper.send_uncaught()
     leaving.finish()
     keeper.say_bye()
     os._exit(0)
@@ -327,6 +330,7 @@ def run_keeper(
     try:
         leaving.forget_before_fork()
         keeper = Keeper(config, session, core, plans, wanted)
+        keeper.leaving = leaving
         keeper.become()
         worker = None
         try:

@@ -263,6 +263,13 @@ def normalise_args(args: list[str]) -> bool:
     return changed
 
 
+def any_given(early_config: pytest.Config) -> bool:
+    """Whether an option of ours is given at all; before ``read`` can be called."""
+    known = vars(early_config.known_args_namespace)
+    names = ["qe_" + spec.name for spec in _SPECS]
+    return any(known.get(n) is not None for n in names) or any(map(early_config.getini, names))
+
+
 def read(config: pytest.Config) -> Options:
     """The options of a run: command line first, then ini.
 

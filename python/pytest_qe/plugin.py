@@ -42,7 +42,7 @@ def pytest_load_initial_conftests(
 ) -> None:
     import copy
 
-    from . import compat, options, startmethod
+    from . import compat, heap, options, startmethod
 
     # After all plugins, so that xdist can declare its hooks itself, and before
     # conftests, which may implement them.
@@ -56,46 +56,55 @@ def pytest_load_initial_conftests(
         )
         # pytest sets it between its own parse and this hook.
         early_config.known_args_namespace.confcutdir = known.confcutdir
+    early_config.stash[heap.KEY] = heap.Heap()
+    if options.any_given(early_config):
+        early_config.stash[heap.KEY].freeze()
+        # Before plugins are configured, so that it comes after their clean-ups.
+        early_config.add_cleanup(early_config.stash[heap.KEY].leave)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
-    _prepare(config)
+    if not _prepare(config):
+        from . import heap
+
+        config.stash[heap.KEY].thaw()
     return (yield)
 
 
-def _prepare(config: pytest.Config) -> None:
+def _prepare(config: pytest.Config) -> bool:
     """Reads the options, and takes the run over where they ask for it."""
     if hasattr(config, "workerinput") or "QE_WORKER" in os.environ:
-        return
+        return True
     from . import compat, options
 
     wanted = options.read(config)
     if config.option.help or config.option.version:
-        return
+        return False
     collect_only = config.option.collectonly
     if (wanted.shard or wanted.shard_durations) and (collect_only or not wanted.active):
         from .sharding import Sharding
 
         config.pluginmanager.register(_ShardOnly(Sharding(config, wanted)), "qe-shard")
     if collect_only:
-        return
+        return False
     if not wanted.active:
         compat.refuse_lone_options(config)
-        return
+        return False
     if not sys.platform.startswith("linux"):
         print(_SERIAL_NOTICE, file=sys.stderr)
-        return
+        return False
     for name in _NEED_ONE_PROCESS:
         if getattr(config.option, name, False):
             print(f"qe: {_NEED_ONE_PROCESS[name]} needs one process: running serially",
                   file=sys.stderr)  # fmt: skip
-            return
+            return False
     notice = compat.override_xdist(config, wanted)
     from .controller import Controller
 
     config.pluginmanager.register(Controller(config, wanted, notice), "qe-controller")
     compat.add_fixtures(config.pluginmanager)
+    return True
 
 
 class _ShardOnly:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, compat, live, reports
+from . import _core, compat, heap, live, reports, uncaught
 from .events import DataKind
 from .leaving import Leaving
 
@@ -175,6 +175,7 @@ class _SpawnWorker:
             return True
         self.worker = Worker(session.config, session, self.core, Plans(*self.data["plans"]))
         self.worker.own = self.own
+        session.config.stash[heap.KEY] = heap.Heap()
         try:
             self.worker.adopt(forked=False)
             self.worker.run()
@@ -182,6 +183,13 @@ class _SpawnWorker:
             self.core.send(DataKind.INTERNAL, reports.dumps(traceback.format_exc()))
             self.core.stop()  # otherwise another worker would try, and another
         return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_unconfigure(self) -> None:
+        if self.worker is not None:
+            self.core.phase(_core.SESSION)
+            self.worker.send_uncaught()
+            uncaught.spare_last_look(self.worker.config)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, live, logs, planning, worker
+from . import _core, compat, heap, live, logs, planning, worker
 from . import options as opts
 from .covering import Journals
 from .debugger import Lender
@@ -103,7 +103,10 @@ def start(
         from . import spawn
 
         argv = spawn.command(controller, session.items, plans)
+    else:
+        compat.make_worker_terminal(config)
     leaving = Leaving()
+    config.stash[heap.KEY].before_fork()
     timeout = options.timeout
     pid = os.getpid()
     try:

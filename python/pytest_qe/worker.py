@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import _pytest.capture
 import pytest
 
-from . import _core, bounds, compat, covering, junit, live, logs, reports, shortcuts
+from . import _core, bounds, compat, covering, heap, junit, live, logs, reports, shortcuts, uncaught
 from .covering import Journal, Journals
 from .debugger import Borrower, Desk
 from .errors import WrongState
@@ -112,6 +112,7 @@ class Worker:
 
     def adopt(self, forked: bool) -> None:
         """Makes a worker of this process: environment, plugins, capture."""
+        self.config.stash[heap.KEY].freeze()
         name = f"gw{self.job['slot']}"
         self.forked = forked
         given = self.config.workerinput  # type: ignore[attr-defined]
@@ -149,6 +150,7 @@ class Worker:
         self._not_shown = teardown_exact.__code__
         setup_state.teardown_exact = teardown_exact  # type: ignore[method-assign]
         self._reseed(int(self.job["seed"]))
+        uncaught.forget(self.config)
 
     def _own_tmp_path(self, name: str) -> None:
         """``tmp_path`` below ``<root>/popen-gwN``, as under xdist."""
@@ -462,11 +464,17 @@ class Worker:
     def _session_report(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
         return compat.report_after(item, call)
 
+    def send_uncaught(self) -> None:
+        """Sends exceptions that pytest would warn of at its end."""
+        found = uncaught.gather(self.config)
+        if found:
+            self._send(DataKind.UNCAUGHT, reports.dumps(found))
+
     def say_bye(self) -> None:
         """Sends what is left to send; nothing of this worker follows."""
         if self.forked:
             compat.finish_worker(self.session)
-        saved = compat.save_coverage() if self.forked else None
+        saved = covering.save() if self.forked else None
         if saved is not None:
             self._send(DataKind.COVERAGE, reports.dumps(saved))
         if self.journal is not None:
@@ -495,6 +503,7 @@ def run_forked(
         worker.run()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         core.phase(_SESSION)  # exit handlers have its limit, too
+        worker.send_uncaught()
         leaving.finish()
         worker.say_bye()
         os._exit(0)

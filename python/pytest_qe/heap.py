@@ -1,0 +1,120 @@
+"""The heap: what pytest and the collection made is large, and alive until the end.
+
+``gc.freeze`` takes it out of the collector's sight. The controller freezes what pytest
+is before it collects tests, and what was collected once workers run: pytest collects
+garbage twice at its end, and the interpreter four times at its own. A worker freezes
+what it was forked with: walking it would copy its memory, and find there what is the
+controller's to find. Whoever asks the collector for anything meanwhile gets the heap
+back first, and so sees all objects.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import gc
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+#: What tells a program whether the heap is frozen.
+_TELLING = ("collect", "get_objects", "get_referrers", "get_freeze_count", "freeze", "unfreeze")
+
+
+def _may_freeze() -> bool:
+    """Not where others have frozen something, nor where somebody holds the
+    collector's functions otherwise than by its module."""
+    if gc.get_freeze_count():
+        return False
+    # Held by the module and by the call.
+    return all(sys.getrefcount(getattr(gc, name)) <= 2 for name in _TELLING)
+
+
+def _is_pytest() -> bool:
+    """Whether this process is a command of pytest's, not a program that calls it."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return bool(spec.name == "pytest.__main__")
+    return str(getattr(main, "__file__", "")).endswith(("/pytest", "/py.test"))
+
+
+def _original(function: Any) -> Any:
+    return getattr(function, "__wrapped__", function)
+
+
+class Heap:
+    """Of one process, or inherited from that which forked it."""
+
+    def __init__(self) -> None:
+        self._watched: dict[str, Callable[..., Any]] = {}  # the functions we stand before
+        self._settled = False
+
+    def freeze(self) -> bool:
+        """Freezes what there is, until somebody asks. False where it must not be."""
+        if not self._watched:
+            if not _may_freeze():
+                return False
+            self._watched = {name: getattr(gc, name) for name in _TELLING}
+            for name, original in self._watched.items():
+                setattr(gc, name, self._thawing(original))
+        self._watched["freeze"]()
+        return True
+
+    def _thawing(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.thaw()
+            return original(*args, **kwargs)
+
+        return call
+
+    def _step_aside(self) -> None:
+        for name, original in self._watched.items():
+            if _original(getattr(gc, name)) is original:
+                setattr(gc, name, original)
+        self._watched = {}
+
+    def thaw(self) -> None:
+        """Gives back what was frozen here."""
+        if self._watched:
+            self._step_aside()
+            gc.unfreeze()
+
+    def before_fork(self) -> None:
+        """In the controller: no worker may find garbage that was there before."""
+        if not self._watched and not _may_freeze():
+            self.collect()
+
+    def settle(self) -> None:
+        """In the controller, once workers have something to do: collects, and
+        freezes what is left until pytest has ended."""
+        self.collect()
+        if self._watched or _may_freeze():
+            self._step_aside()
+            gc.freeze()
+            self._settled = True
+
+    def leave(self) -> None:
+        """In the controller, when pytest has ended."""
+        self.thaw()
+        if self._settled:
+            self._settled = False
+            gc.unfreeze()
+            if _is_pytest():  # it exits now, and the interpreter collects again
+                atexit.register(gc.freeze)
+
+    def collect(self) -> None:
+        """Collects, of what is not frozen."""
+        _original(gc.collect)()
+
+
+def young_objects() -> list[Any]:
+    """All objects that are not frozen."""
+    found: list[Any] = _original(gc.get_objects)()
+    return found
+
+
+KEY = pytest.StashKey[Heap]()
