@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import marshal
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Generator
@@ -190,6 +191,7 @@ class _SpawnWorker:
             self.core.phase(_core.SESSION)
             self.worker.send_uncaught()
             uncaught.spare_last_look(self.worker.config)
+            self.worker.config.stash[heap.KEY].thaw()  # files of the collection are flushed, too
 
 
 def main() -> None:
@@ -222,6 +224,7 @@ def main() -> None:
     except KeyboardInterrupt:
         pass  # the controller's, before there was anything to tear down
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         core.phase(_core.SESSION)  # exit handlers have its limit, too
         leaving.finish()
         if plugin.worker is not None:
