@@ -10,7 +10,7 @@ import statistics
 from pathlib import Path
 
 import suites
-from timing import SERIAL, machine, run, suite, table
+from timing import QE, SERIAL, machine, run, suite, table
 
 TESTS = (1_000, 3_000, 10_000, 30_000, 100_000)
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
@@ -27,7 +27,7 @@ def by_tests(most: int, rounds: int = 3) -> list[tuple[int, float, float, float]
         with suite(lambda folder, n=count: suites.trivial(folder, n // 50)) as folder:  # type: ignore[misc]
             run(SERIAL, folder)
             serial = statistics.median(run(SERIAL, folder)[0] for _ in range(rounds))
-            times = [run([*SERIAL, "--qe-parallel=2"], folder) for _ in range(rounds)]
+            times = [run([*QE, "--qe-parallel=2"], folder) for _ in range(rounds)]
         wall, cpu = (statistics.median(t[i] for t in times) for i in (0, 1))
         found.append((count, wall, cpu, serial))
     return found
@@ -37,9 +37,9 @@ def by_workers(rounds: int = 3) -> list[tuple[int, float, float]]:
     """(workers, wall, processor) of sleeping tests."""
     found = []
     with suite(lambda folder: suites.sleeping(folder, SLEEPS, SECONDS)) as folder:
-        run([*SERIAL, "--qe-parallel=64"], folder)
+        run([*QE, "--qe-parallel=64"], folder)
         for count in WORKERS:
-            times = [run([*SERIAL, f"--qe-parallel={count}"], folder) for _ in range(rounds)]
+            times = [run([*QE, f"--qe-parallel={count}"], folder) for _ in range(rounds)]
             wall, cpu = (statistics.median(t[i] for t in times) for i in (0, 1))
             found.append((count, wall, cpu))
     return found

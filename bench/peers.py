@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import suites
-from timing import SERIAL, XDIST, interleaved, machine, suite, table
+from timing import QE, SERIAL, XDIST, interleaved, machine, suite, table
 
 FLAKEFINDER = ["-p", "no:xdist", "-p", "no:qe", "--flake-finder"]
 
@@ -36,13 +36,13 @@ ROWS = [
         "single",
         "one trivial test",
         suites.single,
-        {"pytest": SERIAL, "qe": [*SERIAL, "--qe-parallel"], "xdist 1": [*XDIST, "1"]},
+        {"pytest": SERIAL, "qe": [*QE, "--qe-parallel"], "xdist 1": [*XDIST, "1"]},
     ),
     Row(
         "trivial",
         "5,000 trivial tests in 100 files",
         suites.trivial,
-        {"pytest": SERIAL, "qe 2": [*SERIAL, "--qe-parallel=2"], "xdist 2": [*XDIST, "2"]},
+        {"pytest": SERIAL, "qe 2": [*QE, "--qe-parallel=2"], "xdist 2": [*XDIST, "2"]},
     ),
     Row(
         "flaky",
@@ -50,21 +50,21 @@ ROWS = [
         suites.trivial,
         {
             "flakefinder 10": [*FLAKEFINDER, "--flake-runs=10"],
-            "qe 10": [*SERIAL, "--qe-flaky=10"],
+            "qe 10": [*QE, "--qe-flaky=10"],
         },
     ),
     Row(
         "sleeping",
         "50 files that sleep 1 s, 10 workers",
         suites.sleeping,
-        {"qe 10": [*SERIAL, "--qe-parallel=10"], "xdist 10": [*XDIST, "10"]},
+        {"qe 10": [*QE, "--qe-parallel=10"], "xdist 10": [*XDIST, "10"]},
     ),
     Row(
         "skewed",
         "40 files of 0.1 s and one of 4 s, 4 workers, second run",
         suites.skewed,
         {
-            "qe 4": [*SERIAL, "--qe-parallel=4"],
+            "qe 4": [*QE, "--qe-parallel=4"],
             "xdist 4": [*XDIST, "4"],
             "xdist 4 worksteal": [*XDIST, "4", "--dist=worksteal"],
         },

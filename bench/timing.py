@@ -18,7 +18,8 @@ from pathlib import Path
 
 #: What a user's own runs have not, or have in each: kept out of all alike.
 OFF = ["-p", "no:cacheprovider"]
-SERIAL = ["-p", "no:xdist", "-p", "no:flakefinder"]
+QE = ["-p", "no:xdist", "-p", "no:flakefinder"]
+SERIAL = [*QE, "-p", "no:qe"]
 XDIST = ["-p", "no:flakefinder", "-p", "no:qe", "-n"]
 
 

@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 
 import suites
-from timing import SERIAL, XDIST, machine, run, suite, table
+from timing import QE, XDIST, machine, run, suite, table
 
-COMMANDS = {"qe 2": [*SERIAL, "--qe-parallel=2"], "xdist 2": [*XDIST, "2"]}
+COMMANDS = {"qe 2": [*QE, "--qe-parallel=2"], "xdist 2": [*XDIST, "2"]}
 
 
 def _notes(options: list[str], folder: Path) -> dict[str, list[float]]:
