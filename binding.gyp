@@ -1,0 +1,28 @@
+{
+  "targets": [
+    {
+      "target_name": "qe",
+      "sources": [
+        "<!@(node -p \"require('fs').readdirSync('csrc').filter((n) => n.endsWith('.c')).map((n) => 'csrc/' + n).join(' ')\")",
+        "js/addon/addon.cc",
+        "js/addon/record.cc",
+        "js/addon/session.cc",
+        "js/addon/worker.cc"
+      ],
+      "include_dirs": [
+        "csrc/include",
+        "<!(node -p \"require('node-addon-api').include_dir\")"
+      ],
+      "defines": ["NAPI_VERSION=9", "_GNU_SOURCE"],
+      "cflags": ["-fvisibility=hidden", "-Wall", "-Wextra"],
+      "cflags_c": ["-std=c11"],
+      "cflags_cc": ["-std=c++17", "-fexceptions"],
+      "cflags_cc!": ["-fno-exceptions", "-fno-rtti"],
+      "libraries": ["<!@(pkg-config --libs sqlite3 libcjson)"],
+      "ldflags": ["-Wl,-rpath,'$$ORIGIN'"],
+      "conditions": [
+        ["'<!(echo $QE_WERROR)'=='1'", {"cflags": ["-Werror"]}]
+      ]
+    }
+  ]
+}

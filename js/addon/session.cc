@@ -1,0 +1,330 @@
+// Session: a run. The core's loop has a thread of its own; events come back in
+// batches, through a thread-safe function.
+#include "addon.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+namespace qe {
+
+namespace {
+
+constexpr int TICK_MS = 20; // the longest that a stop or a kill waits
+constexpr size_t MOST_IN_BATCH = 256;
+constexpr size_t MOST_BATCHES = 16; // beyond, workers wait for the host
+
+// An event, with what the core gives for a moment copied.
+struct Event {
+    qe_event core;
+    std::string data;
+    bool again = false;            // another attempt follows
+    enum qe_outcome final = QE_NONE; // the unit's outcome, where none follows
+};
+
+struct Batch {
+    std::vector<Event> events;
+    bool end = false;
+};
+
+Napi::Object event_object(Napi::Env env, const Event &e)
+{
+    Napi::Object o = Napi::Object::New(env);
+    const qe_event &c = e.core;
+
+    o.Set("kind", (int) c.kind);
+    o.Set("slot", c.slot);
+    o.Set("epoch", c.epoch);
+    o.Set("pid", c.pid);
+    if (c.unit != UINT32_MAX) {
+        o.Set("unit", c.unit);
+        o.Set("item", c.item);
+        o.Set("pass", c.pass);
+        o.Set("attempt", c.attempt);
+    }
+    o.Set("phase", (int) c.phase);
+    o.Set("outcome", (int) c.outcome);
+    o.Set("status", c.status);
+    o.Set("start", c.start_s);
+    o.Set("duration", c.duration_s);
+    o.Set("cpu", c.cpu_s);
+    o.Set("peakBytes", (double) c.peak_bytes);
+    o.Set("dataKind", c.data_kind);
+    o.Set("again", e.again);
+    o.Set("final", (int) e.final);
+    o.Set("error", c.error);
+    o.Set("data", Napi::Buffer<char>::Copy(env, e.data.data(), e.data.size()));
+    return o;
+}
+
+// What the loop's thread and the host's share.
+struct Loop {
+    qe_session *session = nullptr;
+    qe_plan *plan = nullptr;
+    std::vector<std::string> argv;
+    std::vector<char *> pointers;
+    std::atomic<bool> stop{false}, interrupt{false}, kill{false}, quit{false};
+    std::mutex mutex;
+    std::condition_variable room;
+    size_t under_way = 0; // batches that the host has not taken yet
+
+    ~Loop()
+    {
+        qe_session_close(session);
+        qe_plan_free(plan);
+    }
+};
+
+void call_host(Napi::Env env, Napi::Function callback, Loop *loop, Batch *batch);
+using Channel = Napi::TypedThreadSafeFunction<Loop, Batch, call_host>;
+
+void call_host(Napi::Env env, Napi::Function callback, Loop *loop, Batch *batch)
+{
+    std::unique_ptr<Batch> own(batch);
+
+    if (loop != nullptr) {
+        std::lock_guard<std::mutex> lock(loop->mutex);
+        loop->under_way--;
+        loop->room.notify_one();
+    }
+    if (env == nullptr || callback.IsEmpty()) {
+        return; // the host is being torn down
+    }
+    Napi::HandleScope scope(env);
+    try {
+        Napi::Array events = Napi::Array::New(env, own->events.size());
+        for (size_t i = 0; i < own->events.size(); i++) {
+            events.Set((uint32_t) i, event_object(env, own->events[i]));
+        }
+        callback.Call({events, Napi::Boolean::New(env, own->end)});
+    } catch (const Napi::Error &error) {
+        napi_fatal_exception(env, error.Value());
+    }
+}
+
+// Whether the worker asks for another attempt: its last data begin with "R".
+bool wants_again(const Event &e)
+{
+    return e.core.kind == QE_EV_LOST || (!e.data.empty() && e.data[0] == 'R');
+}
+
+// One event of the core's, judged where it must be. False at the end.
+bool take(Loop &loop, int timeout_ms, Batch &batch)
+{
+    Event e;
+
+    if (qe_session_next(loop.session, timeout_ms, &e.core) != 0) {
+        e.core.kind = QE_EV_DONE;
+    }
+    if (e.core.kind == QE_EV_NONE) {
+        return false;
+    }
+    if (e.core.data != nullptr) {
+        e.data.assign((const char *) e.core.data, e.core.data_size);
+    }
+    if ((e.core.kind == QE_EV_FINISH && !e.core.settled) ||
+        (e.core.kind == QE_EV_LOST && e.core.outcome != QE_NONE)) {
+        (void) qe_session_settle(loop.session, e.core.unit, e.core.attempt,
+                                 e.core.outcome, wants_again(e), &e.again, &e.final);
+    } else if (e.core.kind == QE_EV_FINISH) {
+        e.final = e.core.outcome;
+    } else if (e.core.kind == QE_EV_LOST) {
+        e.again = true; // void: it runs again, as if it had never begun
+    }
+    batch.end = e.core.kind == QE_EV_DONE;
+    batch.events.push_back(std::move(e));
+    return !batch.end;
+}
+
+void obey(Loop &loop)
+{
+    if (loop.stop.exchange(false)) {
+        (void) qe_session_stop(loop.session, loop.interrupt);
+    }
+    if (loop.kill.exchange(false)) {
+        (void) qe_session_kill(loop.session);
+    }
+}
+
+// Batches may still be on their way when the session itself is gone.
+void let_go(Napi::Env, std::shared_ptr<Loop> *loop, Loop *)
+{
+    delete loop;
+}
+
+void run(Loop *loop, Channel channel)
+{
+    bool end = false;
+
+    while (!end && !loop->quit) {
+        auto batch = std::make_unique<Batch>();
+
+        obey(*loop);
+        for (int wait = TICK_MS;
+             batch->events.size() < MOST_IN_BATCH && take(*loop, wait, *batch); wait = 0) {
+        }
+        end = batch->end;
+        if (end) { // nothing is left running when the host hears of it
+            qe_session_close(loop->session);
+            loop->session = nullptr;
+        }
+        if (batch->events.empty()) {
+            continue;
+        }
+        std::unique_lock<std::mutex> lock(loop->mutex);
+        loop->room.wait(lock, [&] { return loop->under_way < MOST_BATCHES || loop->quit; });
+        loop->under_way++;
+        lock.unlock();
+        Batch *given = batch.release();
+        if (channel.NonBlockingCall(given) != napi_ok) {
+            delete given;
+            break;
+        }
+    }
+    if (loop->session != nullptr) {
+        qe_session_close(loop->session);
+        loop->session = nullptr;
+    }
+    channel.Release();
+}
+
+class Session : public Napi::ObjectWrap<Session> {
+  public:
+    // (units, options, callback of (events, end))
+    explicit Session(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Session>(info)
+    {
+        Napi::Env env = info.Env();
+
+        loop_ = std::make_shared<Loop>();
+        plan(env, info[0].As<Napi::Array>());
+        start(env, info[1].As<Napi::Object>());
+        channel_ = Channel::New(env, info[2].As<Napi::Function>(), "qe", 0, 1, loop_.get(),
+                                let_go, new std::shared_ptr<Loop>(loop_));
+        thread_ = std::thread(run, loop_.get(), channel_);
+        napi_add_env_cleanup_hook(env, leave, this);
+        hooked_ = true;
+    }
+
+    ~Session() override
+    {
+        end();
+    }
+
+    static Napi::Function define(Napi::Env env)
+    {
+        return DefineClass(env, "Session",
+                           {
+                               InstanceMethod<&Session::stop>("stop"),
+                               InstanceMethod<&Session::kill>("kill"),
+                               InstanceMethod<&Session::close>("close"),
+                           });
+    }
+
+  private:
+    void plan(Napi::Env env, const Napi::Array &units)
+    {
+        check(env, qe_plan_new(&loop_->plan));
+        for (uint32_t i = 0; i < units.Length(); i++) {
+            Napi::Object from = units.Get(i).As<Napi::Object>();
+            std::string id = from.Get("id").ToString().Utf8Value();
+            std::string scope;
+            qe_unit unit = {};
+
+            unit.id = id.c_str();
+            if (from.Get("scope").IsString()) {
+                scope = from.Get("scope").ToString().Utf8Value();
+                unit.scope = scope.c_str();
+            }
+            unit.item = number_of(from, "item", i);
+            unit.pass = number_of(from, "pass", 0);
+            unit.retries = number_of(from, "retries", 0);
+            unit.timeout_ns = ns_of(from, "timeout");
+            unit.expected_ns = ns_of(from, "expected");
+            unit.flags = flag_of(from, "serial") ? QE_UNIT_SERIAL : 0;
+            check(env, qe_plan_add(loop_->plan, &unit));
+        }
+        check(env, qe_plan_seal(loop_->plan));
+    }
+
+    void start(Napi::Env env, const Napi::Object &from)
+    {
+        qe_options options = {};
+        qe_worker *none = nullptr;
+
+        loop_->argv = texts_of(from.Get("argv").As<Napi::Array>());
+        for (std::string &word : loop_->argv) {
+            loop_->pointers.push_back(word.data());
+        }
+        loop_->pointers.push_back(nullptr);
+        options.workers = number_of(from, "workers", 1);
+        options.start = QE_START_SPAWN;
+        options.spawn_argv = loop_->pointers.data();
+        options.isolate = flag_of(from, "isolate");
+        options.func_only = flag_of(from, "callOnly");
+        options.in_order = flag_of(from, "inOrder");
+        options.peak_memory = flag_of(from, "peakMemory");
+        options.maxfail = number_of(from, "maxFailures", 0);
+        options.max_restarts = number_of(from, "maxRestarts", UINT32_MAX);
+        options.session_timeout_ns = ns_of(from, "endTimeout");
+        options.backoff_ns = ns_of(from, "backoff");
+        options.seed = number_of(from, "seed", 0);
+        check(env, qe_session_start(&loop_->session, &none, loop_->plan, &options, nullptr));
+    }
+
+    void stop(const Napi::CallbackInfo &info)
+    {
+        loop_->interrupt = info[0].ToBoolean().Value();
+        loop_->stop = true;
+    }
+
+    void kill(const Napi::CallbackInfo &)
+    {
+        loop_->kill = true;
+    }
+
+    // Ends everything that is left, at once.
+    void close(const Napi::CallbackInfo &)
+    {
+        end();
+    }
+
+    static void leave(void *self)
+    {
+        Session *session = static_cast<Session *>(self);
+
+        session->hooked_ = false;
+        session->end();
+    }
+
+    void end()
+    {
+        if (hooked_) {
+            hooked_ = false;
+            napi_remove_env_cleanup_hook(Env(), leave, this);
+        }
+        if (thread_.joinable()) {
+            {
+                std::lock_guard<std::mutex> lock(loop_->mutex);
+                loop_->quit = true;
+                loop_->room.notify_all();
+            }
+            thread_.join();
+        }
+    }
+
+    std::shared_ptr<Loop> loop_;
+    Channel channel_;
+    std::thread thread_;
+    bool hooked_ = false;
+};
+
+} // namespace
+
+void add_session(Napi::Env env, Napi::Object exports)
+{
+    exports.Set("Session", Session::define(env));
+}
+
+} // namespace qe

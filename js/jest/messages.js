@@ -1,0 +1,9 @@
+'use strict';
+// What a worker sends besides the core's own events, by `dataKind`.
+
+module.exports = {
+  CASE_START: 1, // [path, test case]
+  CASE_RESULT: 2, // [path, assertion result]
+  FILE_RESULT: 3, // jest's result of a whole file
+  FILE_ERROR: 4, // why a file could not be run: {message, stack, code}
+};

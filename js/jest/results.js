@@ -1,0 +1,141 @@
+'use strict';
+// One result for a file, of all attempts at it: what was retried, and what was lost
+// with a worker.
+
+const { Names } = require('./progress');
+
+const SUMS = ['added', 'fileDeleted', 'matched', 'unchecked', 'unmatched', 'updated'];
+
+class FileResult {
+  constructor(test, started) {
+    this.test = test;
+    this.started = started;
+    this.whole = []; // jest's results of attempts that ended
+    this.cases = new Map(); // the last result of each test that ran, by key
+    this.invocations = new Map();
+    this.running = new Map(); // test cases, by key
+    this.names = new Names();
+    this.error = null;
+    this.losses = [];
+  }
+
+  /** A worker begins with the file, or goes on with it. */
+  begin() {
+    this.names = new Names();
+    this.running.clear();
+  }
+
+  start(testCase) {
+    this.running.set(this.names.key(testCase.fullName), testCase);
+  }
+
+  done(result) {
+    const key =
+      [...this.running].find(([, testCase]) => testCase.fullName === result.fullName)?.[0] ??
+      this.names.key(result.fullName);
+    this.running.delete(key);
+    this.#keep(key, result);
+  }
+
+  #keep(key, result) {
+    const before = this.invocations.get(key) ?? 0;
+    this.invocations.set(key, before + (result.invocations ?? 1));
+    this.cases.set(key, { ...result, invocations: before + (result.invocations ?? 1) });
+  }
+
+  /** The worker died; `why` is the message, and `now` milliseconds since the epoch. */
+  lost(why, now) {
+    const failed = [];
+    for (const [key, testCase] of this.running) {
+      const result = {
+        ancestorTitles: testCase.ancestorTitles,
+        duration: Math.max(0, now - (testCase.startedAt ?? now)),
+        failing: false,
+        failureDetails: [{}],
+        failureMessages: [why],
+        fullName: testCase.fullName,
+        invocations: 1,
+        location: testCase.location ?? null,
+        numPassingAsserts: 0,
+        retryReasons: [],
+        startAt: testCase.startedAt ?? null,
+        status: 'failed',
+        title: testCase.title,
+      };
+      this.#keep(key, result);
+      failed.push(result);
+    }
+    this.losses.push(why);
+    if (failed.length === 0) this.error = { message: why, stack: why };
+    this.running.clear();
+    return failed;
+  }
+
+  /** Jest's result of the file, from all attempts. */
+  merge(jest, globalConfig, now) {
+    if (this.whole.length === 1 && this.losses.length === 0) return this.whole[0];
+    const last = this.whole.at(-1);
+    const result = last ? { ...last } : jest.createEmptyTestResult();
+    result.testFilePath = this.test.path;
+    result.testResults = this.#inOrder(last?.testResults ?? []);
+    this.#count(result);
+    this.#mergeParts(result, jest);
+    const start = Math.min(this.started, last?.perfStats.start ?? this.started);
+    result.perfStats = { ...result.perfStats, start, end: now, runtime: now - start };
+    if (this.error && !last) {
+      result.testExecError = this.error;
+      result.failureMessage = this.error.message;
+    }
+    const failures = jest.formatResultsErrors(
+      result.testResults,
+      this.test.context.config,
+      globalConfig,
+      this.test.path,
+    );
+    if (failures) result.failureMessage = failures;
+    return result;
+  }
+
+  #inOrder(listed) {
+    const names = new Names();
+    const left = new Map(this.cases);
+    const found = [];
+    for (const result of listed) {
+      const key = names.key(result.fullName);
+      found.push(left.get(key) ?? result);
+      left.delete(key);
+    }
+    return [...found, ...left.values()];
+  }
+
+  #count(result) {
+    const of = (status) => result.testResults.filter((one) => one.status === status).length;
+    result.numFailingTests = of('failed');
+    result.numPassingTests = of('passed');
+    result.numPendingTests = of('pending') + of('disabled');
+    result.numTodoTests = of('todo');
+    if (result.numFailingTests === 0 && !result.testExecError) result.failureMessage = null;
+  }
+
+  #mergeParts(result, jest) {
+    if (this.whole.length < 2) return;
+    const lists = (name) => this.whole.flatMap((one) => one[name] ?? []);
+    if (this.whole.some((one) => one.console)) result.console = lists('console');
+    if (this.whole.some((one) => one.v8Coverage)) result.v8Coverage = lists('v8Coverage');
+    result.snapshot = { ...result.snapshot };
+    for (const name of SUMS) {
+      if (typeof result.snapshot[name] === 'number') {
+        result.snapshot[name] = this.whole.reduce((sum, one) => sum + (one.snapshot[name] ?? 0), 0);
+      }
+    }
+    const maps = this.whole.map((one) => one.coverage).filter(Boolean);
+    if (maps.length > 1) {
+      const { createCoverageMap } = jest.reportersRequire('istanbul-lib-coverage');
+      const merged = createCoverageMap({});
+      for (const map of maps) merged.merge(map);
+      result.coverage = merged.toJSON();
+    }
+  }
+}
+
+module.exports = { FileResult };

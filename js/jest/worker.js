@@ -1,0 +1,140 @@
+'use strict';
+// A worker of a jest run: claims files, runs them by jest's own runner, sends what it
+// reports. Started by the core; finds its run by QE_WORKER and QE_JEST_RUN.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const v8 = require('node:v8');
+
+const qe = require('../addon');
+const { jestModules } = require('./modules');
+const messages = require('./messages');
+const { encode } = require('./plain');
+const { Journal, Progress, nameOf } = require('./progress');
+
+const escape = (text) => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
+const anyOf = (keys) => [...new Set([...keys].map(nameOf))].map(escape).join('|');
+
+class FileWorker {
+  constructor(core, run) {
+    this.core = core;
+    this.run = run;
+    this.contexts = new Map();
+    const jest = jestModules(run.core);
+    this.TestRunner = jest.TestRunner;
+    this.jest = jest;
+    this.workerId = String(core.job().slot + 1);
+    process.env.JEST_WORKER_ID = this.workerId;
+  }
+
+  send(kind, value) {
+    this.core.send(kind, encode(value));
+  }
+
+  async context(id) {
+    let found = this.contexts.get(id);
+    if (!found) {
+      const { config, moduleMap } = this.run.projects[id];
+      await this.jest.preloadResolver?.(config.resolver); // jest 30
+      const map = this.jest.HasteMap.getStatic(config).getModuleMapFromJSON(moduleMap);
+      found = { config, resolver: this.jest.Runtime.createResolver(config, map) };
+      this.contexts.set(id, found);
+    }
+    return found;
+  }
+
+  /** The pattern of the names that are still to be run; null: all, undefined: none. */
+  pattern(progress) {
+    const given = this.run.globalConfig.testNamePattern;
+    const wanted = given ? `(?=[\\s\\S]*(?:${given}))` : '';
+    const { retries } = this.run.options;
+    const again = [...progress.failures]
+      .filter(([key, count]) => count <= retries && progress.done.get(key) !== 'passed')
+      .map(([key]) => key);
+    if (progress.complete) {
+      return again.length > 0 ? `^(?:${anyOf(again)})$` : undefined;
+    }
+    const over = new Set([...progress.done.keys(), ...progress.lost]);
+    for (const key of again) over.delete(key);
+    return over.size > 0 ? `^(?!(?:${anyOf(over)})$)${wanted}` : null;
+  }
+
+  async runFile(claim) {
+    const test = this.run.tests[claim.item];
+    const file = path.join(this.run.folder, `${claim.unit}.progress`);
+    const progress = new Progress(file);
+    const pattern = this.pattern(progress);
+    if (pattern === undefined || progress.stuck) {
+      return { again: false, failed: true };
+    }
+    const journal = new Journal(file);
+    const globalConfig = { ...this.run.globalConfig };
+    if (pattern !== null) globalConfig.testNamePattern = pattern;
+    const runner = new this.TestRunner(globalConfig, this.run.context);
+    let failed = false;
+    let again = false;
+    runner.on('test-case-start', (args) => {
+      this.core.phase(qe.CALL); // each test has the time limit
+      journal.start(args[1].fullName);
+      this.send(messages.CASE_START, args);
+    });
+    runner.on('test-case-result', (args) => {
+      this.core.phase(qe.CALL); // and so has what comes between tests
+      journal.done(args[1].fullName, args[1].status);
+      this.send(messages.CASE_RESULT, args);
+    });
+    runner.on('test-file-success', ([, result]) => {
+      failed = result.numFailingTests > 0 || Boolean(result.testExecError);
+      this.send(messages.FILE_RESULT, result);
+    });
+    runner.on('test-file-failure', ([, error]) => {
+      failed = true;
+      this.send(messages.FILE_ERROR, {
+        message: String(error?.message ?? error),
+        stack: error?.stack,
+        code: error?.code,
+      });
+    });
+    const context = await this.context(test.project);
+    const done = runner.runTests(
+      [{ path: test.path, context }],
+      { isInterrupted: () => false, on() {} },
+      { serial: true },
+    );
+    process.env.JEST_WORKER_ID = this.workerId; // a serial run has set it to 1
+    await done;
+    journal.end();
+    if (failed) {
+      again = this.pattern(new Progress(file)) !== undefined;
+    }
+    return { again, failed };
+  }
+
+  async work() {
+    for (let claim; (claim = this.core.claim(true));) {
+      if (!this.core.start(claim)) break;
+      this.core.phase(qe.CALL);
+      const { again, failed } = await this.runFile(claim);
+      if (failed && !again) this.core.countFailure();
+      this.core.phase(qe.TEARDOWN);
+      this.core.finish(failed ? qe.FAILED : qe.PASSED, Buffer.from(again ? 'R' : ''));
+    }
+    this.core.bye();
+  }
+}
+
+async function main() {
+  const core = new qe.Worker();
+  const run = v8.deserialize(fs.readFileSync(process.env.QE_JEST_RUN));
+  delete process.env.QE_JEST_RUN;
+  delete process.env.QE_JEST_OPTIONS;
+  await new FileWorker(core, run).work();
+}
+
+main().then(
+  () => process.exit(0),
+  (error) => {
+    fs.writeSync(2, `qe-jest: internal error in a worker: ${error?.stack ?? error}\n`);
+    process.exit(1);
+  },
+);
