@@ -376,15 +376,17 @@ int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last,
 int qe_worker_count_failure(qe_worker *w)
 {
     qe__arena_head *head = w->arena->head;
+    uint32_t failures;
 
     if (foreign(w)) {
         return QE_ESTATE;
     }
-    if (atomic_fetch_add(&head->failures, 1) + 1 >= head->maxfail &&
-        head->maxfail != 0) {
-        qe__arena_stop(w->arena, QE__STOP_NOW);
+    failures = atomic_fetch_add(&head->failures, 1) + 1;
+    if (head->maxfail == 0 || failures < head->maxfail) {
+        return 0;
     }
-    return 0;
+    qe__arena_stop(w->arena, QE__STOP_NOW);
+    return failures < INT32_MAX ? (int) failures : INT32_MAX;
 }
 
 int qe_worker_stop(qe_worker *w)

@@ -151,7 +151,7 @@ typedef struct qe_worker qe_worker;
 
 typedef struct qe_job {
     uint32_t slot;     /* "gw<slot>" */
-    uint32_t epoch;    /* how many workers had this slot before */
+    uint32_t epoch;    /* which worker of this slot, from 1 */
     uint32_t unit;     /* the unit to run, where single is set */
     uint32_t attempt;  /* from 1, of that unit */
     bool single;       /* run this attempt only, then leave */
@@ -197,7 +197,8 @@ QE_API int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last,
 /* Lifts the limit of the attempt, or of the session's end, that runs: somebody
  * looks into it with a debugger. */
 QE_API int qe_worker_unlimited(qe_worker *w);
-/* A failure that counts for --maxfail; stops all claims at the limit. */
+/* A failure that counts for --maxfail. 0; at the limit it stops all claims, and
+ * returns how many failures there are by now in all workers. */
 QE_API int qe_worker_count_failure(qe_worker *w);
 /* Stops all claims in all workers (a plugin set `shouldstop`, pytest.exit). */
 QE_API int qe_worker_stop(qe_worker *w);

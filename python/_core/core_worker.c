@@ -143,8 +143,10 @@ static PyObject *Worker_is_last(PyObject *self, PyObject *unused)
 
 static PyObject *Worker_count_failure(PyObject *self, PyObject *unused)
 {
+    int failures = qe_worker_count_failure(((Worker *) self)->worker);
+
     (void) unused;
-    return done(qe_worker_count_failure(((Worker *) self)->worker));
+    return failures < 0 ? core_raise(failures) : PyLong_FromLong(failures);
 }
 
 static PyObject *Worker_unlimited(PyObject *self, PyObject *unused)
@@ -256,7 +258,9 @@ static PyMethodDef Worker_methods[] = {
     {"send", Worker_send, METH_VARARGS, "send(kind, data: bytes)"},
     {"finish", Worker_finish, METH_VARARGS, "finish(outcome, last, data=None)"},
     {"is_last", Worker_is_last, METH_NOARGS, "is_last() -> bool"},
-    {"count_failure", Worker_count_failure, METH_NOARGS, "count_failure()"},
+    {"count_failure", Worker_count_failure, METH_NOARGS,
+     "count_failure() -> failures in all workers, where the limit is reached; "
+     "else 0"},
     {"unlimited", Worker_unlimited, METH_NOARGS,
      "unlimited(): what runs has no limit any more"},
     {"stop", Worker_stop, METH_NOARGS, "stop(): nothing more starts"},

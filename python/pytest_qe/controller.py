@@ -315,6 +315,9 @@ class Controller:
             node.workeroutput = reports.loads(data)
         elif e.data_kind == DataKind.COVERAGE:
             self.coverage_files.append(reports.loads(data))
+        elif e.data_kind == DataKind.LASTING:
+            if attempt is not None:
+                attempt.lasting = True
         elif e.data_kind == DataKind.UNCAUGHT:
             uncaught.add(self.config, reports.loads(data))
         elif e.data_kind == DataKind.KEEPER:
@@ -372,8 +375,8 @@ class Controller:
 
     def _settle(self, attempt: Attempt, outcome: int) -> tuple[bool, int]:
         only = self.options.retry_only
-        retryable = True
-        if only is not None and attempt.failed is not None:
+        retryable = not attempt.lasting
+        if retryable and only is not None and attempt.failed is not None:
             retryable = only.search(attempt.failed.longreprtext) is not None
         return self.core.settle(attempt.unit, attempt.number, outcome, retryable)
 

@@ -15,6 +15,7 @@ import signal
 import sys
 import termios
 from collections import deque
+from os import getpid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -195,7 +196,7 @@ class Borrower:
     def borrow(self) -> None:
         """Waits for the terminal; what then runs has no time limit."""
         worker = self._worker
-        if self._lock >= 0 or os.getpid() != worker.pid:
+        if self._lock >= 0 or getpid() != worker.pid:
             return
         worker.core.unlimited()
         lock = os.open(f"/proc/self/fd/{self._desk.lock}", os.O_RDWR | os.O_CLOEXEC)
@@ -222,7 +223,7 @@ class Borrower:
 
     def give_back(self) -> None:
         """The test has ended."""
-        if self._lock < 0 or os.getpid() != self._worker.pid:
+        if self._lock < 0 or getpid() != self._worker.pid:
             return
         sys.stdout.flush()
         for fd, before in self._stdin.items():

@@ -28,7 +28,9 @@ PASSED = 0
 class Attempt:
     """What is known of an attempt that has not been delivered."""
 
-    __slots__ = ("events", "failed", "lost", "session_report", "slot", "start", "unit", "number")
+    __slots__ = (
+        "events", "failed", "lasting", "lost", "number", "session_report", "slot", "start", "unit",
+    )  # fmt: skip
 
     def __init__(self, unit: int, number: int, slot: int, start: float) -> None:
         self.unit = unit
@@ -38,6 +40,7 @@ class Attempt:
         self.events: list[tuple[int, Any]] = []  # (DataKind, report or bytes)
         self.failed: pytest.TestReport | None = None
         self.lost: Lost | None = None
+        self.lasting = False  # no retry would show this failure
         self.session_report: pytest.TestReport | None = None
 
 

@@ -141,4 +141,5 @@ class DataKind:
     INTERRUPT = 13  # KeyboardInterrupt: where it was raised
     DEBUGGER = 14  # a test asks for the terminal: (process group, test)
     DEBUGGER_END = 15  # and gives it back
+    LASTING = 17  # the failure of this attempt is none that a retry could undo
     UNCAUGHT = 16  # exceptions that pytest warns of at its end

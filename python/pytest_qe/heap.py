@@ -3,9 +3,9 @@
 ``gc.freeze`` takes it out of the collector's sight. The controller freezes what pytest
 is before it collects tests, and what was collected once workers run: pytest collects
 garbage twice at its end, and the interpreter four times at its own. A worker freezes
-what it was forked with: walking it would copy its memory, and find there what is the
-controller's to find. Whoever asks the collector for anything meanwhile gets the heap
-back first, and so sees all objects.
+what it was forked with, as walking it copies its memory. It gets it back when there is
+a collection of all generations, asked for or not, and when somebody asks the collector
+what there is: no test sees less than serially.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import atexit
 import functools
 import gc
 import sys
+from array import array
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 #: What tells a program whether the heap is frozen.
-_TELLING = ("collect", "get_objects", "get_referrers", "get_freeze_count", "freeze", "unfreeze")
+_TELLING = ("get_objects", "get_referrers", "get_freeze_count", "freeze", "unfreeze")
 
 
 def _may_freeze() -> bool:
@@ -51,6 +52,10 @@ class Heap:
     def __init__(self) -> None:
         self._watched: dict[str, Callable[..., Any]] = {}  # the functions we stand before
         self._settled = False
+        self._ending = False
+        self._in_worker = False
+        #: After a thaw: ids of what is not the worker's own.
+        self._inherited = array("Q")
 
     def freeze(self) -> bool:
         """Freezes what there is, until somebody asks. False where it must not be."""
@@ -62,6 +67,24 @@ class Heap:
                 setattr(gc, name, self._thawing(original))
         self._watched["freeze"]()
         return True
+
+    def freeze_worker(self) -> None:
+        """In a new worker."""
+        if self.freeze():
+            self._in_worker = True
+            gc.callbacks.append(self._on_collection)
+
+    def _on_collection(self, phase: str, info: dict[str, int]) -> None:
+        """The collection that is about to begin takes in what is thawed now."""
+        if phase == "start" and info["generation"] == 2 and not self._ending:
+            self.thaw()
+
+    def end(self, whole: bool) -> None:
+        """In a worker that ends: what is collected now is the whole heap, or what the
+        worker has made."""
+        self._ending = True
+        if whole:
+            self.thaw()
 
     def _thawing(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -81,17 +104,22 @@ class Heap:
         """Gives back what was frozen here."""
         if self._watched:
             self._step_aside()
+            made = set(map(id, gc.get_objects())) if self._in_worker else set()
             gc.unfreeze()
+            if self._in_worker:
+                here = (id(thing) for thing in gc.get_objects())
+                self._inherited = array("Q", (i for i in here if i not in made))
 
-    def before_fork(self) -> None:
-        """In the controller: no worker may find garbage that was there before."""
-        if not self._watched and not _may_freeze():
-            self.collect()
+    def made(self) -> list[Any]:
+        """In a worker: the objects that are not from before it."""
+        if not self._inherited:
+            return _young_objects()
+        inherited = set(self._inherited)
+        return [thing for thing in gc.get_objects() if id(thing) not in inherited]
 
     def settle(self) -> None:
-        """In the controller, once workers have something to do: collects, and
-        freezes what is left until pytest has ended."""
-        self.collect()
+        """In the controller, once workers have something to do: freezes what there is
+        until pytest has ended."""
         if self._watched or _may_freeze():
             self._step_aside()
             gc.freeze()
@@ -106,12 +134,8 @@ class Heap:
             if _is_pytest():  # it exits now, and the interpreter collects again
                 atexit.register(gc.freeze)
 
-    def collect(self) -> None:
-        """Collects, of what is not frozen."""
-        _original(gc.collect)()
 
-
-def young_objects() -> list[Any]:
+def _young_objects() -> list[Any]:
     """All objects that are not frozen."""
     found: list[Any] = _original(gc.get_objects)()
     return found

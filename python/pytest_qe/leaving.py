@@ -7,6 +7,7 @@ what was made before the fork belong to the controller, and must not run twice.
 from __future__ import annotations
 
 import atexit
+import gc
 import io
 import logging
 import os
@@ -17,7 +18,7 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
-from . import heap
+from .heap import Heap
 
 #: Seconds for threads that tests left running. Serially the interpreter waits for
 #: ever, but by then the results have been shown.
@@ -98,15 +99,14 @@ def _streams() -> tuple[Any, ...]:
 
 def _file_objects() -> list[Any]:
     kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
-    return [thing for thing in heap.young_objects() if isinstance(thing, kinds)]
+    return [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
 
 
 class Leaving:
     """Made before the fork, used after it.
 
     Looking through all objects writes to each (its reference count), which in a
-    fork copies all memory: so that is done only where a file is open, and not for
-    what is older than the fork.
+    fork copies all memory: so that is done only where a file is open.
 
     Args:
         before: that of the process which this one was forked from.
@@ -119,6 +119,8 @@ class Leaving:
         self._files = _file_objects() if self._descriptors else []
         if before is not None:
             self._files += before._files
+        self._heap: Heap | None = None
+        self._own: set[int] = set()  # ids of what the worker itself needs
         _flush(self._files)
 
     def forget_before_fork(self) -> None:
@@ -131,6 +133,19 @@ class Leaving:
         for kept in _pools():
             kept.clear()
 
+    def begin(self, heap: Heap) -> None:
+        """In a new worker that has made what it needs for itself."""
+        self._heap = heap
+        self._own = {id(thing) for thing in heap.made() if hasattr(type(thing), "__del__")}
+
+    def _finalise(self, heap: Heap) -> None:
+        from . import finalising
+
+        try:
+            finalising.let_go(heap.made(), self._own)
+        except Exception:
+            pass  # a finaliser's or a container's own trouble is no test's
+
     def finish(self) -> None:
         """In a worker that ends: threads, exit handlers registered in it, buffers."""
         try:
@@ -140,6 +155,8 @@ class Leaving:
             pass  # each has printed its own traceback, as at any exit
         logging.shutdown()
         _flush(_streams())
+        if self._heap is not None:
+            self._finalise(self._heap)
         _flush(self._files)
         if _open_for_writing() - self._descriptors:
             _flush(_file_objects())

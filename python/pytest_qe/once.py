@@ -114,7 +114,7 @@ class Keeper(Worker):
     def become(self) -> None:
         """Makes a keeper of this process."""
         self.forked = True
-        self.config.stash[heap.KEY].freeze()
+        self.config.stash[heap.KEY].freeze_worker()
         uncaught.forget(self.config)
         compat.quiet_worker(self.config, logs.wants_live_log(self.config))
         covering.begin(self._send)
@@ -283,6 +283,7 @@ class _Inherited:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        __tracebackhide__ = True
         for shared in list(self.pending):
             info = getattr(item, "_fixtureinfo", None)
             known = () if info is None else info.name2fixturedefs.get(shared.name, ())
@@ -312,6 +313,7 @@ def _leave(keeper: Keeper, leaving: Leaving) -> NoReturn:
         keeper.tear_down()
     keeper.core.phase(_core.SESSION)  # exit handlers have its limit, too
     keeper.send_uncaught()
+    uncaught.let_go()
     leaving.finish()
     keeper.say_bye()
     os._exit(0)

@@ -8,12 +8,13 @@ its ``repr``, so that no value can end a session.
 from __future__ import annotations
 
 import linecache
-import marshal
 import os
 import re
 import signal
 import warnings
 from io import StringIO
+from marshal import dumps as _dumps  # its own name: tests put other things into modules
+from marshal import loads as _loads
 from typing import Any, NoReturn
 
 import pytest
@@ -119,18 +120,18 @@ def _plain_value(value: Any, depth: int = 0) -> Any:
 def dumps(value: Any) -> bytes:
     """Encodes anything: what marshal does not take becomes its repr."""
     try:
-        return marshal.dumps(value)
+        return _dumps(value)
     except ValueError:
         value = _plain_value(value)
     try:
-        return marshal.dumps(value)
+        return _dumps(value)
     except ValueError:  # a single text of more than 2 GiB
-        return marshal.dumps(bounds.cut(value, bounds.LONGEST))
+        return _dumps(bounds.cut(value, bounds.LONGEST))
 
 
 def loads(data: bytes) -> Any:
     """The inverse of ``dumps``. Only for what our own worker sent."""
-    return marshal.loads(data)
+    return _loads(data)
 
 
 def _marked(longrepr: Any) -> str:
@@ -232,6 +233,28 @@ def interrupt_at(place: Place | None) -> NoReturn:
 # ------------------------------------------------------------------ warnings
 
 
+class _Source:
+    """Stands for the object that a warning is about."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _allocation_of(source: object) -> tuple[str, str]:
+    """What there is to say of a warning's object: itself, and where it was made."""
+    import tracemalloc
+
+    traced = tracemalloc.get_object_traceback(source) if tracemalloc.is_tracing() else None
+    where = "" if traced is None else "Object allocated at:\n" + "\n".join(traced.format())
+    try:
+        return repr(source), where
+    except Exception as error:
+        return f"<{type(source).__name__} whose repr raised {type(error).__name__}>", where
+
+
 def encode_warning(
     message: warnings.WarningMessage,
     when: str,
@@ -249,7 +272,7 @@ def encode_warning(
             "filename": message.filename,
             "lineno": message.lineno,
             "line": message.line,
-            "source": None if message.source is None else repr(message.source),
+            "source": None if message.source is None else _allocation_of(message.source),
             "when": when,
             "nodeid": nodeid,
             "location": location,
@@ -267,6 +290,21 @@ def _category(module: str, name: str) -> type[Warning]:
     return type(name, (Warning,), {"__module__": module})
 
 
+def _made(category: type[Warning], args: Any, text: str) -> Warning:
+    """A warning of a class that cannot be called as its arguments say."""
+    try:
+        message = category.__new__(category)
+        message.args = tuple(args) if isinstance(args, (tuple, list)) else (text,)
+        if str(message) == text:
+            return message
+    except Exception:
+        pass
+    return Warning.__new__(type(category.__name__, (category,), {
+        "__module__": category.__module__,
+        "__str__": lambda self, text=text: text,
+    }))  # fmt: skip
+
+
 def decode_warning(data: bytes) -> dict[str, Any]:
     """The arguments of ``pytest_warning_recorded``."""
     value = loads(data)
@@ -279,12 +317,23 @@ def decode_warning(data: bytes) -> dict[str, Any]:
             message = None
     if message is None or str(message) != value["text"]:
         # Its constructor takes something else: keep the class and the text.
-        message = Warning.__new__(type(category.__name__, (Warning,), {
-            "__module__": category.__module__,
-            "__str__": lambda self, text=value["text"]: text,
-        }))  # fmt: skip
+        message = _made(category, value["args"], value["text"])
+    line: str | None = value["line"]
+    source: Any = None
+    if value["source"] is not None:
+        import tracemalloc
+
+        name, where = value["source"]
+        source = _Source(name)
+        if tracemalloc.is_tracing():
+            # pytest would say where the stand-in was made. A constant was made nowhere,
+            # and the line of the source brings what the worker said.
+            source = None if where else ...
+            if where:
+                line = linecache.getline(value["filename"], value["lineno"]).strip()
+                line += "\n\n" + where
     record = warnings.WarningMessage(
-        message, category, value["filename"], value["lineno"], line=value["line"]
+        message, category, value["filename"], value["lineno"], line=line, source=source
     )
     return {
         "warning_message": record,

@@ -7,6 +7,7 @@ and ends the run.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import marshal
 import os
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
     from .controller import Controller
     from .worker import Plans
 
-_MAIN = "from pytest_qe.spawn import main; main()"
+# Ctrl-C goes to all processes: none tells where it was in its imports.
+_MAIN = (
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    "from pytest_qe.spawn import main; main()"
+)
 _FD_VARIABLE = "QE_SPAWN_FD"
 
 
@@ -137,8 +142,11 @@ def _match(items: list[pytest.Item], ids: list[str]) -> tuple[list[pytest.Item],
 class _SpawnWorker:
     """The plugin of a spawned worker: after collection it works."""
 
-    def __init__(self, core: _core.Worker, data: dict[str, Any], own: live.Own | None) -> None:
+    def __init__(
+        self, core: _core.Worker, data: dict[str, Any], own: live.Own | None, leaving: Leaving
+    ) -> None:
         self.core = core
+        self.leaving = leaving
         self.own = own
         self.data = data
         self.worker: Any = None
@@ -177,8 +185,10 @@ class _SpawnWorker:
         self.worker = Worker(session.config, session, self.core, Plans(*self.data["plans"]))
         self.worker.own = self.own
         session.config.stash[heap.KEY] = heap.Heap()
+        gc.collect()  # what the collection left is told once, not by each worker
         try:
             self.worker.adopt(forked=False)
+            self.leaving.begin(session.config.stash[heap.KEY])
             self.worker.run()
         except Exception:
             self.core.send(DataKind.INTERNAL, reports.dumps(traceback.format_exc()))
@@ -191,7 +201,6 @@ class _SpawnWorker:
             self.core.phase(_core.SESSION)
             self.worker.send_uncaught()
             uncaught.spare_last_look(self.worker.config)
-            self.worker.config.stash[heap.KEY].thaw()  # files of the collection are flushed, too
 
 
 def main() -> None:
@@ -202,6 +211,7 @@ def main() -> None:
 
     core = _core.attach()
     leaving = Leaving()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     data = _read_input()
     slot = core.job()["slot"]
     plans = Plans(*data["plans"])
@@ -215,7 +225,7 @@ def main() -> None:
         options["basetemp"] = os.path.join(data["basetemp"], f"popen-gw{slot}")
     config = Config.fromdictargs(options, data["args"])
     config.workerinput = data["inputs"][slot]  # type: ignore[attr-defined]
-    plugin = _SpawnWorker(core, data, own)
+    plugin = _SpawnWorker(core, data, own, leaving)
     config.pluginmanager.register(plugin, "qe-spawn")
     compat.add_fixtures(config.pluginmanager)
     compat.quiet_spawned(config)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, compat, heap, live, logs, planning, worker
+from . import _core, compat, live, logs, planning, worker
 from . import options as opts
 from .covering import Journals
 from .debugger import Lender
@@ -106,7 +107,7 @@ def start(
     else:
         compat.make_worker_terminal(config)
     leaving = Leaving()
-    config.stash[heap.KEY].before_fork()
+    gc.collect()  # or each worker would find what is there
     timeout = options.timeout
     pid = os.getpid()
     try:

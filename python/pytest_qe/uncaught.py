@@ -6,11 +6,15 @@ is left when a worker ends goes to the controller, whose end warns of it.
 
 from __future__ import annotations
 
+import gc
 import sys
+import threading
 import traceback
+import warnings
 from typing import Any
 
 import pytest
+from _pytest.config import apply_warning_filters
 
 from . import heap
 
@@ -20,6 +24,9 @@ _KEPT = {
     "finaliser": ("_pytest.unraisableexception", "unraisable_exceptions", "UnraisableMeta"),
     "thread": ("_pytest.threadexception", "thread_exceptions", "ThreadExceptionMeta"),
 }
+
+#: A finaliser may make new garbage, and so on.
+_MOST_COLLECTIONS = 5
 
 
 class UncaughtInWorker(Exception):
@@ -45,18 +52,57 @@ def forget(config: pytest.Config) -> None:
 
 
 def spare_last_look(config: pytest.Config) -> None:
-    """In a worker that ends as pytest does: after ``gather`` there is nothing to find,
-    and what the worker's own collection left is the controller's to tell."""
+    """In a worker that ends as pytest does: after ``gather`` there is nothing to find."""
     key = getattr(sys.modules.get(_KEPT["finaliser"][0]), "gc_collect_iterations_key", None)
     if key is not None:
         config.stash[key] = 0
 
 
+def let_go() -> None:
+    """In a forked worker that ends: what happens from now on is the interpreter's to
+    tell, as it is when pytest has ended."""
+    sys.unraisablehook = sys.__unraisablehook__
+    threading.excepthook = threading.__excepthook__
+
+
+def _is_error(config: pytest.Config) -> bool:
+    """Whether such an exception fails the run, which goes by the warning filters."""
+    given = config.known_args_namespace.pythonwarnings or []
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("ignore")
+        try:
+            apply_warning_filters(config.getini("filterwarnings"), given)
+            text = "is this an error?"
+            warnings.warn(pytest.PytestUnraisableExceptionWarning(text), stacklevel=1)
+        except Exception:
+            return True
+    return False
+
+
+def _collect(config: pytest.Config) -> None:
+    """Collects garbage where pytest does, which is what warnings name as their place.
+
+    What was there before the fork becomes garbage only by what tests take away; finding
+    that means to walk (in a fork: copy) all memory. It is looked for where it counts.
+    """
+    config.stash[heap.KEY].end(whole=_is_error(config))
+    module = sys.modules.get(_KEPT["finaliser"][0])
+    collect = getattr(module, "gc_collect_harder", None)
+    queue = _queue(config, "finaliser")
+    for _ in range(_MOST_COLLECTIONS):
+        before = len(queue or ())
+        if collect is None:
+            gc.collect()
+        else:
+            collect(1)
+        if len(queue or ()) == before:
+            break
+
+
 def gather(config: pytest.Config) -> list[tuple[str, str, str, str | None]]:
     """Takes out what is there, after a last collection of garbage."""
     found: list[tuple[str, str, str, str | None]] = []
-    if _queue(config, "finaliser") is not None:
-        config.stash[heap.KEY].collect()
+    _collect(config)
     for kind in _KEPT:
         queue = _queue(config, kind)
         while queue:

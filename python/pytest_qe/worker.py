@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import traceback
+from os import getpid  # its own name: a test may have put something else into os
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import _pytest.capture
@@ -27,6 +28,7 @@ from .live import Screen
 
 if TYPE_CHECKING:
     import warnings
+    from collections.abc import Callable
     from types import CodeType
 
     from .live import Ends
@@ -59,6 +61,22 @@ class Plans(NamedTuple):
     desk: Desk
 
 
+class _Noting:
+    """A finaliser of something that several tests share."""
+
+    def __init__(self, worker: Worker, finaliser: Callable[[], object]) -> None:
+        self._worker = worker
+        self._finaliser = finaliser
+
+    def __call__(self) -> object:
+        __tracebackhide__ = True
+        try:
+            return self._finaliser()
+        except BaseException:
+            self._worker.note_lasting()
+            raise
+
+
 class Worker:
     """The worker's plugin and its loop.
 
@@ -87,7 +105,7 @@ class Worker:
         self.debugger: Borrower
         self.items = session.items
         self.job = core.job()
-        self.pid = os.getpid()
+        self.pid = getpid()
         self.item: pytest.Item | None = None
         self.claim: Claim | None = None
         self.next: Claim | None = None
@@ -106,13 +124,15 @@ class Worker:
         self._own: dict[str, Any] = {}
         self._not_shown: CodeType | None = None  # of our wrapper in tracebacks
         self._baseline = 0
+        self._limit: str | None = None  # said where --maxfail is reached
+        self._lasting = False  # a failure that a retry would not show
         self.journal: Journal | None = None
 
     # ------------------------------------------------------------- set-up
 
     def adopt(self, forked: bool) -> None:
         """Makes a worker of this process: environment, plugins, capture."""
-        self.config.stash[heap.KEY].freeze()
+        self.config.stash[heap.KEY].freeze_worker()
         name = f"gw{self.job['slot']}"
         self.forked = forked
         given = self.config.workerinput  # type: ignore[attr-defined]
@@ -145,7 +165,8 @@ class Worker:
         exact = setup_state.teardown_exact
 
         def teardown_exact(nextitem: Any) -> None:
-            exact(self._true_next(nextitem))
+            __tracebackhide__ = True
+            self._tear_down(exact, self._true_next(nextitem))
 
         self._not_shown = teardown_exact.__code__
         setup_state.teardown_exact = teardown_exact  # type: ignore[method-assign]
@@ -238,6 +259,7 @@ class Worker:
         self.core.phase(_SETUP)
         self.claim, self.item = claim, item
         self.next, self.decided = None, False
+        self._lasting = False
         self.outcome = _core.NONE
         self._mark_baseline(item)
         location = self._location(item)
@@ -294,7 +316,7 @@ class Worker:
 
     def _leave_if_forked(self) -> None:
         """Ends a child that a test forked and that came back here."""
-        if os.getpid() != self.pid:
+        if getpid() != self.pid:
             nodeid = self.item.nodeid if self.item else "?"
             os.write(2, f"qe: a process forked by {nodeid} returned from the test; "
                         "it ends here\n".encode("utf-8", "replace"))  # fmt: skip
@@ -304,7 +326,7 @@ class Worker:
         """A plugin that set ``shouldstop`` or ``shouldfail`` here means all."""
         for kind in ("shouldfail", "shouldstop"):
             message = getattr(self.session, kind)
-            if message:
+            if message and message != self._limit:  # which the controller counts itself
                 self._send(DataKind.STOP, reports.dumps((kind, str(message))))
                 self._stop_all()
 
@@ -328,7 +350,7 @@ class Worker:
 
     def _true_next(self, nextitem: Any) -> Any:
         """What ``teardown_exact`` must keep alive, instead of the hint."""
-        if self.item is None or os.getpid() != self.pid:
+        if self.item is None or getpid() != self.pid:
             return nextitem
         if not self.decided:
             self._decide()
@@ -339,6 +361,27 @@ class Worker:
         late = self.limits_session and not self.limited[self.claim_item()]
         return None if self.over and not late else self.session
 
+    def _tear_down(self, exact: Callable[[Any], None], nextitem: Any) -> None:
+        """Tears down, and notes failures of what other tests share: in a retry, which
+        has a process of its own, they would not be seen again."""
+        __tracebackhide__ = True
+        if self.claim is not None and self.retries[self.claim[1]]:
+            for node, (finalisers, _) in self.session._setupstate.stack.items():
+                if node is not self.item:
+                    finalisers[:] = [self._noting(finaliser) for finaliser in finalisers]
+        exact(nextitem)
+
+    def _noting(self, finaliser: Callable[[], object]) -> Callable[[], object]:
+        if isinstance(finaliser, _Noting):
+            return finaliser
+        return _Noting(self, finaliser)
+
+    def note_lasting(self) -> None:
+        """What fails now fails for good."""
+        if not self._lasting:
+            self._lasting = True
+            self._send(DataKind.LASTING, b"")
+
     def claim_item(self) -> int:
         """The number of the running item."""
         assert self.claim is not None
@@ -348,7 +391,7 @@ class Worker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self) -> None:
-        if self.item is not None and os.getpid() == self.pid:
+        if self.item is not None and getpid() == self.pid:
             self.core.phase(_TEARDOWN)
 
     @pytest.hookimpl(tryfirst=True)
@@ -358,7 +401,7 @@ class Worker:
             compat.drop_frame(call.excinfo.tb, self._not_shown)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if os.getpid() != self.pid:
+        if getpid() != self.pid:
             return
         if report.outcome == "passed":
             if report.when == "setup":
@@ -384,7 +427,7 @@ class Worker:
         location: tuple[str, int, str] | None,
     ) -> None:
         # Registering repeats those of the collection, which the controller has.
-        if self.adopted and os.getpid() == self.pid:
+        if self.adopted and getpid() == self.pid:
             data = reports.encode_warning(warning_message, when, nodeid, location)
             self._send(DataKind.WARNING, data)
 
@@ -394,7 +437,9 @@ class Worker:
             if self.outcome != _core.FAILED:
                 self.outcome = _core.FAILED if report.when == "call" else _core.ERROR
             if self.claim is not None and self.claim[3] > self.retries[self.claim[1]]:
-                self.core.count_failure()
+                failures = self.core.count_failure()
+                if failures:  # the rest of this test asks, too: subtests
+                    self.session.shouldfail = self._limit = f"stopping after {failures} failures"
         elif report.outcome == "skipped" and not self.outcome:
             self.outcome = _core.SKIPPED
 
@@ -500,10 +545,12 @@ def run_forked(
         worker = Worker(config, session, core, plans)
         worker.adopt(forked=True)
         worker.journal = journals.of_worker(core.job()["slot"])
+        leaving.begin(config.stash[heap.KEY])
         worker.run()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         core.phase(_SESSION)  # exit handlers have its limit, too
         worker.send_uncaught()
+        uncaught.let_go()
         leaving.finish()
         worker.say_bye()
         os._exit(0)

@@ -280,3 +280,29 @@ def test_a_thread_that_never_ends_is_named_and_not_waited_for_ever(qe: Qe) -> No
     result = qe.run("--qe-parallel=2")
     result.assert_outcomes(passed=2)
     result.stderr.fnmatch_lines(["qe: warning: stuck: still running, 10 s after *"])
+
+
+@pytest.mark.parametrize("start", ["--qe-start=fork", "--qe-start=spawn"])
+def test_tests_that_put_their_own_into_modules(qe: Qe, start: str) -> None:
+    """What a worker itself needs of the standard library it has taken before."""
+    qe.files(
+        test_it="""
+            import marshal, os, time
+            import pytest
+
+            def fake(*args, **kwargs): return 1234
+
+            FAKES = [(os, "getpid"), (os, "write"), (marshal, "dumps"), (marshal, "loads"),
+                     (time, "time"), (time, "perf_counter"), (time, "monotonic")]
+
+            @pytest.fixture(params=FAKES, ids=lambda f: f[1], autouse=True)
+            def faked(request, monkeypatch): monkeypatch.setattr(*request.param, fake)
+
+            def test_passes(): pass
+            def test_fails(): assert 0, "as it should"
+            def test_skips(): pytest.skip("as it should")
+        """
+    )
+    counts = {"passed": 7, "failed": 7, "skipped": 7}
+    assert qe.run().parseoutcomes() == counts
+    assert qe.run("--qe-parallel=2", start).parseoutcomes() == counts

@@ -396,3 +396,18 @@ def test_coverage_of_its_set_up(qe: Qe) -> None:
     result.assert_outcomes(passed=12)
     (line,) = [line for line in result.outlines if line.startswith("conftest.py")]
     assert "100%" in line, result.stdout.str()
+
+
+def test_nothing_of_ours_is_in_a_traceback(qe: Qe) -> None:
+    qe.files(
+        conftest="""
+            import pytest
+            @pytest.fixture(scope="session")
+            def fails(): raise RuntimeError("in its set-up")
+        """,
+        test_it="def test_it(fails): pass",
+    )
+    for style in ("auto", "short", "long"):
+        result = qe.run("--qe-parallel=1", "--qe-once=fails", f"--tb={style}")
+        assert result.parseoutcomes() == {"errors": 1}
+        assert "pytest_qe" not in result.stdout.str()

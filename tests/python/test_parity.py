@@ -774,3 +774,53 @@ def test_timeout_plugin_beside_us(qe: Qe) -> None:
     result = qe.run("--qe-parallel=2", "--timeout=0.5")
     result.assert_outcomes(passed=1, failed=1)
     assert "Timeout" in result.stdout.str()
+
+
+@pytest.mark.parametrize("option", ["-x", "--maxfail=2", "--maxfail=3"])
+def test_subtests_end_at_the_limit(qe: Qe, option: str) -> None:
+    qe.files(
+        test_it="""
+            def test_it(subtests):
+                for i in range(6):
+                    with subtests.test(i=i): assert i < 1
+                print("the end")
+        """
+    )
+    serial = qe.run(option)
+    if int(pytest.__version__.split(".")[0]) < 9:
+        pytest.skip("pytest 8 has no subtests of its own")
+    parallel = qe.run(option, "--qe-parallel=1")
+    assert parallel.parseoutcomes() == serial.parseoutcomes()
+    told = [line for line in serial.outlines if line.startswith(("SUBFAILED", "FAILED", "E  "))]
+    assert [x for x in parallel.outlines if x.startswith(("SUBFAILED", "FAILED", "E  "))] == told
+
+
+@pytest.mark.parametrize("frames", ["0", "4"])
+def test_warnings_of_objects(qe: Qe, frames: str) -> None:
+    """With where they were made, as far as that is traced."""
+    qe.files(
+        test_it="""
+            import warnings
+
+            class Two(UserWarning):
+                def __init__(self, a, b): super().__init__(f"{a} and {b}")
+
+            async def never(): pass
+            def test_awaits(): never()
+            def test_closes():
+                file = open(__file__)
+                del file
+            def test_warns(): warnings.warn(Two("one", "two"))
+        """
+    )
+    qe.setenv("PYTHONTRACEMALLOC", frames)
+
+    def summary(result: pytest.RunResult) -> list[str]:
+        lines = result.outlines
+        start = next(i for i, line in enumerate(lines) if "warnings summary" in line)
+        end = next(i for i, line in enumerate(lines) if line.startswith("-- Docs"))
+        return lines[start:end]
+
+    serial = summary(qe.run("-W", "always"))
+    assert sum("Object allocated at:" in line for line in serial) == (2 if frames == "4" else 0)
+    assert summary(qe.run("-W", "always", "--qe-parallel=1")) == serial

@@ -350,3 +350,48 @@ def test_rerunfailures_beside_us(qe: Qe) -> None:
     result = qe.run("--qe-parallel=2", "--reruns=2", "-k", "third or never")
     assert result.parseoutcomes() == serial.parseoutcomes()
     assert result.parseoutcomes()["rerun"] == 4
+
+
+@pytest.mark.parametrize("scope", ["class", "module", "package", "session"])
+@pytest.mark.parametrize("start", ["--qe-start=fork", "--qe-start=spawn"])
+def test_what_tests_share_fails_for_good(qe: Qe, scope: str, start: str) -> None:
+    """A retry has a process of its own, and no such fixture to tear down."""
+    qe.files(
+        test_it=f"""
+            import pytest
+
+            @pytest.fixture(scope="{scope}")
+            def shared():
+                yield
+                raise RuntimeError("teardown of what is shared")
+
+            class Test:
+                def test_1(self, shared): pass
+                def test_2(self): pass
+                def test_3(self): pass
+        """
+    )
+    assert qe.run().parseoutcomes() == {"passed": 3, "errors": 1}
+    result = qe.run("--qe-parallel=1", "--qe-retries=2", start)
+    assert result.parseoutcomes() == {"passed": 3, "errors": 1}
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["E * RuntimeError: teardown of what is shared"])
+
+
+def test_a_failing_teardown_of_its_own_is_retried(qe: Qe) -> None:
+    qe.files(
+        test_it="""
+            import os, pytest
+
+            @pytest.fixture
+            def own():
+                yield
+                if not os.path.exists("tried"):
+                    open("tried", "w").close()
+                    raise RuntimeError("teardown of its own")
+
+            def test_it(own): pass
+        """
+    )
+    result = qe.run("--qe-parallel=1", "--qe-retries=1")
+    assert result.parseoutcomes() == {"passed": 1, "rerun": 1}
