@@ -165,8 +165,8 @@ class Worker:
         exact = setup_state.teardown_exact
 
         def teardown_exact(nextitem: Any) -> None:
-            __tracebackhide__ = True
-            self._tear_down(exact, self._true_next(nextitem))
+            self._watch_what_is_shared()
+            exact(self._true_next(nextitem))
 
         self._not_shown = teardown_exact.__code__
         setup_state.teardown_exact = teardown_exact  # type: ignore[method-assign]
@@ -361,15 +361,13 @@ class Worker:
         late = self.limits_session and not self.limited[self.claim_item()]
         return None if self.over and not late else self.session
 
-    def _tear_down(self, exact: Callable[[Any], None], nextitem: Any) -> None:
-        """Tears down, and notes failures of what other tests share: in a retry, which
-        has a process of its own, they would not be seen again."""
-        __tracebackhide__ = True
+    def _watch_what_is_shared(self) -> None:
+        """Before a teardown: what several tests share notes its failures. In a retry,
+        which has a process of its own, they would not be seen again."""
         if self.claim is not None and self.retries[self.claim[1]]:
             for node, (finalisers, _) in self.session._setupstate.stack.items():
                 if node is not self.item:
                     finalisers[:] = [self._noting(finaliser) for finaliser in finalisers]
-        exact(nextitem)
 
     def _noting(self, finaliser: Callable[[], object]) -> Callable[[], object]:
         if isinstance(finaliser, _Noting):
