@@ -106,7 +106,8 @@ def test_lines_that_are_not_ended(qe: Qe) -> None:
     written = (qe.path / "out.txt").read_bytes().split(b"\n")
     ours = [line for line in written if line.startswith(b"[gw0] ")]
     long = [line for line in ours if b"xx" in line]
-    assert [line for line in ours if b"xx" not in line] == [
+    # The last part of what is too long may be its end alone.
+    assert [line for line in ours if b"xx" not in line and line != b"[gw0] "] == [
         b"[gw0] one", b"[gw0] two moreerr",
         b"[gw0]   0 %\r[gw0]  50 %\r[gw0] 100 %\r",
         b"[gw0] bytes \xff\xfe",

@@ -249,10 +249,11 @@ def test_spawn_by_auto_shares_nothing(qe: Qe) -> None:
     suite(qe)
     path = qe.path / "conftest.py"
     path.write_text(path.read_text() + "\nleaked = socket.socket()\n")
-    result = qe.run("--qe-parallel=2", ONCE)
+    result, written = qe.json("--qe-parallel=2", ONCE)
     result.assert_outcomes(passed=12)
     assert "server: spawned workers share nothing; not shared by workers" in result.stdout.str()
-    assert qe.lines("notes").count("up") == 2
+    # On a busy machine one worker may have had all tests.
+    assert qe.lines("notes").count("up") == len(set(written.workers().values()))
 
 
 def test_a_set_up_that_hangs_is_left_to_the_workers(qe: Qe) -> None:
