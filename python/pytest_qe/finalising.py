@@ -9,46 +9,28 @@ worker has made.
 from __future__ import annotations
 
 import gc
-import sys
 from collections import deque
-from types import CellType, FrameType, GeneratorType
+from types import CellType, FrameType
 from typing import Any
 
 #: How many objects deep what is to be finalised may be held.
 _MOST_LEVELS = 50
 
 
-def _standard_streams() -> set[int]:
-    found: set[int] = set()
-    for stream in (sys.stdin, sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        buffer = getattr(stream, "buffer", None)
-        found.update(map(id, (stream, buffer, getattr(buffer, "raw", None))))
-    return found
-
-
-def _ends(thing: Any) -> bool:
-    """Whether something happens when this is finalised."""
-    if type(thing) is GeneratorType:
-        return thing.gi_frame is not None and not thing.gi_running
-    return hasattr(type(thing), "__del__")
-
-
-def let_go(made: list[Any], known: set[int]) -> None:
+def let_go(level: list[Any], made: list[Any]) -> None:
     """Finalises what the worker has made, as taking its modules apart would.
 
     Args:
-        made: the objects; the list is emptied.
-        known: ids of those that it still needs.
+        level: the objects that have something to do at their end.
+        made: all that the worker has made. Both lists are emptied.
     """
-    known = known | _standard_streams()
-    level = [thing for thing in made if id(thing) not in known and _ends(thing)]
     young = {id(thing) for thing in made}
     made.clear()
-    if not level:
-        return
     gc.unfreeze()
     reached = {id(thing) for thing in level}
-    kept = [level]  # alive until all holds are cut
+    kept = [level[:]]  # alive until all holds are cut
+    level.clear()
+    level = kept[0]
     for _ in range(_MOST_LEVELS):
         holders = gc.get_referrers(*level)
         above = []

@@ -94,7 +94,8 @@ class Heap:
 
         return call
 
-    def _step_aside(self) -> None:
+    def step_aside(self) -> None:
+        """Leaves the collector's functions to themselves."""
         for name, original in self._watched.items():
             if _original(getattr(gc, name)) is original:
                 setattr(gc, name, original)
@@ -103,7 +104,7 @@ class Heap:
     def thaw(self) -> None:
         """Gives back what was frozen here."""
         if self._watched:
-            self._step_aside()
+            self.step_aside()
             made = set(map(id, gc.get_objects())) if self._in_worker else set()
             gc.unfreeze()
             if self._in_worker:
@@ -121,7 +122,7 @@ class Heap:
         """In the controller, once workers have something to do: freezes what there is
         until pytest has ended."""
         if self._watched or _may_freeze():
-            self._step_aside()
+            self.step_aside()
             gc.freeze()
             self._settled = True
 

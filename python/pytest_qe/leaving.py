@@ -16,6 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable
+from types import GeneratorType
 from typing import Any
 
 from .heap import Heap
@@ -23,6 +24,9 @@ from .heap import Heap
 #: Seconds for threads that tests left running. Serially the interpreter waits for
 #: ever, but by then the results have been shown.
 _PATIENCE = 10.0
+
+#: Objects in memory alone.
+_NOTHING_TO_DO = (io.StringIO, io.BytesIO)
 
 _POOLS = (("thread", "_threads_queues"), ("process", "_threads_wakeups"))
 
@@ -97,6 +101,24 @@ def _streams() -> tuple[Any, ...]:
     return sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
 
 
+def _ids_of_streams() -> set[int]:
+    found: set[int] = set()
+    for stream in (sys.stdin, *_streams()):
+        buffer = getattr(stream, "buffer", None)
+        found.update(map(id, (stream, buffer, getattr(buffer, "raw", None))))
+    return found
+
+
+def _ends(thing: Any) -> bool:
+    """Whether something happens when this is finalised."""
+    kind = type(thing)
+    if kind is GeneratorType:
+        return thing.gi_frame is not None and not thing.gi_running
+    if not hasattr(kind, "__del__") or kind in _NOTHING_TO_DO:
+        return False
+    return not (isinstance(thing, io.IOBase) and thing.closed)
+
+
 def _file_objects() -> list[Any]:
     kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
     return [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
@@ -136,13 +158,20 @@ class Leaving:
     def begin(self, heap: Heap) -> None:
         """In a new worker that has made what it needs for itself."""
         self._heap = heap
-        self._own = {id(thing) for thing in heap.made() if hasattr(type(thing), "__del__")}
+        self._own = {id(thing) for thing in heap.made() if _ends(thing)}
 
     def _finalise(self, heap: Heap) -> None:
+        """Ends what the worker has made and what is still alive."""
+        made = heap.made()
+        known = self._own | _ids_of_streams()
+        left = [thing for thing in made if _ends(thing) and id(thing) not in known]
+        if not left:
+            return
         from . import finalising
 
+        heap.step_aside()
         try:
-            finalising.let_go(heap.made(), self._own)
+            finalising.let_go(left, made)
         except Exception:
             pass  # a finaliser's or a container's own trouble is no test's
 
