@@ -42,6 +42,13 @@ const OPTIONS = [
     key: 'backoff',
     help: 'wait before the first retry; doubles with each',
   },
+  {
+    flag: '--no-script-cache',
+    takes: '',
+    value: false,
+    key: 'scriptCache',
+    help: 'compile what tests require anew for each file, as jest does',
+  },
 ];
 
 /** Takes our options out of a command line; returns them, and what is jest's. */
@@ -58,6 +65,11 @@ function parse(argv) {
     const option = OPTIONS.find((each) => each.flag === flag);
     if (!option) {
       rest.push(argv[i]);
+      continue;
+    }
+    if ('value' in option) {
+      if (at >= 0) throw new UsageError(`${argv[i]}: takes no value`);
+      options[option.key] = option.value;
       continue;
     }
     let text = at < 0 ? undefined : argv[i].slice(at + 1);

@@ -11,6 +11,7 @@ const { jestModules } = require('./modules');
 const messages = require('./messages');
 const { encode } = require('./plain');
 const { Journal, Progress, nameOf } = require('./progress');
+const scriptCache = require('./script-cache');
 
 const escape = (text) => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
 const anyOf = (keys) => [...new Set([...keys].map(nameOf))].map(escape).join('|');
@@ -128,6 +129,9 @@ async function main() {
   const run = v8.deserialize(fs.readFileSync(process.env.QE_JEST_RUN));
   delete process.env.QE_JEST_RUN;
   delete process.env.QE_JEST_OPTIONS;
+  if (run.options.scriptCache !== false && scriptCache.helps(run.globalConfig)) {
+    scriptCache.install();
+  }
   await new FileWorker(core, run).work();
 }
 
