@@ -43,6 +43,13 @@ const OPTIONS = [
     help: 'wait before the first retry; doubles with each',
   },
   {
+    flag: '--report-json',
+    takes: '=PATH',
+    parse: (text) => text,
+    key: 'reportJson',
+    help: 'write a JSON result, in the format of pytest-qe',
+  },
+  {
     flag: '--no-script-cache',
     takes: '',
     value: false,

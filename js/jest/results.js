@@ -2,6 +2,7 @@
 // One result for a file, of all attempts at it: what was retried, and what was lost
 // with a worker.
 
+const { FLAKY } = require('../addon');
 const { Names } = require('./progress');
 
 const SUMS = ['added', 'fileDeleted', 'matched', 'unchecked', 'unmatched', 'updated'];
@@ -17,10 +18,14 @@ class FileResult {
     this.names = new Names();
     this.error = null;
     this.losses = [];
+    this.endings = new Map(); // what became of a test that ended its worker, by key
+    this.failures = new Set(); // keys of tests that have failed once
   }
 
   /** A worker begins with the file, or goes on with it. */
-  begin() {
+  begin(attempt, slot) {
+    this.attempt = attempt;
+    this.slot = slot;
     this.names = new Names();
     this.running.clear();
   }
@@ -35,11 +40,29 @@ class FileResult {
       this.names.key(result.fullName);
     this.running.delete(key);
     this.#keep(key, result);
+    return key;
+  }
+
+  hasFailed() {
+    if (this.failure || this.error) return true;
+    return [...this.cases.values()].some((result) => result.status === 'failed');
+  }
+
+  /** Each test that ran: key, last result, and its outcome where that says less. */
+  *tests() {
+    for (const [key, result] of this.cases) {
+      let outcome;
+      if (result.status === 'failed') outcome = this.endings.get(key);
+      else if (result.status === 'passed' && this.failures.has(key)) outcome = FLAKY;
+      yield [key, result, outcome];
+    }
   }
 
   #keep(key, result) {
     const before = this.invocations.get(key) ?? 0;
     this.invocations.set(key, before + (result.invocations ?? 1));
+    if (result.status === 'failed') this.failures.add(key);
+    else this.endings.delete(key);
     this.cases.set(key, { ...result, invocations: before + (result.invocations ?? 1) });
   }
 
@@ -63,7 +86,7 @@ class FileResult {
         title: testCase.title,
       };
       this.#keep(key, result);
-      failed.push(result);
+      failed.push([key, result]);
     }
     this.losses.push(why);
     if (failed.length === 0) this.error = { message: why, stack: why };

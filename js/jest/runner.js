@@ -12,6 +12,7 @@ const qe = require('../addon');
 const messages = require('./messages');
 const { jestModules } = require('./modules');
 const { decode } = require('./plain');
+const { Recording } = require('./recording');
 const { FileResult } = require('./results');
 
 const WORKER = path.join(__dirname, 'worker.js');
@@ -105,13 +106,15 @@ class Run {
     this.interrupted = false;
     process.env.QE_JEST_RUN = runner.describeRun(tests, folder);
     const { timeout, retries, backoff, workers } = runner.options;
-    const units = tests.map(({ path: name, context, duration }, item) => ({
-      id: `${context.config.id}:${name}`,
+    this.recording = new Recording(runner.globalConfig.rootDir, runner.options);
+    const units = tests.map((test, item) => ({
+      id: `${test.context.config.id}:${test.path}`,
       item,
       retries: MOST_ATTEMPTS,
       timeout,
-      expected: (duration ?? 0) / 1000,
+      expected: this.recording.expected(test),
     }));
+    this.workers = Math.min(workers ?? defaultWorkers(runner.globalConfig), tests.length);
     this.finished = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
@@ -124,7 +127,7 @@ class Run {
           ...process.execArgv.filter((a) => !a.startsWith('--inspect')),
           WORKER,
         ],
-        workers: Math.min(workers ?? defaultWorkers(runner.globalConfig), tests.length),
+        workers: this.workers,
         callOnly: true,
         backoff: retries > 0 ? backoff : 0,
       },
@@ -156,6 +159,7 @@ class Run {
       for (const event of events) if (!this.interrupted) await this.handle(event);
       if (!end) return;
       for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(name, this.onSignal);
+      this.recording.finish({ workers: this.workers, interrupted: this.interrupted });
       if (this.gaveUp) throw new Error(this.gaveUp);
       this.resolve();
     });
@@ -174,7 +178,7 @@ class Run {
           this.files.set(event.unit, new FileResult(test, event.start * 1000));
           await this.runner.emit('test-file-start', [test]);
         }
-        this.files.get(event.unit).begin();
+        this.files.get(event.unit).begin(event.attempt, event.slot);
         break;
       case qe.EV_DATA:
         await this.data(event, file, test);
@@ -200,7 +204,7 @@ class Run {
         await this.runner.emit('test-case-start', value);
         break;
       case messages.CASE_RESULT:
-        file.done(value[1]);
+        this.recording.attempt(test.path, file.done(value[1]), value[1], file.attempt, file.slot);
         await this.runner.emit('test-case-result', value);
         break;
       case messages.FILE_RESULT:
@@ -221,7 +225,9 @@ class Run {
       event.outcome === qe.TIMEOUT
         ? `Timeout: its worker did nothing else for ${timeout} s and was killed (--test-timeout-hard)`
         : `Crashed: its worker ${describe(event.status)}`;
-    for (const result of file.lost(why, Date.now())) {
+    for (const [key, result] of file.lost(why, Date.now())) {
+      file.endings.set(key, event.outcome);
+      this.recording.attempt(test.path, key, result, file.attempt, file.slot, event.outcome);
       await this.runner.emit('test-case-result', [test.path, result]);
     }
     if (!event.again) await this.conclude(event.unit, file, test);
@@ -229,6 +235,8 @@ class Run {
 
   async conclude(unit, file, test) {
     this.files.delete(unit);
+    const seconds = (Date.now() - file.started) / 1000;
+    this.recording.file(test.path, seconds, file.hasFailed(), file.tests());
     if (file.failure && file.losses.length === 0) {
       await this.runner.emit('test-file-failure', [test, file.failure]);
       return;

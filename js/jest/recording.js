@@ -1,0 +1,144 @@
+'use strict';
+// What is remembered of a run: the JSON result, and the history of durations.
+
+const fs = require('node:fs');
+const path = require('node:path');
+
+const qe = require('../addon');
+
+const IGNORE = '# Everything here is made by qe; nothing of it belongs in git.\n*\n';
+const FILES = 'jest/files'; // key in the history: {file: [seconds, failed]}
+const KEEP_RUNS = 200;
+const FIRST = 1e6; // seconds: what failed the last time comes before all else
+
+const OUTCOMES = {
+  passed: qe.PASSED,
+  failed: qe.FAILED,
+  pending: qe.SKIPPED,
+  disabled: qe.SKIPPED,
+  skipped: qe.SKIPPED,
+  todo: qe.SKIPPED,
+};
+
+const firstLine = (text) => String(text ?? '').split('\n', 1)[0];
+
+class Recording {
+  #record = new qe.Record();
+  #items = new Map(); // by id
+  #files = {};
+  #started = Date.now() / 1000;
+
+  constructor(rootDir, options) {
+    this.rootDir = rootDir;
+    this.options = options;
+    this.history = this.#open();
+    this.before = this.#read();
+  }
+
+  #open() {
+    const folder = path.join(this.rootDir, '.qe');
+    try {
+      fs.mkdirSync(folder, { recursive: true });
+      const ignore = path.join(folder, '.gitignore');
+      if (!fs.existsSync(ignore)) fs.writeFileSync(ignore, IGNORE);
+      return new qe.History(path.join(folder, 'history.db'));
+    } catch (error) {
+      this.#warn(`history is not used: ${error.message}`);
+      return null;
+    }
+  }
+
+  #read() {
+    try {
+      return JSON.parse(this.history?.get(FILES) ?? '{}');
+    } catch {
+      return {};
+    }
+  }
+
+  #warn(text) {
+    process.stderr.write(`qe-jest: warning: ${text}\n`);
+  }
+
+  #name(file) {
+    return path.relative(this.rootDir, file);
+  }
+
+  /** Expected seconds of a file: what failed the last time first, then what is longest. */
+  expected(test) {
+    const [seconds, failed] = this.before[this.#name(test.path)] ?? [
+      (test.duration ?? 0) / 1000,
+      0,
+    ];
+    return seconds + (failed ? FIRST : 0);
+  }
+
+  #item(id) {
+    let item = this.#items.get(id);
+    if (item === undefined) {
+      item = this.#items.size;
+      this.#record.addTest(id);
+      this.#items.set(id, item);
+    }
+    return item;
+  }
+
+  /** An attempt at a test: `key` as of `Names`, `attempt` of its file from 1. */
+  attempt(file, key, result, attempt, worker, outcome) {
+    this.#record.addAttempt({
+      item: this.#item(this.#id(file, key)),
+      attempt,
+      worker,
+      outcome: outcome ?? OUTCOMES[result.status] ?? qe.SKIPPED,
+      start: (result.startAt ?? Date.now()) / 1000,
+      duration: (result.duration ?? 0) / 1000,
+      message: result.failureMessages.length > 0 ? firstLine(result.failureMessages[0]) : null,
+    });
+  }
+
+  #id(file, key) {
+    const at = key.indexOf(':');
+    const count = Number(key.slice(0, at));
+    const name = `${this.#name(file)}::${key.slice(at + 1)}`;
+    return count === 0 ? name : `${name}#${count + 1}`;
+  }
+
+  /** A file has ended. `tests`: key, last result, and outcome where it is another. */
+  file(file, seconds, failed, tests) {
+    this.#files[this.#name(file)] = [seconds, failed ? 1 : 0];
+    for (const [key, result, outcome] of tests) {
+      const message = result.failureMessages[0];
+      this.#record.setOutcome(
+        this.#item(this.#id(file, key)),
+        outcome ?? OUTCOMES[result.status] ?? qe.SKIPPED,
+        message === undefined ? undefined : firstLine(message),
+      );
+    }
+  }
+
+  /** Writes what there is. `run`: what is said of the run as a whole. */
+  finish(run) {
+    const wall = Date.now() / 1000 - this.#started;
+    try {
+      if (this.history) {
+        this.history.put(FILES, JSON.stringify({ ...this.before, ...this.#files }), 0);
+        this.history.save(this.#record, this.#started, wall, run.workers);
+        this.history.gc(KEEP_RUNS);
+        this.history.close();
+      }
+    } catch (error) {
+      this.#warn(`history was not saved: ${error.message}`);
+    }
+    const { reportJson } = this.options;
+    if (!reportJson) return;
+    try {
+      fs.mkdirSync(path.dirname(path.resolve(reportJson)), { recursive: true });
+      const told = { started: this.#started, wall, node: process.versions.node, ...run };
+      this.#record.writeJson(path.resolve(reportJson), JSON.stringify(told), false);
+    } catch (error) {
+      this.#warn(`--report-json: ${reportJson} was not written: ${error.message}`);
+    }
+  }
+}
+
+module.exports = { Recording };
