@@ -5,6 +5,7 @@
       "sources": [
         "<!@(node -p \"require('fs').readdirSync('csrc').filter((n) => n.endsWith('.c')).map((n) => 'csrc/' + n).join(' ')\")",
         "js/addon/addon.cc",
+        "js/addon/args.cc",
         "js/addon/record.cc",
         "js/addon/session.cc",
         "js/addon/worker.cc"

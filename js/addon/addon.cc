@@ -3,7 +3,6 @@
 #include <uv.h>
 
 #include <cerrno>
-#include <cmath>
 #include <cstring>
 
 namespace qe {
@@ -65,46 +64,6 @@ void check(Napi::Env env, int code)
     if (code < 0) {
         raise(env, code);
     }
-}
-
-static bool given(const Napi::Object &from, const char *name)
-{
-    Napi::Value value = from.Get(name);
-
-    return !value.IsUndefined() && !value.IsNull();
-}
-
-uint32_t number_of(const Napi::Object &from, const char *name, uint32_t otherwise)
-{
-    return given(from, name) ? from.Get(name).ToNumber().Uint32Value() : otherwise;
-}
-
-double real_of(const Napi::Object &from, const char *name, double otherwise)
-{
-    return given(from, name) ? from.Get(name).ToNumber().DoubleValue() : otherwise;
-}
-
-bool flag_of(const Napi::Object &from, const char *name)
-{
-    return given(from, name) && from.Get(name).ToBoolean().Value();
-}
-
-uint64_t ns_of(const Napi::Object &from, const char *name)
-{
-    double seconds = real_of(from, name, 0);
-
-    return seconds > 0 && seconds < 1e9 ? (uint64_t) std::llround(seconds * 1e9) : 0;
-}
-
-std::vector<std::string> texts_of(const Napi::Array &from)
-{
-    std::vector<std::string> found;
-
-    found.reserve(from.Length());
-    for (uint32_t i = 0; i < from.Length(); i++) {
-        found.push_back(from.Get(i).ToString().Utf8Value());
-    }
-    return found;
 }
 
 static Napi::Object init(Napi::Env env, Napi::Object exports)

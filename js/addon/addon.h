@@ -2,7 +2,7 @@
 #ifndef QE_ADDON_H
 #define QE_ADDON_H
 
-#define NODE_ADDON_API_CPP_EXCEPTIONS
+#define NODE_ADDON_API_CPP_EXCEPTIONS_ALL // std::bad_alloc is thrown to the host too
 #include <napi.h>
 
 #include <string>
@@ -12,17 +12,56 @@
 
 namespace qe {
 
+constexpr double MOST_SECONDS = 1e9;
+constexpr double MOST_BYTES = 9007199254740991; // the last whole number of a double
+
 // Throws the error for a QE_E* code: its `code` is the name ("QE_EBUSY").
 [[noreturn]] void raise(Napi::Env env, int code);
 void check(Napi::Env env, int code);
 
-// Options of an object, with a default where one is undefined.
-uint32_t number_of(const Napi::Object &from, const char *name, uint32_t otherwise);
-double real_of(const Napi::Object &from, const char *name, double otherwise);
-bool flag_of(const Napi::Object &from, const char *name);
-// Seconds of the host as nanoseconds of the core; 0 where there are none.
-uint64_t ns_of(const Napi::Object &from, const char *name);
-std::vector<std::string> texts_of(const Napi::Array &from);
+// Throws the TypeError of an argument: "options.workers: takes ..., not NaN".
+[[noreturn]] void refuse(const Napi::Value &value, const std::string &name,
+                         const std::string &wanted);
+
+// Neither undefined nor null.
+bool given(const Napi::Value &value);
+
+// Arguments; `name` is what the message calls them.
+std::string text_of(const Napi::Value &value, const std::string &name);
+uint32_t count_of(const Napi::Value &value, const std::string &name, uint32_t least = 0,
+                  uint32_t most = UINT32_MAX);
+double real_of(const Napi::Value &value, const std::string &name, double least, double most);
+// Seconds of the host as nanoseconds of the core.
+uint64_t ns_of(const Napi::Value &value, const std::string &name);
+bool flag_of(const Napi::Value &value, const std::string &name);
+Napi::Object object_of(const Napi::Value &value, const std::string &name);
+Napi::Array array_of(const Napi::Value &value, const std::string &name);
+Napi::Function function_of(const Napi::Value &value, const std::string &name);
+std::vector<std::string> texts_of(const Napi::Value &value, const std::string &name);
+
+// Properties of an object; each has a default, 0 or false where none is named, for
+// undefined and null.
+class Options {
+  public:
+    Options(const Napi::Value &from, const std::string &name)
+        : from_(object_of(from, name)), name_(name)
+    {
+    }
+
+    Napi::Value get(const char *key) const;
+    std::string name(const char *key) const;
+    std::string text(const char *key) const; // must be given
+    bool text(const char *key, std::string &found) const;
+    uint32_t count(const char *key, uint32_t otherwise, uint32_t least = 0,
+                   uint32_t most = UINT32_MAX) const;
+    double real(const char *key, double least, double most) const;
+    uint64_t ns(const char *key) const;
+    bool flag(const char *key) const;
+
+  private:
+    Napi::Object from_;
+    std::string name_;
+};
 
 void add_record(Napi::Env env, Napi::Object exports);
 void add_session(Napi::Env env, Napi::Object exports);

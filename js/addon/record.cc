@@ -5,16 +5,15 @@ namespace qe {
 
 namespace {
 
-std::string text_of(const Napi::Value &value)
-{
-    return value.ToString().Utf8Value();
-}
+// Tells a record from any other wrapped object.
+const napi_type_tag RECORD = {0x9be1f5d27c0a4e36, 0xa2d8417be60c93f5};
 
 class Record : public Napi::ObjectWrap<Record> {
   public:
     explicit Record(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Record>(info)
     {
         check(info.Env(), qe_record_new(&record));
+        info.This().As<Napi::Object>().TypeTag(&RECORD);
     }
 
     ~Record() override
@@ -36,61 +35,74 @@ class Record : public Napi::ObjectWrap<Record> {
     qe_record *record = nullptr;
 
   private:
+    uint32_t item_of(const Napi::Value &value, const std::string &name)
+    {
+        if (tests_ == 0) {
+            refuse(value, name, "the number of a test, and none has been added");
+        }
+        return count_of(value, name, 0, tests_ - 1);
+    }
+
     Napi::Value add_test(const Napi::CallbackInfo &info)
     {
-        int item = qe_record_add_test(record, text_of(info[0]).c_str());
+        int item = qe_record_add_test(record, text_of(info[0], "id").c_str());
 
         check(info.Env(), item);
+        tests_ = (uint32_t) item + 1;
         return Napi::Number::New(info.Env(), item);
     }
 
     void add_attempt(const Napi::CallbackInfo &info)
     {
-        Napi::Object from = info[0].As<Napi::Object>();
+        Options from(info[0], "attempt");
         std::string message;
         qe_attempt attempt = {};
 
-        attempt.item = number_of(from, "item", 0);
-        attempt.pass = number_of(from, "pass", 0);
-        attempt.attempt = number_of(from, "attempt", 1);
-        attempt.worker = number_of(from, "worker", 0);
-        attempt.outcome = (enum qe_outcome) number_of(from, "outcome", QE_NONE);
-        attempt.start_s = real_of(from, "start", 0);
-        attempt.duration_s = real_of(from, "duration", 0);
-        attempt.cpu_s = real_of(from, "cpu", 0);
-        attempt.peak_bytes = (uint64_t) real_of(from, "peakBytes", 0);
-        attempt.status = (int) real_of(from, "status", 0);
-        if (from.Get("message").IsString()) {
-            message = text_of(from.Get("message"));
+        attempt.item = item_of(from.get("item"), from.name("item"));
+        attempt.pass = from.count("pass", 0);
+        attempt.attempt = from.count("attempt", 1);
+        attempt.worker = from.count("worker", 0);
+        attempt.outcome = (enum qe_outcome) from.count("outcome", QE_NONE, 0, QE_OUTCOME_COUNT - 1);
+        attempt.start_s = from.real("start", -MOST_SECONDS * 1000, MOST_SECONDS * 1000);
+        attempt.duration_s = from.real("duration", 0, MOST_SECONDS);
+        attempt.cpu_s = from.real("cpu", 0, MOST_SECONDS);
+        attempt.peak_bytes = (uint64_t) from.real("peakBytes", 0, MOST_BYTES);
+        attempt.status = (int) from.count("status", 0, 0, INT32_MAX);
+        if (from.text("message", message)) {
             attempt.message = message.c_str();
         }
         check(info.Env(), qe_record_add_attempt(record, &attempt));
     }
 
+    // (item, outcome, message)
     void set_outcome(const Napi::CallbackInfo &info)
     {
-        std::string message = info[2].IsString() ? text_of(info[2]) : "";
+        uint32_t item = item_of(info[0], "item");
+        uint32_t outcome = count_of(info[1], "outcome", 0, QE_OUTCOME_COUNT - 1);
+        std::string message = given(info[2]) ? text_of(info[2], "message") : "";
 
-        check(info.Env(),
-              qe_record_set_outcome(record, info[0].ToNumber().Uint32Value(),
-                                    (enum qe_outcome) info[1].ToNumber().Uint32Value(),
-                                    info[2].IsString() ? message.c_str() : nullptr));
+        check(info.Env(), qe_record_set_outcome(record, item, (enum qe_outcome) outcome,
+                                                given(info[2]) ? message.c_str() : nullptr));
     }
 
     // (path, run: JSON text, flaky)
     void write_json(const Napi::CallbackInfo &info)
     {
-        check(info.Env(), qe_record_write_json(record, text_of(info[0]).c_str(),
-                                               text_of(info[1]).c_str(),
-                                               info[2].ToBoolean().Value()));
+        std::string path = text_of(info[0], "path");
+        std::string run = given(info[1]) ? text_of(info[1], "run") : "{}";
+        bool flaky = given(info[2]) && flag_of(info[2], "flaky");
+
+        check(info.Env(), qe_record_write_json(record, path.c_str(), run.c_str(), flaky));
     }
+
+    uint32_t tests_ = 0;
 };
 
 class History : public Napi::ObjectWrap<History> {
   public:
     explicit History(const Napi::CallbackInfo &info) : Napi::ObjectWrap<History>(info)
     {
-        check(info.Env(), qe_history_open(&history_, text_of(info[0]).c_str()));
+        check(info.Env(), qe_history_open(&history_, text_of(info[0], "path").c_str()));
     }
 
     ~History() override
@@ -123,7 +135,7 @@ class History : public Napi::ObjectWrap<History> {
     Napi::Value durations(const Napi::CallbackInfo &info)
     {
         Napi::Env env = info.Env();
-        std::vector<std::string> ids = texts_of(info[0].As<Napi::Array>());
+        std::vector<std::string> ids = texts_of(info[0], "ids");
         std::vector<const char *> names;
         std::vector<uint64_t> found(ids.size());
         Napi::Array result = Napi::Array::New(env, ids.size());
@@ -142,39 +154,49 @@ class History : public Napi::ObjectWrap<History> {
     // (record, started, wall, workers): seconds
     void save(const Napi::CallbackInfo &info)
     {
+        if (!info[0].IsObject() || !info[0].As<Napi::Object>().CheckTypeTag(&RECORD)) {
+            refuse(info[0], "record", "a Record");
+        }
         Record *record = Napi::ObjectWrap<Record>::Unwrap(info[0].As<Napi::Object>());
+        double started = real_of(info[1], "started", 0, MOST_SECONDS * 1000);
+        double wall = real_of(info[2], "wall", 0, MOST_SECONDS);
+        uint32_t workers = count_of(info[3], "workers");
 
         open(info.Env());
         check(info.Env(),
-              qe_history_save(history_, record->record, info[1].ToNumber().DoubleValue(),
-                              info[2].ToNumber().DoubleValue(),
-                              info[3].ToNumber().Uint32Value(), nullptr));
+              qe_history_save(history_, record->record, started, wall, workers, nullptr));
     }
 
+    // (keep: how many runs)
     void gc(const Napi::CallbackInfo &info)
     {
+        uint32_t keep = count_of(info[0], "keep");
+
         open(info.Env());
-        check(info.Env(), qe_history_gc(history_, info[0].ToNumber().Uint32Value()));
+        check(info.Env(), qe_history_gc(history_, keep));
     }
 
-    // (key, value, seconds to live; 0: for ever)
+    // (key, value, seconds to live; none or 0: for ever)
     void put(const Napi::CallbackInfo &info)
     {
+        std::string key = text_of(info[0], "key");
+        std::string value = text_of(info[1], "value");
+        double ttl = given(info[2]) ? real_of(info[2], "ttl", 0, MOST_SECONDS) : 0;
+
         open(info.Env());
-        check(info.Env(), qe_history_put(history_, text_of(info[0]).c_str(),
-                                         text_of(info[1]).c_str(),
-                                         info[2].ToNumber().DoubleValue()));
+        check(info.Env(), qe_history_put(history_, key.c_str(), value.c_str(), ttl));
     }
 
     // The value of a key; null where there is none.
     Napi::Value get(const Napi::CallbackInfo &info)
     {
         Napi::Env env = info.Env();
+        std::string key = text_of(info[0], "key");
         char *value = nullptr;
         int status;
 
         open(env);
-        status = qe_history_get(history_, text_of(info[0]).c_str(), &value);
+        status = qe_history_get(history_, key.c_str(), &value);
         if (status == QE_ENOTFOUND) {
             return env.Null();
         }
@@ -193,11 +215,11 @@ class History : public Napi::ObjectWrap<History> {
     qe_history *history_ = nullptr;
 };
 
-// How flaky a sequence of results is (true: passed, false: failed).
+// How flaky a sequence of results is (true: passed, false: failed, else not counted).
 Napi::Value flakiness(const Napi::CallbackInfo &info)
 {
     Napi::Env env = info.Env();
-    Napi::Array from = info[0].As<Napi::Array>();
+    Napi::Array from = array_of(info[0], "outcomes");
     std::vector<uint8_t> results;
     qe_flakiness found;
     Napi::Object out = Napi::Object::New(env);

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace qe {
@@ -15,6 +16,8 @@ namespace {
 constexpr int TICK_MS = 20; // the longest that a stop or a kill waits
 constexpr size_t MOST_IN_BATCH = 256;
 constexpr size_t MOST_BATCHES = 16; // beyond, workers wait for the host
+constexpr uint32_t MOST_WORKERS = 1024;
+constexpr uint32_t MOST_RETRIES = 65535;
 
 // An event, with what the core gives for a moment copied.
 struct Event {
@@ -84,13 +87,13 @@ void call_host(Napi::Env env, Napi::Function callback, Loop *loop, Batch *batch)
 {
     std::unique_ptr<Batch> own(batch);
 
-    if (loop != nullptr) {
+    if (env == nullptr || callback.IsEmpty()) {
+        return; // the host is torn down, and the loop with it: let_go came before
+    }
+    {
         std::lock_guard<std::mutex> lock(loop->mutex);
         loop->under_way--;
         loop->room.notify_one();
-    }
-    if (env == nullptr || callback.IsEmpty()) {
-        return; // the host is being torn down
     }
     Napi::HandleScope scope(env);
     try {
@@ -197,12 +200,19 @@ class Session : public Napi::ObjectWrap<Session> {
     {
         Napi::Env env = info.Env();
 
+        Napi::Function callback = function_of(info[2], "callback");
+        Options options(info[1], "options");
         loop_ = std::make_shared<Loop>();
-        plan(env, info[0].As<Napi::Array>());
-        start(env, info[1].As<Napi::Object>());
-        channel_ = Channel::New(env, info[2].As<Napi::Function>(), "qe", 0, 1, loop_.get(),
-                                let_go, new std::shared_ptr<Loop>(loop_));
-        thread_ = std::thread(run, loop_.get(), channel_);
+        plan(env, array_of(info[0], "units"));
+        start(env, options);
+        channel_ = Channel::New(env, callback, "qe", 0, 1, loop_.get(), let_go,
+                                new std::shared_ptr<Loop>(loop_));
+        try {
+            thread_ = std::thread(run, loop_.get(), channel_);
+        } catch (const std::system_error &) { // no more threads
+            channel_.Abort();
+            raise(env, QE_ESYS);
+        }
         napi_add_env_cleanup_hook(env, leave, this);
         hooked_ = true;
     }
@@ -227,55 +237,57 @@ class Session : public Napi::ObjectWrap<Session> {
     {
         check(env, qe_plan_new(&loop_->plan));
         for (uint32_t i = 0; i < units.Length(); i++) {
-            Napi::Object from = units.Get(i).As<Napi::Object>();
-            std::string id = from.Get("id").ToString().Utf8Value();
+            Options from(units.Get(i), "units[" + std::to_string(i) + "]");
+            std::string id = from.text("id");
             std::string scope;
             qe_unit unit = {};
 
             unit.id = id.c_str();
-            if (from.Get("scope").IsString()) {
-                scope = from.Get("scope").ToString().Utf8Value();
+            if (from.text("scope", scope)) {
                 unit.scope = scope.c_str();
             }
-            unit.item = number_of(from, "item", i);
-            unit.pass = number_of(from, "pass", 0);
-            unit.retries = number_of(from, "retries", 0);
-            unit.timeout_ns = ns_of(from, "timeout");
-            unit.expected_ns = ns_of(from, "expected");
-            unit.flags = flag_of(from, "serial") ? QE_UNIT_SERIAL : 0;
+            unit.item = from.count("item", i);
+            unit.pass = from.count("pass", 0);
+            unit.retries = from.count("retries", 0, 0, MOST_RETRIES);
+            unit.timeout_ns = from.ns("timeout");
+            unit.expected_ns = from.ns("expected");
+            unit.flags = from.flag("serial") ? QE_UNIT_SERIAL : 0;
             check(env, qe_plan_add(loop_->plan, &unit));
         }
         check(env, qe_plan_seal(loop_->plan));
     }
 
-    void start(Napi::Env env, const Napi::Object &from)
+    void start(Napi::Env env, const Options &from)
     {
         qe_options options = {};
         qe_worker *none = nullptr;
 
-        loop_->argv = texts_of(from.Get("argv").As<Napi::Array>());
+        loop_->argv = texts_of(from.get("argv"), from.name("argv"));
+        if (loop_->argv.empty()) {
+            refuse(from.get("argv"), from.name("argv"), "an array of at least a program");
+        }
         for (std::string &word : loop_->argv) {
             loop_->pointers.push_back(word.data());
         }
         loop_->pointers.push_back(nullptr);
-        options.workers = number_of(from, "workers", 1);
+        options.workers = from.count("workers", 1, 1, MOST_WORKERS);
         options.start = QE_START_SPAWN;
         options.spawn_argv = loop_->pointers.data();
-        options.isolate = flag_of(from, "isolate");
-        options.func_only = flag_of(from, "callOnly");
-        options.in_order = flag_of(from, "inOrder");
-        options.peak_memory = flag_of(from, "peakMemory");
-        options.maxfail = number_of(from, "maxFailures", 0);
-        options.max_restarts = number_of(from, "maxRestarts", UINT32_MAX);
-        options.session_timeout_ns = ns_of(from, "endTimeout");
-        options.backoff_ns = ns_of(from, "backoff");
-        options.seed = number_of(from, "seed", 0);
+        options.isolate = from.flag("isolate");
+        options.func_only = from.flag("callOnly");
+        options.in_order = from.flag("inOrder");
+        options.peak_memory = from.flag("peakMemory");
+        options.maxfail = from.count("maxFailures", 0);
+        options.max_restarts = from.count("maxRestarts", UINT32_MAX);
+        options.session_timeout_ns = from.ns("endTimeout");
+        options.backoff_ns = from.ns("backoff");
+        options.seed = from.count("seed", 0);
         check(env, qe_session_start(&loop_->session, &none, loop_->plan, &options, nullptr));
     }
 
     void stop(const Napi::CallbackInfo &info)
     {
-        loop_->interrupt = info[0].ToBoolean().Value();
+        loop_->interrupt = given(info[0]) && flag_of(info[0], "interrupt");
         loop_->stop = true;
     }
 

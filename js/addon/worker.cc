@@ -5,11 +5,29 @@ namespace qe {
 
 namespace {
 
+Napi::Uint8Array bytes_of(const Napi::Value &value)
+{
+    if (!value.IsTypedArray() ||
+        value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+        refuse(value, "data", "a Buffer or another Uint8Array");
+    }
+    return value.As<Napi::Uint8Array>();
+}
+
 class Worker : public Napi::ObjectWrap<Worker> {
   public:
     explicit Worker(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Worker>(info)
     {
-        check(info.Env(), qe_worker_attach(&worker_));
+        int status = qe_worker_attach(&worker_);
+
+        if (status == QE_EFORMAT) {
+            Napi::Error error = Napi::Error::New(
+                info.Env(), "this process is no worker: no session of QE's has started it, "
+                            "or it has attached already");
+            error.Set("code", Napi::String::New(info.Env(), "QE_EFORMAT"));
+            throw error;
+        }
+        check(info.Env(), status);
     }
 
     static Napi::Function define(Napi::Env env)
@@ -48,8 +66,10 @@ class Worker : public Napi::ObjectWrap<Worker> {
     Napi::Value claim(const Napi::CallbackInfo &info)
     {
         Napi::Env env = info.Env();
-        int status = qe_worker_claim(worker_, info[0].ToBoolean().Value(), &claim_);
+        bool wait = given(info[0]) && flag_of(info[0], "wait");
+        int status = qe_worker_claim(worker_, wait, &claim_);
 
+        claimed_ = status == 1;
         if (status == QE_EGONE) {
             return Napi::Boolean::New(env, false);
         }
@@ -68,8 +88,9 @@ class Worker : public Napi::ObjectWrap<Worker> {
     // Starts what was claimed last. False: the run is over.
     Napi::Value start(const Napi::CallbackInfo &info)
     {
-        int status = qe_worker_start(worker_, &claim_);
+        int status = claimed_ ? qe_worker_start(worker_, &claim_) : QE_ESTATE;
 
+        claimed_ = false;
         if (status != QE_EGONE) {
             check(info.Env(), status);
         }
@@ -78,26 +99,28 @@ class Worker : public Napi::ObjectWrap<Worker> {
 
     void phase(const Napi::CallbackInfo &info)
     {
-        check(info.Env(), qe_worker_phase(
-                              worker_, (enum qe_phase) info[0].ToNumber().Uint32Value()));
+        uint32_t phase = count_of(info[0], "phase", QE_PHASE_SETUP, QE_PHASE_SESSION);
+
+        check(info.Env(), qe_worker_phase(worker_, (enum qe_phase) phase));
     }
 
+    // (kind: the host's own number, data)
     void send(const Napi::CallbackInfo &info)
     {
-        Napi::Buffer<uint8_t> data = info[1].As<Napi::Buffer<uint8_t>>();
+        uint32_t kind = count_of(info[0], "kind");
+        Napi::Uint8Array data = bytes_of(info[1]);
 
-        check(info.Env(), qe_worker_send(worker_, info[0].ToNumber().Uint32Value(),
-                                         data.Data(), data.Length()));
+        check(info.Env(), qe_worker_send(worker_, kind, data.Data(), data.ByteLength()));
     }
 
+    // (outcome, data)
     void finish(const Napi::CallbackInfo &info)
     {
-        Napi::Buffer<uint8_t> data = info[1].As<Napi::Buffer<uint8_t>>();
+        uint32_t outcome = count_of(info[0], "outcome", QE_PASSED, QE_OUTCOME_COUNT - 1);
+        Napi::Uint8Array data = bytes_of(info[1]);
 
-        check(info.Env(),
-              qe_worker_finish(worker_,
-                               (enum qe_outcome) info[0].ToNumber().Uint32Value(),
-                               false, data.Data(), data.Length()));
+        check(info.Env(), qe_worker_finish(worker_, (enum qe_outcome) outcome, false,
+                                           data.Data(), data.ByteLength()));
     }
 
     void count_failure(const Napi::CallbackInfo &info)
@@ -122,6 +145,7 @@ class Worker : public Napi::ObjectWrap<Worker> {
 
     qe_worker *worker_ = nullptr; // for the life of the process
     qe_claim claim_ = {};
+    bool claimed_ = false; // and not started yet
 };
 
 } // namespace
