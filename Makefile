@@ -1,5 +1,6 @@
 # `make` prints the targets. Everything that is made goes to build/, but for the
-# extension module, which an editable installation keeps beside its package.
+# extension module, which an editable installation keeps beside its package, and
+# node_modules/ and prebuilds/, which Node looks for beside package.json.
 
 PYTHON ?= python3
 CC ?= cc
@@ -30,7 +31,7 @@ help: ## Print the targets
 demo: build/e2e/venv.stamp ## Run a real suite serially and in parallel, side by side
 	@$(E2E_VENV)/bin/python tests/e2e/parity.py demo
 
-RUNNERS := test-c test-c-tsan test-valgrind test-python test-e2e
+RUNNERS := test-c test-c-tsan test-valgrind test-python test-e2e test-js
 
 .PHONY: test
 test: ## Run every test of the project, with all set-up
@@ -54,6 +55,18 @@ FORCE:
 build/setup-%.stamp: tools/setup.sh build/python.id
 	@tools/setup.sh $*
 	@touch $@
+
+# Scripts of packages stay off: none of ours needs one to be installed.
+build/npm.stamp: package.json package-lock.json build/node.id | build/setup-js.stamp
+	@npm ci --ignore-scripts --no-audit --no-fund >build/npm.log 2>&1 || \
+	    { tail -n 20 build/npm.log; exit 1; }
+	@touch $@
+
+# Changes when node does, and with it the addon.
+build/node.id: FORCE
+	@mkdir -p build
+	@id="$$(command -v node) $$(node --version 2>&1)"; \
+	[ "$$id" = "$$(cat $@ 2>/dev/null)" ] || echo "$$id" >$@
 
 # The groups of pyproject.toml that the tests need; `lint` has its own.
 $(VENV).stamp: pyproject.toml tools/venv.sh build/python.id | build/setup-build.stamp
@@ -189,6 +202,25 @@ test-e2e: build/e2e/venv.stamp ## Compare real suites, serial against parallel; 
 	@QE_E2E_PYTHON=$(CURDIR)/$(E2E_VENV)/bin/python $(VENV)/bin/python -m pytest tests/e2e -q \
 	    -p no:qe --junitxml=$(RESULTS)/e2e.xml </dev/null
 
+# ------------------------------------------------------------ JavaScript tests
+
+build/addon.stamp: binding.gyp tools/addon.sh $(wildcard js/addon/*) $(C_SOURCES) $(C_HEADERS) build/npm.stamp
+	@echo 'building the addon for Node'
+	@QE_WERROR=1 tools/addon.sh
+	@touch $@
+
+JS_TESTS := $(sort $(wildcard tests/js/test_*.js))
+# What a caller has set for another run must not reach the tests.
+JS_CLEAN = env $$(env | sed -n 's/^\(QE_[A-Z0-9_]*\|JEST_[A-Z0-9_]*\|NODE_[A-Z0-9_]*\|CI\)=.*/-u \1/p')
+
+.PHONY: test-js
+test-js: build/addon.stamp ## Test the Node addon and qe-jest
+	@mkdir -p $(RESULTS)
+	@$(JS_CLEAN) timeout -k 10 900 node --test --test-concurrency=2 \
+	    --test-reporter=spec --test-reporter-destination=stdout \
+	    --test-reporter=junit --test-reporter-destination=$(RESULTS)/js.xml \
+	    $(JS_TESTS) </dev/null
+
 # ARGS='part --part=3', ARGS='compare --suite=click': less than all of it.
 ARGS ?= full
 .PHONY: parity
@@ -221,13 +253,14 @@ build/bench/%: bench/%.c $(C_SOURCES) $(C_HEADERS) | build/setup-build.stamp
 C_ALL := $(wildcard csrc/*.[ch] csrc/include/*.h python/_core/*.[ch] tests/c/*.[ch])
 
 .PHONY: fmt
-fmt: build/setup-lint.stamp build/lint.stamp ## Lay out all C and Python files
+fmt: build/setup-lint.stamp build/lint.stamp build/npm.stamp ## Lay out all C, Python and JavaScript files
 	@clang-format -i $(C_ALL)
 	@$(VENV)/bin/ruff check -q --fix .
 	@$(VENV)/bin/ruff format -q .
+	@npx --no prettier -- --log-level=warn --write .
 
 .PHONY: lint
-lint: build/setup-lint.stamp build/lint.stamp build/editable.stamp ## Check layout, types and common mistakes
+lint: build/setup-lint.stamp build/lint.stamp build/editable.stamp build/npm.stamp ## Check layout, types and common mistakes
 	@clang-format --dry-run -Werror $(C_ALL)
 	@if command -v clang-tidy >/dev/null; then \
 	    clang-tidy --quiet $(C_SOURCES) -- -std=c11 -D_GNU_SOURCE -Icsrc -Icsrc/include \
@@ -237,9 +270,12 @@ lint: build/setup-lint.stamp build/lint.stamp build/editable.stamp ## Check layo
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@npx --no eslint -- .
+	@npx --no prettier -- --log-level=warn --check .
+	@! grep -n '"resolved"' package-lock.json # a registry's host is no one else's business
 
 .PHONY: clean
 clean: ## Remove everything that was made
-	@rm -rf build python/pytest_qe.egg-info python/pytest_qe/_core*.so \
+	@rm -rf build prebuilds node_modules python/pytest_qe.egg-info python/pytest_qe/_core*.so \
 	    .mypy_cache .ruff_cache .pytest_cache
 	@find python tests tools bench -name __pycache__ -type d -exec rm -rf {} +

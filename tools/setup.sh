@@ -1,13 +1,13 @@
 #!/bin/sh
 # Installs the Debian packages that a group of targets needs, but only those
-# that are missing. Usage: tools/setup.sh GROUP...   (build, suites, test, lint)
+# that are missing. Usage: tools/setup.sh GROUP...   (build, suites, test, js, lint)
 # PYTHON names the interpreter that the build is for (default: python3).
 set -eu
 
 python=${PYTHON:-python3}
 packages=
 
-need() { packages="$packages $1"; }
+need() { packages="$packages $*"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 die() {
     echo "setup: $*" >&2
@@ -51,6 +51,31 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
         have git || need git # whether it ignores our folder
         # The tests of pytest-postgresql start servers of their own.
         have pg_ctl || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || need postgresql
+        ;;
+    js)
+        if have node; then
+            node -e 'process.exit(parseInt(process.versions.node, 10) < 20 ? 1 : 0)' ||
+                die "node $(node --version) is too old: QE needs Node 20 or newer"
+            have npm || need npm
+        else
+            # Debian has a Node that is new enough from release 13 on.
+            case $(apt-cache policy nodejs 2>/dev/null | sed -n 's/^ *Candidate: \([0-9]*\)\..*/\1/p') in
+            2[0-9] | [3-9][0-9]) need nodejs npm libnode-dev ;;
+            *) die "node was not found: install Node 20 or newer, with npm" ;;
+            esac
+        fi
+        # Debian's Node has its headers apart; others have them, or node-gyp gets them.
+        case $(dpkg-query -W -f '${Maintainer}' nodejs 2>/dev/null) in
+        *debian.org*)
+            if [ "$(command -v node)" = /usr/bin/node ]; then
+                [ -f /usr/include/node/node_api.h ] || need libnode-dev
+            fi
+            ;;
+        esac
+        have c++ || have g++ || need g++
+        have pkg-config || need pkg-config
+        library 'libcjson >= 1.7' libcjson-dev
+        library 'sqlite3 >= 3.31' libsqlite3-dev
         ;;
     lint)
         have clang-format || need clang-format

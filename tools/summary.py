@@ -13,9 +13,13 @@ from pathlib import Path
 
 
 def from_junit(path: Path) -> str:
-    suites = ElementTree.parse(path).getroot().iter("testsuite")
+    root = ElementTree.parse(path).getroot()
     tests = failed = skipped = 0
-    for suite in suites:
+    for case in root.findall("testcase"):  # Node's tests outside of suites
+        tests += 1
+        failed += case.find("failure") is not None or case.find("error") is not None
+        skipped += case.find("skipped") is not None
+    for suite in root.iter("testsuite"):
         tests += int(suite.get("tests", 0))
         failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
         skipped += int(suite.get("skipped", 0))
