@@ -186,11 +186,12 @@ export interface Attempt {
  *
  * @throws Error (rejects) elsewhere
  */
-export function work(
-  run: (
-    attempt: Attempt,
-  ) => Exclude<OutcomeName, 'none'> | void | Promise<Exclude<OutcomeName, 'none'> | void>,
-): Promise<void>;
+export function work(run: (attempt: Attempt) => Promise<Result | undefined>): Promise<void>;
+export function work(run: (attempt: Attempt) => Result | undefined): Promise<void>;
+export function work(run: (attempt: Attempt) => void | Promise<void>): Promise<void>;
+
+/** What a unit may make of itself. */
+export type Result = Exclude<OutcomeName, 'none'>;
 
 // --------------------------------------------------------------------- results
 

@@ -1,0 +1,79 @@
+'use strict';
+// Record and History: what they remember.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { after, test } = require('node:test');
+
+const qe = require('../..');
+
+const { failed, flaky, passed } = qe.Outcome;
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'qe-test-'));
+after(() => fs.rmSync(folder, { recursive: true }));
+
+function recorded(duration = 0.25) {
+  const record = new qe.Record();
+  const item = record.addTest('a.test.js: adds');
+  record.addAttempt({ item, outcome: failed, start: 1000, duration: 0.5, message: 'no' });
+  record.addAttempt({ item, attempt: 2, outcome: passed, start: 1001, duration, cpu: 0.1 });
+  record.setOutcome(item, flaky, 'no');
+  return record;
+}
+
+test('Outcome has every name once, from 0', () => {
+  assert.deepEqual(Object.entries(qe.Outcome), [
+    ['none', 0],
+    ['passed', 1],
+    ['failed', 2],
+    ['skipped', 3],
+    ['error', 4],
+    ['timeout', 5],
+    ['crashed', 6],
+    ['flaky', 7],
+  ]);
+  assert.ok(Object.isFrozen(qe.Outcome));
+});
+
+test('writeJson writes what was recorded', () => {
+  const file = path.join(folder, 'result.json');
+  recorded().writeJson(file, '{"seed": 7}', true);
+  const result = JSON.parse(fs.readFileSync(file, 'utf8'));
+  assert.equal(result.run.seed, 7);
+  assert.equal(result.tests.length, 1);
+  assert.equal(result.tests[0].id, 'a.test.js: adds');
+  assert.equal(result.tests[0].outcome, 'flaky');
+  assert.equal(result.tests[0].attempts.length, 2);
+  assert.deepEqual(fs.readdirSync(folder), ['result.json']); // and nothing beside it
+});
+
+test('a history knows durations, the median of what passed, and keyed values', () => {
+  const file = path.join(folder, 'history.db');
+  const history = new qe.History(file);
+  for (const duration of [0.25, 4, 0.5]) history.save(recorded(duration), 1000, 2, 1);
+  history.put('key', 'ü'.repeat(1000));
+  history.put('short', 'v', 0.05);
+  history.close();
+  const again = new qe.History(file);
+  assert.deepEqual(again.durations(['a.test.js: adds', 'unknown']), [0.5, 0]);
+  assert.deepEqual(again.durations([]), []);
+  assert.equal(again.get('key'), 'ü'.repeat(1000));
+  assert.equal(again.get('none'), null);
+  again.gc(1);
+  assert.deepEqual(again.durations(['a.test.js: adds']), [0.5]); // the newest run's
+  again.close();
+});
+
+test('a history that is open in two places serves both', () => {
+  const file = path.join(folder, 'two.db');
+  const one = new qe.History(file);
+  const two = new qe.History(file);
+  one.put('from', 'one');
+  assert.equal(two.get('from'), 'one');
+  two.save(recorded(), 1000, 2, 1);
+  assert.deepEqual(one.durations(['a.test.js: adds']), [0.25]);
+  one.close();
+  assert.equal(two.get('from'), 'one');
+  two.close();
+});

@@ -1,0 +1,109 @@
+// Compiled by test_types.js: what index.d.ts allows, and what it does not.
+import {
+  History,
+  Outcome,
+  Record,
+  VERSION,
+  analyze,
+  cpuCount,
+  runUnits,
+  work,
+  type Flakiness,
+  type OutcomeName,
+  type RunEvent,
+  type Unit,
+} from 'qe-jest';
+
+const version: string = VERSION;
+const processors: number = cpuCount();
+const found: Flakiness = analyze([true, 'failed']);
+const pattern: 'STABLE_PASS' | 'STABLE_FAIL' | 'INTERMITTENT' | 'RANDOM' = found.pattern;
+
+interface Mine extends Unit {
+  file: string;
+}
+
+async function events(): Promise<void> {
+  const units: Mine[] = [{ id: 'a', file: 'a.js', retries: 1, timeout: 0.5, scope: null }];
+  const run = runUnits(units, { argv: ['node', 'worker.js'], workers: 2, isolate: true });
+  for await (const event of run) {
+    switch (event.kind) {
+      case 'start': {
+        const file: string = event.unit.file; // the caller's own type comes back
+        const start: number = event.start;
+        void [file, start];
+        break;
+      }
+      case 'data': {
+        const data: Buffer = event.data;
+        const unit: Mine | undefined = event.unit;
+        void [data, unit];
+        break;
+      }
+      case 'finish':
+      case 'lost': {
+        const final: OutcomeName | null = event.final;
+        void final;
+        break;
+      }
+      case 'exit': {
+        const status: number = event.status;
+        // @ts-expect-error a worker's end belongs to no unit
+        void event.unit;
+        void status;
+        break;
+      }
+      default: {
+        const kind: 'worker' | 'refused' | 'giveUp' = event.kind;
+        void kind;
+      }
+    }
+  }
+  run.stop();
+  await run.return();
+}
+
+void work(({ unit, seed, send }) => {
+  const index: number = unit;
+  const own: bigint = seed;
+  send(1, new Uint8Array(1));
+  void [index, own];
+});
+void work(async () => 'skipped');
+void work(({ attempt }) => (attempt > 1 ? 'skipped' : undefined));
+void work(async () => {});
+void work(async ({ attempt }) => {
+  if (attempt > 1) return 'skipped';
+  return undefined;
+});
+
+const record = new Record();
+const item: number = record.addTest('a');
+record.addAttempt({ item, outcome: Outcome.passed, duration: 1 });
+record.setOutcome(item, Outcome.flaky, null);
+record.writeJson('result.json', '{}', true);
+const history = new History('history.db');
+history.save(record, 1, 2, 3);
+const durations: number[] = history.durations(['a']);
+const value: string | null = history.get('key');
+history.put('key', 'value', 1);
+history.gc(10);
+history.close();
+
+// @ts-expect-error an id is needed
+runUnits([{ item: 1 }], { argv: ['node'] });
+// @ts-expect-error argv is needed
+runUnits([], {});
+// @ts-expect-error no such option
+runUnits([], { argv: ['node'], worker: 2 });
+// @ts-expect-error no such outcome
+analyze(['splendid']);
+// @ts-expect-error "none" is no result of a unit
+void work(async () => 'none');
+// @ts-expect-error not a record
+history.save({}, 1, 2, 3);
+// @ts-expect-error the numbers are fixed
+Outcome.passed = 2;
+
+void [version, processors, pattern, durations, value, events];
+export type { RunEvent };
