@@ -41,7 +41,7 @@ test('index.d.ts declares what index.js exports', () => {
   const text = fs.readFileSync(path.join(ROOT, 'js', 'index.d.ts'), 'utf8');
   const declared = [...text.matchAll(/^export (?:const|function|class) (\w+)/gm)].map((m) => m[1]);
   const qe = require('../..');
-  assert.deepEqual(declared.sort(), Object.keys(qe).sort());
+  assert.deepEqual([...new Set(declared)].sort(), Object.keys(qe).sort());
   for (const one of [qe.Record, qe.History]) {
     const [, body] = new RegExp(`^export class ${one.name} \\{\\n(.*?)^\\}`, 'ms').exec(text);
     const methods = [...body.matchAll(/^ {2}(\w+)\(/gm)].map((m) => m[1]);
