@@ -8,10 +8,10 @@ function load() {
     return require('node-gyp-build')(path.join(__dirname, '..'));
   } catch (error) {
     const why = String(error.message).split('\n', 1)[0];
+    const script = path.relative('', path.join(__dirname, 'install.js'));
     throw new Error(
-      `qe-jest: no addon for ${process.platform}-${process.arch} (${why}); ` +
-        'build one with `npm rebuild qe-jest --foreground-scripts` ' +
-        '(needs a C++ compiler, libsqlite3-dev and libcjson-dev)',
+      `qe-jest: no addon for ${process.platform}-${process.arch} (${why}): ` +
+        `build it with: node ${script}`,
     );
   }
 }

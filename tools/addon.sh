@@ -27,5 +27,9 @@ for addon in prebuilds/*/*.node; do
     ldd "$addon" | sed -n 's/^[[:space:]]*\(libsqlite3\|libcjson\)\([^ ]*\) => \([^ ]*\).*/\3/p' |
         while read -r library; do
             cp -L "$library" "$(dirname "$addon")/"
+            # Its licence goes along, where this system has it as Debian does.
+            package=$(dpkg-query -S "$(readlink -f "$library")" 2>/dev/null | cut -d: -f1)
+            [ -z "$package" ] || cp "/usr/share/doc/$package/copyright" \
+                "$(dirname "$addon")/$(basename "$library").copyright"
         done
 done
