@@ -1,0 +1,3 @@
+'use strict';
+
+require('./torture').torture('jest-29', '^29', 'https://goo.gl/fbAQLP');

@@ -1,0 +1,3 @@
+'use strict';
+
+require('./torture').torture('jest-30', '^30', 'https://jestjs.io/docs/snapshot-testing');

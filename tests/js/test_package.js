@@ -1,0 +1,150 @@
+'use strict';
+// The package, as a user installs it.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { before, test } = require('node:test');
+
+const { ROOT, cleanEnv, run } = require('./helpers');
+const { npm, project } = require('./projects');
+
+const PREBUILDS = `prebuilds/linux-${process.arch}`;
+const LIBRARIES = ['libcjson.so.1', 'libsqlite3.so.0'];
+const MAPS = `
+  const qe = require('qe-jest');
+  if (qe.cpuCount() < 1) throw new Error('no processors');
+  const maps = require('node:fs').readFileSync('/proc/self/maps', 'utf8');
+  const outside = Object.keys(require.cache).filter((file) => !file.startsWith(process.cwd()));
+  if (outside.length > 0) throw new Error('not of this project: ' + outside);
+  const files = new Set(maps.match(/\\/.*(?:sqlite3|cjson|\\.node).*/g));
+  console.log(JSON.stringify([...files].sort()));
+`;
+
+let folder;
+let installed;
+
+before(async () => {
+  folder = await project('package', ['jest@^30'], {
+    'a.test.js': "test('adds', () => expect(1 + 1).toBe(2));\n",
+  });
+  installed = path.join(folder, 'node_modules', 'qe-jest');
+});
+
+/** The files of the addon and its libraries that a process of the project has mapped. */
+async function mapped() {
+  const done = await run([process.execPath, '-e', MAPS], { cwd: folder });
+  assert.equal(done.stderr, '');
+  return JSON.parse(done.stdout);
+}
+
+test('the tarball holds what runs and what builds, and nothing else', () => {
+  const names = fs.readdirSync(installed, { recursive: true }).filter((name) => {
+    return fs.statSync(path.join(installed, name)).isFile() && !name.startsWith('node_modules');
+  });
+  const sources = ['csrc', 'csrc/include', 'js', 'js/addon', 'js/bin', 'js/jest'].flatMap((where) =>
+    fs
+      .readdirSync(path.join(ROOT, where), { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.join(where, entry.name)),
+  );
+  const built = fs.readdirSync(path.join(ROOT, PREBUILDS)).map((name) => `${PREBUILDS}/${name}`);
+  const texts = ['CHANGELOG.md', 'LICENSE', 'README.md', 'binding.gyp', 'package.json'];
+  const wanted = new Set([...sources, ...built, ...texts]);
+  const others = names.filter((name) => !wanted.has(name));
+  assert.deepEqual(others, []);
+  assert.deepEqual(
+    [...wanted].filter((name) => !names.includes(name)),
+    [],
+  );
+  for (const library of LIBRARIES) assert.ok(built.includes(`${PREBUILDS}/${library}`), library);
+});
+
+test('with no install script run, the addon loads with the libraries beside it', async () => {
+  assert.equal(fs.existsSync(path.join(installed, 'build')), false);
+  const own = [...LIBRARIES, 'qe-jest.glibc.node'].map((n) => path.join(installed, PREBUILDS, n));
+  assert.deepEqual(await mapped(), own);
+});
+
+test('the commands run, by npx and by their files', async () => {
+  const { stderr } = await npm(folder, 'exec', '--no', '--', 'qe-jest', '--parallel=2');
+  assert.match(stderr, /^PASS .*a\.test\.js/m);
+  assert.match(stderr, /Tests: +1 passed, 1 total/);
+  const bin = path.join(folder, 'node_modules', '.bin', 'qe-jest');
+  const done = await run([bin, '--version'], { cwd: folder });
+  assert.match(done.stdout, /^30\./);
+});
+
+test('a jest config can name the runner', async () => {
+  const jest = path.join(folder, 'node_modules', '.bin', 'jest');
+  const done = await run([jest, '--config={"runner":"qe-jest/runner"}', '--json'], { cwd: folder });
+  assert.equal(JSON.parse(done.stdout).numPassedTests, 1);
+  assert.equal(done.status, 0);
+});
+
+test('without a jest, one line says what to install', async () => {
+  const empty = fs.mkdtempSync(path.join(os.tmpdir(), 'qe-test-'));
+  const bin = path.join(installed, 'js', 'bin', 'qe-jest.js');
+  const done = await run([process.execPath, bin], { cwd: empty });
+  fs.rmSync(empty, { recursive: true });
+  assert.equal(done.status, 2);
+  assert.equal(done.stderr, 'qe-jest: jest is not installed here: npm install --save-dev jest\n');
+});
+
+test('the oldest glibc and libstdc++ for the prebuilt addon are as documented', (t) => {
+  if (!/^VERSION_ID="12"$/m.test(fs.readFileSync('/etc/os-release', 'utf8'))) {
+    t.skip('what is published is built on Debian 12');
+    return;
+  }
+  const newest = (prefix) => {
+    let found = [0];
+    for (const name of fs.readdirSync(path.join(ROOT, PREBUILDS))) {
+      const text = fs.readFileSync(path.join(ROOT, PREBUILDS, name), 'latin1');
+      for (const [, version] of text.matchAll(new RegExp(`\\b${prefix}_([0-9.]+)\\0`, 'g'))) {
+        const numbers = version.split('.').map(Number);
+        const at = numbers.findIndex((n, i) => n !== (found[i] ?? 0));
+        if (at >= 0 && numbers[at] > (found[at] ?? 0)) found = numbers;
+      }
+    }
+    return found.join('.');
+  };
+  const guide = fs.readFileSync(path.join(ROOT, 'docs', 'guide-js.md'), 'utf8');
+  const [, glibc, cxx] = /glibc ([0-9.]+) and GLIBCXX ([0-9.]+)/.exec(guide);
+  assert.deepEqual([newest('GLIBC'), newest('GLIBCXX')], [glibc, cxx]);
+});
+
+test('without a prebuilt addon, one line says how to build it, and that builds it', async () => {
+  fs.rmSync(path.join(installed, 'prebuilds'), { recursive: true });
+  const before = await run([process.execPath, '-e', MAPS], { cwd: folder });
+  assert.equal(before.status, 1);
+  const [line] = before.stderr.match(/Error: qe-jest: .*/);
+  const [, script] = /build it with: node (.*)$/.exec(line);
+  assert.equal(script, path.join('node_modules', 'qe-jest', 'js', 'install.js'));
+
+  // Where something is missing, one line more than the compiler's says what.
+  const bad = await run([process.execPath, script], {
+    cwd: folder,
+    env: cleanEnv({ PKG_CONFIG_LIBDIR: '/nonexistent', npm_config_node_gyp: nodeGyp() }),
+  });
+  assert.equal(bad.status, 1);
+  assert.match(bad.stderr.trim().split('\n').at(-1), /^qe-jest: .*libsqlite3-dev libcjson-dev/);
+
+  await npm(folder, 'rebuild', 'qe-jest', '--ignore-scripts=false', '--foreground-scripts');
+  const built = path.join(installed, 'build', 'Release', 'qe.node');
+  const maps = await mapped();
+  assert.ok(maps.includes(built), maps.join());
+  assert.equal(maps.length, 3); // with the system's libraries
+});
+
+function nodeGyp() {
+  return path.join(ROOT, 'node_modules', 'node-gyp', 'bin', 'node-gyp.js');
+}
+
+test('an install script that has nothing to do does nothing', async () => {
+  const done = await run([process.execPath, path.join(installed, 'js', 'install.js')], {
+    cwd: folder,
+    env: cleanEnv({ npm_config_node_gyp: '/nonexistent' }),
+  });
+  assert.deepEqual([done.status, done.stdout, done.stderr], [0, '', '']);
+});
