@@ -72,7 +72,7 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
             fi
             ;;
         esac
-        have c++ || have g++ || need g++
+        have "${CXX:-g++}" || need g++
         have pkg-config || need pkg-config
         library 'libcjson >= 1.7' libcjson-dev
         library 'sqlite3 >= 3.31' libsqlite3-dev
