@@ -211,7 +211,8 @@ build/addon.stamp: binding.gyp tools/addon.sh $(wildcard js/addon/*) $(C_SOURCES
 
 JS_TESTS := $(sort $(wildcard tests/js/test_*.js))
 # What a caller has set for another run must not reach the tests.
-JS_CLEAN = env $$(env | sed -n 's/^\(QE_[A-Z0-9_]*\|JEST_[A-Z0-9_]*\|NODE_[A-Z0-9_]*\|CI\)=.*/-u \1/p')
+JS_CLEAN = env $$(env | sed -n 's/^\(QE_[A-Z0-9_]*\|JEST_[A-Z0-9_]*\|CI\)=.*/-u \1/p') \
+    -u NODE_ENV -u NODE_OPTIONS -u NODE_PATH
 
 .PHONY: test-js
 test-js: build/addon.stamp ## Test the Node addon and qe-jest

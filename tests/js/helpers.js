@@ -8,11 +8,15 @@ const path = require('node:path');
 const ROOT = path.join(__dirname, '..', '..');
 const WORKER = path.join(__dirname, 'fixtures', 'worker.js');
 
+// Not the caller's settings of npm and of certificates.
+const OURS =
+  /^(QE_|JEST_|NODE_(ENV|OPTIONS|PATH|TEST_.*|V8_COVERAGE)$|npm_(lifecycle|package)_|CI$|FORCE_COLOR$)/;
+
 /** This environment without what belongs to this run. */
 function cleanEnv(more = {}) {
   const env = {};
   for (const [name, value] of Object.entries(process.env)) {
-    if (!/^(QE_|JEST_|NODE_|npm_|CI$|FORCE_COLOR$)/.test(name)) env[name] = value;
+    if (!OURS.test(name)) env[name] = value;
   }
   return { ...env, ...more };
 }

@@ -8,7 +8,8 @@ const path = require('node:path');
 const { ROOT, run } = require('./helpers');
 
 const PROJECTS = path.join(ROOT, 'build', 'js-projects');
-const QUIET = ['--no-audit', '--no-fund', '--no-update-notifier', '--no-package-lock'];
+// What cannot be fetched is told before the test's time is up.
+const QUIET = ['--no-audit', '--no-fund', '--no-package-lock', '--fetch-retries=1'];
 
 /** Runs npm, which must succeed. */
 async function npm(cwd, ...words) {
