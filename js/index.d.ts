@@ -218,7 +218,7 @@ export interface RecordedAttempt {
   message?: string | null;
 }
 
-/** What happened in a run, by test. */
+/** What happened in a run, by test. A NUL in a name or a message becomes U+FFFD. */
 export class Record {
   /** Adds a test; returns its number. */
   addTest(id: string): number;

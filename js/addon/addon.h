@@ -28,6 +28,8 @@ bool given(const Napi::Value &value);
 
 // Arguments; `name` is what the message calls them.
 std::string text_of(const Napi::Value &value, const std::string &name);
+// A name or a message of a test, which may hold anything: a NUL must not cost a result.
+std::string result_text_of(const Napi::Value &value, const std::string &name);
 uint32_t count_of(const Napi::Value &value, const std::string &name, uint32_t least = 0,
                   uint32_t most = UINT32_MAX);
 double real_of(const Napi::Value &value, const std::string &name, double least, double most);
@@ -52,6 +54,7 @@ class Options {
     std::string name(const char *key) const;
     std::string text(const char *key) const; // must be given
     bool text(const char *key, std::string &found) const;
+    bool result_text(const char *key, std::string &found) const;
     uint32_t count(const char *key, uint32_t otherwise, uint32_t least = 0,
                    uint32_t most = UINT32_MAX) const;
     double real(const char *key, double least, double most) const;

@@ -82,6 +82,20 @@ std::string text_of(const Napi::Value &value, const std::string &name)
     return found;
 }
 
+std::string result_text_of(const Napi::Value &value, const std::string &name)
+{
+    std::string found;
+
+    if (!value.IsString()) {
+        refuse(value, name, "a string");
+    }
+    found = value.As<Napi::String>().Utf8Value();
+    for (size_t at; (at = found.find('\0')) != std::string::npos;) {
+        found.replace(at, 1, "\xEF\xBF\xBD"); // U+FFFD
+    }
+    return found;
+}
+
 uint32_t count_of(const Napi::Value &value, const std::string &name, uint32_t least,
                   uint32_t most)
 {
@@ -164,6 +178,17 @@ bool Options::text(const char *key, std::string &found) const
         return false;
     }
     found = text_of(value, name(key));
+    return true;
+}
+
+bool Options::result_text(const char *key, std::string &found) const
+{
+    Napi::Value value = get(key);
+
+    if (!given(value)) {
+        return false;
+    }
+    found = result_text_of(value, name(key));
     return true;
 }
 

@@ -45,11 +45,8 @@ class Record : public Napi::ObjectWrap<Record> {
 
     Napi::Value add_test(const Napi::CallbackInfo &info)
     {
-        int item = qe_record_add_test(record, text_of(info[0], "id").c_str());
-
-        check(info.Env(), item);
-        tests_ = (uint32_t) item + 1;
-        return Napi::Number::New(info.Env(), item);
+        check(info.Env(), qe_record_add_test(record, result_text_of(info[0], "id").c_str()));
+        return Napi::Number::New(info.Env(), tests_++);
     }
 
     void add_attempt(const Napi::CallbackInfo &info)
@@ -64,11 +61,12 @@ class Record : public Napi::ObjectWrap<Record> {
         attempt.worker = from.count("worker", 0);
         attempt.outcome = (enum qe_outcome) from.count("outcome", QE_NONE, 0, QE_OUTCOME_COUNT - 1);
         attempt.start_s = from.real("start", -MOST_SECONDS * 1000, MOST_SECONDS * 1000);
-        attempt.duration_s = from.real("duration", 0, MOST_SECONDS);
-        attempt.cpu_s = from.real("cpu", 0, MOST_SECONDS);
+        // Of a clock that was set back the core makes 0.
+        attempt.duration_s = from.real("duration", -MOST_SECONDS * 1000, MOST_SECONDS * 1000);
+        attempt.cpu_s = from.real("cpu", -MOST_SECONDS, MOST_SECONDS);
         attempt.peak_bytes = (uint64_t) from.real("peakBytes", 0, MOST_BYTES);
         attempt.status = (int) from.count("status", 0, 0, INT32_MAX);
-        if (from.text("message", message)) {
+        if (from.result_text("message", message)) {
             attempt.message = message.c_str();
         }
         check(info.Env(), qe_record_add_attempt(record, &attempt));
@@ -79,7 +77,7 @@ class Record : public Napi::ObjectWrap<Record> {
     {
         uint32_t item = item_of(info[0], "item");
         uint32_t outcome = count_of(info[1], "outcome", 0, QE_OUTCOME_COUNT - 1);
-        std::string message = given(info[2]) ? text_of(info[2], "message") : "";
+        std::string message = given(info[2]) ? result_text_of(info[2], "message") : "";
 
         check(info.Env(), qe_record_set_outcome(record, item, (enum qe_outcome) outcome,
                                                 given(info[2]) ? message.c_str() : nullptr));
@@ -159,7 +157,7 @@ class History : public Napi::ObjectWrap<History> {
         }
         Record *record = Napi::ObjectWrap<Record>::Unwrap(info[0].As<Napi::Object>());
         double started = real_of(info[1], "started", 0, MOST_SECONDS * 1000);
-        double wall = real_of(info[2], "wall", 0, MOST_SECONDS);
+        double wall = real_of(info[2], "wall", -MOST_SECONDS * 1000, MOST_SECONDS * 1000);
         uint32_t workers = count_of(info[3], "workers");
 
         open(info.Env());

@@ -36,6 +36,41 @@ test('Outcome has every name once, from 0', () => {
   assert.ok(Object.isFrozen(qe.Outcome));
 });
 
+test('tests are numbered in the order in which they are added', () => {
+  const record = new qe.Record();
+  assert.deepEqual(
+    ['a', 'b', 'c'].map((id) => record.addTest(id)),
+    [0, 1, 2],
+  );
+  record.addAttempt({ item: 2, outcome: passed });
+  record.setOutcome(2, passed);
+  const file = path.join(folder, 'three.json');
+  record.writeJson(file);
+  const { tests } = JSON.parse(fs.readFileSync(file, 'utf8'));
+  fs.rmSync(file);
+  assert.deepEqual(
+    tests.map(({ id, attempts }) => [id, attempts.length]),
+    [
+      ['a', 0],
+      ['b', 0],
+      ['c', 1],
+    ],
+  );
+});
+
+test('a NUL in a name and a clock that was set back cost no result', () => {
+  const record = new qe.Record();
+  const item = record.addTest('a\0b');
+  record.addAttempt({ item, outcome: failed, duration: -1, message: 'c\0\0d' });
+  record.setOutcome(item, failed, 'e\0');
+  const file = path.join(folder, 'nul.json');
+  record.writeJson(file);
+  const [found] = JSON.parse(fs.readFileSync(file, 'utf8')).tests;
+  fs.rmSync(file);
+  assert.equal(found.id, 'a\ufffdb');
+  assert.equal(found.attempts[0].duration ?? 0, 0);
+});
+
 test('writeJson writes what was recorded', () => {
   const file = path.join(folder, 'result.json');
   recorded().writeJson(file, '{"seed": 7}', true);
