@@ -11,12 +11,18 @@
 int qe__pool_execute(const qe__super *super, uint32_t slot)
 {
     const qe__slot_files *files = &super->files[slot];
-    int inherited[] = {super->arena->fd, super->bell, files->capture[0],
-                       files->capture[1], files->stack};
+    /* A host may have marked its standard output, as Node does. */
+    int inherited[] = {super->arena->fd,
+                       super->bell,
+                       files->capture[0],
+                       files->capture[1],
+                       files->stack,
+                       1,
+                       2};
     char text[96];
 
     for (size_t i = 0; i < sizeof(inherited) / sizeof(inherited[0]); i++) {
-        if (fcntl(inherited[i], F_SETFD, 0) != 0) {
+        if (fcntl(inherited[i], F_SETFD, 0) != 0 && inherited[i] > 2) {
             return QE_ESYS;
         }
     }
