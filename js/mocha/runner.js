@@ -5,7 +5,7 @@
 const { plainError, unpack } = require('./errors');
 const { Builder, ROOT } = require('./tree');
 
-/** What of a name's kind is above or equal. */
+/** Whether a suite is this thing or above it. */
 const isWithin = (thing, suite) => {
   for (let each = thing; each; each = each.parent) if (each === suite) return true;
   return false;
@@ -33,7 +33,7 @@ function makeParentRunner(Mocha) {
       this.state = constants.STATE_RUNNING;
       this.open = []; // suites that have begun, outermost first
       this.replaced = new Map();
-      this.seen = new Set(); // hooks at the root
+      this.tellers = new Map(); // which worker tells of each hook at the root
       this.cursor = { stage: 0, file: 0 };
       this.finish = fn;
       const runs = this.grepTotal(root) > 0;
@@ -108,14 +108,16 @@ function makeParentRunner(Mocha) {
         this.replaced.set(file, new Builder(Mocha).file(this.suite, item.described));
       } else if (item.lost) {
         this.#lost(item, file);
+        return !this.suite.bail();
       } else {
-        this.#event(item.event, file);
+        this.#event(item.event, file, item.worker);
       }
       return true;
     }
 
-    #event({ name, id, title, patch, error }, file) {
+    #event({ name, id, title, patch, error }, file, worker) {
       let thing = this.#find(id, file) ?? this.#unknown(title);
+      if (this.#isRepeated(thing, worker)) return;
       if (name === constants.EVENT_SUITE_BEGIN) return this.#begin(thing);
       if (name === constants.EVENT_SUITE_END) return this.#closeTo(thing.parent);
       if (name === constants.EVENT_TEST_BEGIN) {
@@ -123,14 +125,20 @@ function makeParentRunner(Mocha) {
         if (patch._currentRetry > thing.currentRetry()) thing = this.#again(thing, id, file);
       }
       if (patch) Object.assign(thing, patch);
-      if (id?.[0] === ROOT && name.startsWith('hook')) {
-        // Each worker runs the root's `before` hooks: they are told once.
-        const all = this.suite._beforeAll.includes(thing) || this.suite._afterAll.includes(thing);
-        if (all && this.seen.has(`${name}${id}`)) return;
-        this.seen.add(`${name}${id}`);
-      }
       if (name === constants.EVENT_TEST_FAIL) this.failures += 1;
       this.emit(name, thing, ...(error === undefined ? [] : [unpack(error)]));
+      if (name === constants.EVENT_HOOK_END) {
+        const { parent } = thing;
+        thing.title = `${thing.originalTitle} in "${parent.title || (parent.root ? '{root}' : '')}"`;
+      }
+    }
+
+    /** Each worker runs the root's `before` and `after` hooks: one of them tells. */
+    #isRepeated(thing, worker) {
+      const { _beforeAll, _afterAll } = this.suite;
+      if (!_beforeAll.includes(thing) && !_afterAll.includes(thing)) return false;
+      if (!this.tellers.has(thing)) this.tellers.set(thing, worker);
+      return this.tellers.get(thing) !== worker;
     }
 
     /** Mocha runs a test again as a copy. */
@@ -149,7 +157,7 @@ function makeParentRunner(Mocha) {
 
     #begin(suite) {
       // A fresh worker goes on with what the one before it has begun.
-      if (this.open.includes(suite)) return this.#closeTo(suite);
+      if (this.open.includes(suite)) return;
       this.#closeTo(suite.parent);
       this.open.push(suite);
       this.emit(constants.EVENT_SUITE_BEGIN, suite);

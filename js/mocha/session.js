@@ -208,7 +208,7 @@ class Session {
       case messages.EVENT:
         if (file) file.note(value);
         else this.ending = value.name === 'hook' ? value : this.ending;
-        target({ event: value }, value.stage);
+        target({ event: value, worker: this.#worker(event) }, value.stage);
         break;
       case messages.STAGE:
         file.stages[0].over = true;

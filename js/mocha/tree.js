@@ -151,6 +151,7 @@ class Builder {
     for (const kind of HOOKS) {
       suite[`_${kind}`] = (hooks[kind] ?? []).map((described) => {
         const hook = new this.classes.Hook(described.title, () => {});
+        hook.originalTitle = described.title;
         hook.parent = suite;
         hook.ctx = suite.ctx;
         found.set(described.number, this.#fill(hook, described));

@@ -26,19 +26,22 @@ function removeFinished(part, numbers, progress) {
 }
 
 /**
- * @param {Function} Runner mocha's
+ * @param {Function} Stock mocha's runner
  * @param {object} units where the files come from: `next()` gives the next part
  *   {tests, suites} of the root suite or null, `stage()` hears that a part's tests are
  *   over, `finish(stopped)` that the part is, and `end()` that all is.
  */
-function makeUnitRunner(Runner, units) {
-  return class UnitRunner extends Runner {
+function makeUnitRunner(Stock, units) {
+  // Users see the name in stacks: it is mocha's.
+  return class Runner extends Stock {
     runSuite(suite, fn) {
       if (!suite.root) return super.runSuite(suite, fn);
       this.suite = suite;
+      this.#wanted = { tests: suite.tests, suites: suite.suites };
       this.#nextPart(suite, fn);
     }
 
+    #wanted; // what `.only` has left of the root suite
     #prepared = false;
     #broken = false; // a root hook has failed: mocha runs nothing more
 
@@ -46,14 +49,15 @@ function makeUnitRunner(Runner, units) {
       const part = units.next();
       if (!part) return this.#leave(root, fn);
       this.failures = 0; // --bail looks at this file's alone; the parent at the whole
-      const { suites } = part;
+      const tests = part.tests.filter((test) => this.#wanted.tests.includes(test));
+      const suites = part.suites.filter((each) => this.#wanted.suites.includes(each));
       const wanted = (test) => this._grep.test(test.fullTitle()) !== Boolean(this._invert);
-      let any = part.tests.some(wanted);
+      let any = tests.some(wanted);
       for (const each of suites) any ||= this.grepTotal(each) > 0;
       if (!any || this.#broken) return this.#finish(root, fn, this.#broken);
       this.#prepare(root, (error) => {
         if (error) return this.#finish(root, fn, true);
-        root.tests = part.tests;
+        root.tests = tests;
         this.runTests(root, (errSuite) => {
           units.stage();
           this.#runSuites(root, suites, errSuite, (stopped) => this.#finish(root, fn, stopped));
@@ -81,7 +85,7 @@ function makeUnitRunner(Runner, units) {
         if (this._abort) return then(true);
         if (index >= suites.length) return then(false);
         const suite = suites[index++];
-        Runner.immediately(() => super.runSuite(suite, next));
+        Stock.immediately(() => super.runSuite(suite, next));
       };
       this.nextSuite = next;
       next(errSuite);
@@ -89,6 +93,7 @@ function makeUnitRunner(Runner, units) {
 
     #finish(root, fn, stopped) {
       this.suite = root;
+      root.tests = this.#wanted.tests; // the titles of the root's hooks name one
       delete this.test;
       // What a test left to the event loop is still this file's.
       setImmediate(() => {
