@@ -3,6 +3,7 @@
 // workers of the core's. For mocha itself it is a serial run: all reporters work.
 
 const inspector = require('node:inspector');
+const net = require('node:net');
 const path = require('node:path');
 const { spawn } = require('node:child_process');
 const { constants } = require('node:os');
@@ -13,6 +14,7 @@ const { findMocha, mochaModules } = require('./modules');
 
 const OURS = OPTIONS.filter(({ key }) => key === 'workers' || key === 'timeout');
 const NODE_STARTED = 'QE_MOCHA_NODE'; // node's own flags have been given to this process
+const PARENT_PIPE = 3;
 
 /** Why mocha runs as it is, without us; null where it does not. */
 function stockReason(options) {
@@ -38,7 +40,7 @@ function split(options, flags) {
 /** The same command in a process with node's flags, which mocha takes as its own. */
 function restart(flags) {
   const child = spawn(process.execPath, [...flags, ...process.argv.slice(1)], {
-    stdio: 'inherit',
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe'], // the last: see followParent
     env: { ...process.env, [NODE_STARTED]: '1' },
   });
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
@@ -48,6 +50,15 @@ function restart(flags) {
     if (signal) process.kill(process.pid, constants.signals[signal]);
     else process.exitCode = code;
   });
+}
+
+/** A process that was restarted with flags does not outlive the one that waits for it. */
+function followParent() {
+  const pipe = new net.Socket({ fd: PARENT_PIPE, readable: true, writable: false });
+  pipe.on('close', () => process.kill(process.pid, 'SIGTERM'));
+  pipe.on('error', () => {}); // 'close' follows
+  pipe.resume();
+  pipe.unref();
 }
 
 /** Puts our loading and our runner in the place of mocha's. */
@@ -95,6 +106,7 @@ async function run(argv) {
     restart(node);
     return;
   }
+  if (process.env[NODE_STARTED]) followParent();
   delete process.env[NODE_STARTED];
   if (loaded.help) process.stdout.write(`${help('qe-mocha', OURS)}\n`);
   // Mocha's own parallel mode forbids what serial runs allow: ours is in its place.

@@ -178,7 +178,9 @@ class Session {
         if (event.phase === qe.SESSION && event.outcome !== qe.NONE) this.#lostAtEnd(event);
         break;
       case qe.EV_GIVE_UP:
-        throw plainError('qe-mocha: no worker can be started');
+        this.failed(plainError('qe-mocha: no worker can be started'));
+        this.atEnd.push({ file: 'the run', lost: 'no worker can be started' });
+        break;
       default:
     }
   }

@@ -18,7 +18,7 @@ const { Owners, describe, digest } = require('./tree');
 const { makeUnitRunner, removeFinished } = require('./unit-runner');
 
 const POLL_MS = 5;
-const DRAIN_MS = 50;
+const DRAIN_MS = 500; // what ends by itself within it was not left open
 const QUIET = new Set(['TTYWrap', 'PipeWrap', 'FSReqPromise', 'FSReqCallback', 'Immediate']);
 
 class SpecWorker {
@@ -308,8 +308,14 @@ class SpecWorker {
   /** Tells of the files whose handles would have kept mocha from ending. */
   async tellHandles() {
     if (this.handles.size === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, DRAIN_MS));
-    const left = this.#openHandles();
+    this.core.unlimited();
+    const named = [...this.handles.values()].flatMap((kinds) => [...kinds.keys()]);
+    let left = this.#openHandles();
+    for (let waited = 0; waited < DRAIN_MS; waited += POLL_MS) {
+      if (!named.some((kind) => left.has(kind))) return;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      left = this.#openHandles();
+    }
     for (const [file, kinds] of this.handles) {
       const open = [...kinds.keys()].filter((kind) => left.has(kind));
       if (open.length > 0) this.send(messages.OPEN, [file, open]);

@@ -160,14 +160,21 @@ function marked(mark) {
   });
 }
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL']) {
-  test(`${signal} to the parent leaves no process`, async (t) => {
+const ENDS = [
+  ['SIGINT'],
+  ['SIGTERM'],
+  ['SIGKILL'],
+  ['SIGINT', '--expose-gc'],
+  ['SIGKILL', '--expose-gc'],
+];
+for (const [signal, ...flags] of ENDS) {
+  test(`${[signal, ...flags].join(' ')} to the parent leaves no process`, async (t) => {
     const folder = project(t, {
       'test/a.js': "it('hangs', () => { require('fs').writeFileSync('begun', ''); for (;;); });",
       'test/b.js': "it('passes', () => {});",
     });
     const mark = `QE_TEST_MARK=${path.basename(folder)}`;
-    const child = start(QE_MOCHA, folder, ['--parallel=2'], {
+    const child = start(QE_MOCHA, folder, ['--parallel=2', ...flags], {
       QE_TEST_MARK: path.basename(folder),
     });
     const gone = once(child, 'exit');
