@@ -16,6 +16,7 @@ const { ROOT, digest } = require('./tree');
 
 const WORKER = path.join(__dirname, 'worker.js');
 const MOST_ATTEMPTS = 1000; // at one file: each goes on behind a test that ended its worker
+const MOST_EARLY = 20; // workers that end before they run a test
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 /** What a copy in another process can have of mocha's options. */
@@ -90,7 +91,14 @@ class Session {
 
   #start(root, mochaOptions, { workers }) {
     const { files, folder } = this;
-    const run = { root, files, folder, argv: process.argv, options: sendable(mochaOptions) };
+    const run = {
+      root,
+      files,
+      folder,
+      argv: process.argv,
+      options: sendable(mochaOptions),
+      timeout: this.timeout,
+    };
     const file = path.join(folder, 'run');
     fs.writeFileSync(file, v8.serialize(run), { mode: 0o600 });
     process.env.QE_MOCHA_RUN = file;
@@ -276,6 +284,14 @@ class Session {
     }
     if (this.treeFrom === undefined) {
       this.failed(plainError(this.#why(event, ' before the spec files were loaded')));
+      return;
+    }
+    if (!this.ready.has(this.#worker(event))) {
+      // It had loaded all and run nothing: whatever ended it, another one begins.
+      this.early = (this.early ?? 0) + 1;
+      if (this.early <= MOST_EARLY) return;
+      file.push({ file: this.files[event.item], lost: this.#why(event, ' before its tests') });
+      file.push({ stop: true });
       return;
     }
     const running = file.running.get('hook') ?? file.running.get('test');

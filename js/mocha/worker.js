@@ -12,14 +12,19 @@ const qe = require('../addon');
 const { encode } = require('../jest/plain');
 const { Journal, Progress, nameOf } = require('../jest/progress');
 const { pack } = require('./errors');
+const { Handles } = require('./handles');
 const messages = require('./messages');
 const { mochaModules } = require('./modules');
 const { Owners, describe, digest } = require('./tree');
 const { makeUnitRunner, removeFinished } = require('./unit-runner');
 
 const POLL_MS = 5;
-const DRAIN_MS = 500; // what ends by itself within it was not left open
-const QUIET = new Set(['TTYWrap', 'PipeWrap', 'FSReqPromise', 'FSReqCallback', 'Immediate']);
+const MOST_TRIES = 3; // at one place between tests
+
+/** How far a file's attempts have come. */
+function reached({ done, lost }) {
+  return [...done.keys()].filter((key) => !nameOf(key).startsWith('a')).length + lost.size;
+}
 
 class SpecWorker {
   constructor(core, run) {
@@ -30,7 +35,7 @@ class SpecWorker {
     this.claim = null;
     this.stage = 1;
     this.journal = null;
-    this.handles = new Map();
+    this.handles = new Handles();
     Object.assign(this, mochaModules(run.root));
     process.env.MOCHA_WORKER_ID = String(this.job.slot);
     this.#captureOutput();
@@ -70,12 +75,21 @@ class SpecWorker {
     return path.join(this.run.folder, `loading.${slot}.${epoch}`);
   }
 
-  /** Files that have ended an earlier worker of this slot while it loaded them. */
+  /**
+   * Files that end their worker when they are loaded: one that took its time limit, or
+   * two of this slot. A single crash may have come from elsewhere.
+   */
   #unloadable() {
     const found = new Set();
+    const crashed = new Set();
+    const limit = this.run.timeout * 1000 || Infinity;
     for (let epoch = 0; epoch < this.job.epoch; epoch++) {
       try {
-        found.add(Number(fs.readFileSync(this.#loading(this.job.slot, epoch), 'utf8')));
+        const marker = this.#loading(this.job.slot, epoch);
+        const index = Number(fs.readFileSync(marker, 'utf8'));
+        const hung = Date.now() - fs.statSync(marker).mtimeMs >= limit;
+        if (hung || crashed.has(index)) found.add(index);
+        crashed.add(index);
       } catch {
         // that one has loaded all
       }
@@ -131,7 +145,7 @@ class SpecWorker {
       else process.env[name] = value;
     }
     this.digests = digests;
-    this.baseline = this.#openHandles();
+    this.handles.begin();
     this.send(messages.READY, null);
     return true;
   }
@@ -152,10 +166,18 @@ class SpecWorker {
     if (progress.attempts > 0) removeFinished(part, this.numbers, progress);
     const root = [...progress.lost].some((key) => nameOf(key).startsWith('root'));
     if (this.unloadable.has(index)) this.send(messages.UNLOADABLE, null);
-    const over = root || progress.stuck || this.unloadable.has(index);
+    const over = root || this.#isStuck(progress) || this.unloadable.has(index);
     this.journal = new Journal(this.#journalFile());
+    this.journal.done(`a${reached(progress)}.${progress.attempts}`, 'attempt');
     this.stage = part.tests.length > 0 && !over ? 0 : 1;
     return over ? { tests: [], suites: [] } : part;
+  }
+
+  /** Whether workers die between this file's tests, and get no further. */
+  #isStuck(progress) {
+    const here = `a${reached(progress)}.`;
+    const tries = [...progress.done.keys()].filter((key) => nameOf(key).startsWith(here));
+    return progress.stuck && tries.length >= MOST_TRIES;
   }
 
   #journalFile() {
@@ -177,7 +199,7 @@ class SpecWorker {
   finish(stopped) {
     this.stageEnds();
     if (stopped) this.send(messages.STOP, null);
-    this.#noteHandles();
+    this.handles.note(this.run.files[this.claim.item]);
     this.journal.end();
     this.core.phase(qe.TEARDOWN);
     this.open = false;
@@ -287,41 +309,6 @@ class SpecWorker {
     };
   }
 
-  // ------------------------------------------------------------------- handles
-
-  #openHandles() {
-    const counts = new Map();
-    for (const kind of process.getActiveResourcesInfo()) {
-      if (!QUIET.has(kind)) counts.set(kind, (counts.get(kind) ?? 0) + 1);
-    }
-    return counts;
-  }
-
-  /** Which kinds of handles are open behind this file that were not before it. */
-  #noteHandles() {
-    const now = this.#openHandles();
-    const more = [...now].filter(([kind, count]) => count > (this.baseline.get(kind) ?? 0));
-    if (more.length > 0) this.handles.set(this.run.files[this.claim.item], new Map(more));
-    this.baseline = now;
-  }
-
-  /** Tells of the files whose handles would have kept mocha from ending. */
-  async tellHandles() {
-    if (this.handles.size === 0) return;
-    this.core.unlimited();
-    const named = [...this.handles.values()].flatMap((kinds) => [...kinds.keys()]);
-    let left = this.#openHandles();
-    for (let waited = 0; waited < DRAIN_MS; waited += POLL_MS) {
-      if (!named.some((kind) => left.has(kind))) return;
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-      left = this.#openHandles();
-    }
-    for (const [file, kinds] of this.handles) {
-      const open = [...kinds.keys()].filter((kind) => left.has(kind));
-      if (open.length > 0) this.send(messages.OPEN, [file, open]);
-    }
-  }
-
   async work() {
     const claim = this.core.claim(true);
     if (!claim || !this.core.start(claim)) return;
@@ -339,7 +326,8 @@ class SpecWorker {
     });
     this.mocha.cleanReferencesAfterRun(false);
     await new Promise((resolve) => this.mocha.run(resolve));
-    await this.tellHandles();
+    this.core.unlimited(); // what follows is not a test
+    for (const found of await this.handles.left()) this.send(messages.OPEN, found);
   }
 }
 

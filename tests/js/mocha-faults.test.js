@@ -29,6 +29,7 @@ test('what blocks its worker is killed by name, and the rest runs', async (t) =>
       });`,
     'test/b.js': "describe('b', () => { it('passes', () => {}); });",
     'test/c.js': 'for (;;);',
+    'test/d.js': "process.kill(process.pid, 'SIGSEGV');",
   });
   const run = await qeMocha(folder, [...JSON_REPORT, '--test-timeout-hard=1']);
   const { tests, stats } = results(run);
@@ -38,11 +39,12 @@ test('what blocks its worker is killed by name, and the rest runs', async (t) =>
   assert.match(tests['a hook "before each" hook for "x"'], TIMED_OUT);
   assert.match(tests['a whole "before all" hook: first for "x"'], TIMED_OUT);
   assert.match(tests['test/c.js'], /killed.*while it loaded this file/);
+  assert.match(tests['test/d.js'], /killed by SIGSEGV while it loaded this file/);
   for (const name of ['a before it', 'a behind it', 'a last behind all', 'b passes']) {
     assert.equal(tests[name], 'passed', name);
   }
   assert.equal(stats.suites, 5, 'each suite is told once');
-  assert.equal(run.code, 6);
+  assert.equal(run.code, 7);
 });
 
 test('what ends its worker fails with the signal or the status', async (t) => {
@@ -158,6 +160,43 @@ function marked(mark) {
       return false;
     }
   });
+}
+
+test('workers killed at any time lose and double no result', async (t) => {
+  const files = {};
+  for (const name of ['a', 'b', 'c', 'd']) {
+    files[`test/${name}.js`] = `describe('${name}', () => {
+      for (let i = 0; i < 25; i++) it('test ' + i, (done) => setTimeout(done, 40));
+    });`;
+  }
+  const folder = project(t, files);
+  const mark = path.basename(folder);
+  const running = qeMocha(folder, JSON_REPORT, { QE_TEST_MARK: mark });
+  let over = false;
+  running.then(() => (over = true));
+  let killed = 0;
+  while (!over && killed < 12) {
+    await sleep(400 + killed * 7); // not in step with the tests
+    const workers = marked(`QE_TEST_MARK=${mark}`).filter(isWorker);
+    if (workers.length > 0) process.kill(Number(workers[killed++ % workers.length]), 'SIGKILL');
+  }
+  const { tests, stats } = results(await running);
+  assert.ok(killed >= 5, `${killed} killed`);
+  const own = Object.entries(tests).filter(([name]) => / test \d+$/.test(name));
+  assert.equal(own.length, 100);
+  for (const [name, state] of own) {
+    assert.ok(state === 'passed' || /SIGKILL/.test(state), `${name}: ${state}`);
+  }
+  assert.equal(stats.suites, 4);
+  assert.equal(stats.passes + stats.failures, Object.keys(tests).length, 'each has one result');
+});
+
+function isWorker(pid) {
+  try {
+    return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('worker.js');
+  } catch {
+    return false;
+  }
 }
 
 const ENDS = [

@@ -8,14 +8,16 @@ const { spawn } = require('node:child_process');
 
 const REPOSITORY = path.join(__dirname, '..', '..');
 const QE_MOCHA = path.join(REPOSITORY, 'js', 'bin', 'qe-mocha.js');
-const MOCHA = require.resolve('mocha/bin/mocha.js');
+// Another version of mocha's: the folder node_modules where it is.
+const MODULES = process.env.QE_TEST_MODULES ?? path.join(REPOSITORY, 'node_modules');
+const MOCHA = path.join(MODULES, 'mocha', 'bin', 'mocha.js');
 const LONGEST_MS = 60_000;
 
 /** Writes a project; `files` are texts by name. Removed when the test `t` is over. */
 function project(t, files) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'qe-mocha-test-'));
   t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
-  fs.symlinkSync(path.join(REPOSITORY, 'node_modules'), path.join(folder, 'node_modules'));
+  fs.symlinkSync(MODULES, path.join(folder, 'node_modules'));
   for (const [name, text] of Object.entries(files)) {
     fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     fs.writeFileSync(path.join(folder, name), text);
