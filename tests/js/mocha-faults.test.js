@@ -8,6 +8,7 @@ const os = require('node:os');
 const path = require('node:path');
 const test = require('node:test');
 const { setTimeout: sleep } = require('node:timers/promises');
+const { stripVTControlCharacters } = require('node:util');
 
 const { QE_MOCHA, project, qeMocha, results, start } = require('./mocha-project');
 
@@ -85,7 +86,7 @@ test('spec shows each suite once, though its tests crash', async (t) => {
     describe('other', () => { it('passes', () => {}); });`,
   });
   const { stdout } = await qeMocha(folder);
-  const shown = stdout.slice(0, stdout.indexOf('passing')).replace(/ +$/gm, '').trim();
+  const shown = stripVTControlCharacters(stdout).split('passing')[0].replace(/ +$/gm, '').trim();
   assert.equal(
     shown.replace(/\s+2$/, ''),
     [

@@ -88,7 +88,7 @@ function masked({ stdout, stderr, code }) {
     .replace(/(time|timestamp)="[^"]*"/g, '$1="MASKED"')
     .replace(/node:events:\d+:\d+/g, 'node:events');
   // Whoever has asked mocha to load the files.
-  const loading = stderr.replace(/^ +at async .*\n/gm, '');
+  const loading = stderr.replace(/^ +at (async|process\.processTicks).*\n/gm, '');
   return { stdout: text, stderr: loading, code };
 }
 
@@ -108,6 +108,29 @@ test('every reporter writes what it writes serially', async (t) => {
       assert.ok(stdout.length > 500);
     });
   }
+});
+
+test('a reporter of the user sees the same events, objects and counts', async (t) => {
+  const folder = project(t, {
+    ...TORTURE,
+    'reporter.js': `module.exports = class {
+      constructor(runner) {
+        const log = (...all) => console.log(JSON.stringify(all));
+        for (const name of ['suite', 'suite end']) runner.on(name, (s) => log(name, s.titlePath(), s.root));
+        for (const name of ['hook', 'hook end']) runner.on(name, (h) => log(name, h.title, h.file));
+        for (const name of ['test', 'test end', 'pass', 'pending', 'retry', 'fail']) {
+          runner.on(name, (x, error) => log(name, x.titlePath(), x.type, x.state, x.pending, x.file,
+            x.timeout(), x.slow(), x.currentRetry(), x.retries(), x.isPending(), x.body,
+            error && [error instanceof Error, String(error), Object.getOwnPropertyNames(error)]));
+        }
+        runner.once('start', () => log(runner.total, runner.grepTotal(runner.suite)));
+        runner.once('end', () => log({ ...runner.stats, start: 0, end: 0, duration: 0 }, runner.failures));
+      }
+      done(failures, fn) { console.log('done', failures); fn(failures); }
+    };`,
+  });
+  const { stdout } = await same(folder, ['--reporter', './reporter.js']);
+  assert.match(stdout, /"hook"[^]*"retry"[^]*done 12/);
 });
 
 test('options mean what they mean serially', async (t) => {
