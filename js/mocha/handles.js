@@ -32,11 +32,11 @@ class Handles {
     this.#before = now;
   }
 
-  /** [file, kinds] of what stays open. */
-  async left() {
+  /** [file, kinds] of what stays open; waits up to `patience` milliseconds for it. */
+  async left(patience) {
     const kinds = [...this.#files.values()].flat();
     let now = open();
-    for (let waited = 0; waited < DRAIN_MS; waited += POLL_MS) {
+    for (let waited = 0; waited < Math.min(DRAIN_MS, patience); waited += POLL_MS) {
       if (!kinds.some((kind) => now.has(kind))) return [];
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       now = open();

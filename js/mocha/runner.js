@@ -171,15 +171,20 @@ function makeParentRunner(Mocha) {
     }
 
     /** A test, hook or file has ended its worker. */
-    #lost({ running, hook, lost, file: name }, file) {
+    #lost({ running, hook, lost, file: name, worker }, file) {
       const known = running && this.#find(running.id, file);
+      if (known && this.#isRepeated(known, worker)) return;
       const thing = known ?? this.#unknown(running?.title ?? this.#fileTitle(name));
       if (running?.patch) Object.assign(thing, running.patch);
       if (name) thing.file = name;
       thing.state = 'failed';
       thing.duration = running ? Math.max(0, Date.now() - running.since) : 0;
       this.failures += 1;
-      this.emit(constants.EVENT_TEST_FAIL, thing, plainError(`${lost} (${thing.file})`));
+      this.emit(
+        constants.EVENT_TEST_FAIL,
+        thing,
+        plainError(thing.file ? `${lost} (${thing.file})` : lost),
+      );
       if (!hook) this.emit(constants.EVENT_TEST_END, thing);
     }
 

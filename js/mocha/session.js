@@ -78,6 +78,7 @@ class Session {
     this.atEnd = []; // what workers tell when no file is left
     this.printed = new Map(); // by worker, before the tree is known
     this.environment = { ...process.env };
+    this.endings = new Map(); // the last hook that a worker without files has begun
     this.ready = new Set(); // workers that have loaded all
     this.bad = new Map(); // why a file could not be loaded
     this.done = false;
@@ -217,7 +218,8 @@ class Session {
         break;
       case messages.EVENT:
         if (file) file.note(value);
-        else this.ending = value.name === 'hook' ? value : this.ending;
+        else if (value.name === 'hook')
+          this.endings.set(this.#worker(event), { ...value, since: Date.now() });
         target({ event: value, worker: this.#worker(event) }, value.stage);
         break;
       case messages.STAGE:
@@ -298,14 +300,16 @@ class Session {
     const lost = this.#why(event, '');
     const hook = file.running.has('hook');
     if (!running) file.push({ file: this.files[event.item], lost: `${lost} between its tests` });
-    else file.push({ running, hook, lost });
+    else file.push({ running, hook, lost, worker: this.#worker(event) });
     if (running?.id?.[0] === ROOT) file.push({ stop: true }); // a root hook: as in mocha
     file.running.clear();
   }
 
   #lostAtEnd(event) {
     const lost = this.#why(event, '');
-    if (this.ending) this.atEnd.push({ running: this.ending, hook: true, lost });
+    const worker = this.#worker(event);
+    const running = this.endings.get(worker);
+    if (running) this.atEnd.push({ running, hook: true, lost, worker });
     else this.atEnd.push({ file: 'the end of a worker', lost });
   }
 }

@@ -326,8 +326,9 @@ class SpecWorker {
     });
     this.mocha.cleanReferencesAfterRun(false);
     await new Promise((resolve) => this.mocha.run(resolve));
-    this.core.unlimited(); // what follows is not a test
-    for (const found of await this.handles.left()) this.send(messages.OPEN, found);
+    this.core.phase(qe.SESSION);
+    const patience = this.run.timeout * 500 || Infinity; // half the time limit
+    for (const found of await this.handles.left(patience)) this.send(messages.OPEN, found);
   }
 }
 
@@ -338,7 +339,8 @@ async function main() {
   process.argv = run.argv;
   Error.stackTraceLimit = Infinity; // as mocha's command line has it
   await new SpecWorker(core, run).work();
-  core.bye();
+  core.phase(qe.SESSION);
+  process.on('exit', () => core.bye()); // behind the listeners of tests, which may hang
 }
 
 main().then(

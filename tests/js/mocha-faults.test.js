@@ -48,6 +48,28 @@ test('what blocks its worker is killed by name, and the rest runs', async (t) =>
   assert.equal(run.code, 7);
 });
 
+test('hooks at the root and the end of a worker have the limit too', async (t) => {
+  const folder = project(t, {
+    'after.js': "after('last', () => { for (;;); }); it('a', () => {});",
+    'before.js': "before('first', () => { for (;;); }); it('a', () => {});",
+    'exit.js': "it('a', () => { process.on('exit', () => { for (;;); }); });",
+    'other.js': "it('other', () => {});",
+  });
+  const named = {
+    after: '"after all" hook: last for "other"',
+    before: '"before all" hook: first for "a"',
+    exit: 'the end of a worker',
+  };
+  for (const [file, title] of Object.entries(named)) {
+    const args = [...JSON_REPORT, '--test-timeout-hard=1', `${file}.js`, 'other.js'];
+    const run = await qeMocha(folder, args);
+    const { tests, stats } = results(run);
+    assert.match(tests[title], TIMED_OUT);
+    assert.deepEqual([stats.failures, run.code], [1, 1], file);
+    assert.equal(tests.other, file === 'before' ? undefined : 'passed');
+  }
+});
+
 test('what ends its worker fails with the signal or the status', async (t) => {
   const folder = project(t, {
     'test/a.js': `
