@@ -58,8 +58,8 @@ const OPTIONS = [
   },
 ];
 
-/** Takes our options out of a command line; returns them, and what is jest's. */
-function parse(argv) {
+/** Takes our options out of a command line; returns them, and what is the runner's own. */
+function parse(argv, known = OPTIONS) {
   const rest = [];
   const options = {};
   for (let i = 0; i < argv.length; i++) {
@@ -69,7 +69,7 @@ function parse(argv) {
     }
     const at = argv[i].indexOf('=');
     const flag = at < 0 ? argv[i] : argv[i].slice(0, at);
-    const option = OPTIONS.find((each) => each.flag === flag);
+    const option = known.find((each) => each.flag === flag);
     if (!option) {
       rest.push(argv[i]);
       continue;
@@ -98,11 +98,11 @@ function read(option, text) {
   }
 }
 
-function help() {
-  const lines = OPTIONS.map(({ flag, takes, help: text }) => {
+function help(program = 'qe-jest', known = OPTIONS) {
+  const lines = known.map(({ flag, takes, help: text }) => {
     return `  ${(flag + takes).padEnd(32)}${text}`;
   });
-  return `Options of qe-jest:\n${lines.join('\n')}\n`;
+  return `Options of ${program}:\n${lines.join('\n')}\n`;
 }
 
-module.exports = { UsageError, help, parse };
+module.exports = { OPTIONS, UsageError, help, parse };

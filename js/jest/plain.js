@@ -46,4 +46,4 @@ function plain(value) {
 const encode = (value) => Buffer.from(JSON.stringify(plain(value)) ?? 'null');
 const decode = (data) => JSON.parse(data.toString());
 
-module.exports = { encode, decode };
+module.exports = { decode, encode, plain };

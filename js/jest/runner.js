@@ -2,13 +2,13 @@
 // The runner that jest calls: it hands test files to workers of the core's, and jest
 // what they report. No test file ever runs in this process.
 
-const { constants } = require('node:os');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const v8 = require('node:v8');
 
 const qe = require('../addon');
+const { describe } = require('../ending');
 const messages = require('./messages');
 const { jestModules } = require('./modules');
 const { decode } = require('./plain');
@@ -17,16 +17,6 @@ const { FileResult } = require('./results');
 
 const WORKER = path.join(__dirname, 'worker.js');
 const MOST_ATTEMPTS = 1000; // at one file, those that go on behind a lost test included
-
-const signalName = (number) =>
-  Object.keys(constants.signals).find((name) => constants.signals[name] === number);
-
-/** What ended a process, from its wait status. */
-function describe(status) {
-  const signal = status & 0x7f;
-  if (signal) return `was killed by ${signalName(signal) ?? `signal ${signal}`}`;
-  return `exited with status ${status >> 8}`;
-}
 
 /** What was asked of jest; where nothing was, the processors that there are for us. */
 function defaultWorkers({ maxWorkers, watch, watchAll }) {

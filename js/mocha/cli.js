@@ -1,0 +1,130 @@
+'use strict';
+// `qe-mocha`: mocha's own command line, in which spec files are loaded and run by
+// workers of the core's. For mocha itself it is a serial run: all reporters work.
+
+const inspector = require('node:inspector');
+const net = require('node:net');
+const path = require('node:path');
+const { spawn } = require('node:child_process');
+const { constants } = require('node:os');
+const { pathToFileURL } = require('node:url');
+
+const { OPTIONS, UsageError, help, parse } = require('../jest/options');
+const { findMocha, mochaModules } = require('./modules');
+
+const OURS = OPTIONS.filter(({ key }) => key === 'workers' || key === 'timeout');
+const NODE_STARTED = 'QE_MOCHA_NODE'; // node's own flags have been given to this process
+const PARENT_PIPE = 3;
+
+/** Why mocha runs as it is, without us; null where it does not. */
+function stockReason(options) {
+  if (process.platform !== 'linux') return 'workers of the core need Linux';
+  if (options.watch) return '--watch keeps one process';
+  const looked = options.inspect || options['inspect-brk'] || options._?.includes('inspect');
+  return looked || inspector.url() !== undefined ? '' : null;
+}
+
+/** Mocha's options, with those that are node's apart. */
+function split(options, flags) {
+  const node = {};
+  const mocha = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (flags.isNodeFlag(name)) node[name.replace(/^v8-(?!options)/, '')] = value;
+    else mocha[name] = value;
+  }
+  const listed = mocha['node-option']?.map((flag) => `--${flag}`);
+  delete mocha['node-option'];
+  return { mocha, node: listed ?? flags.unparseNodeFlags(node) };
+}
+
+/** The same command in a process with node's flags, which mocha takes as its own. */
+function restart(flags) {
+  const child = spawn(process.execPath, [...flags, ...process.argv.slice(1)], {
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe'], // the last: see followParent
+    env: { ...process.env, [NODE_STARTED]: '1' },
+  });
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const name of signals) process.on(name, () => child.kill(name));
+  child.on('exit', (code, signal) => {
+    for (const name of signals) process.removeAllListeners(name);
+    if (signal) process.kill(process.pid, constants.signals[signal]);
+    else process.exitCode = code;
+  });
+}
+
+/** A process that was restarted with flags does not outlive the one that waits for it. */
+function followParent() {
+  const pipe = new net.Socket({ fd: PARENT_PIPE, readable: true, writable: false });
+  pipe.on('close', () => process.kill(process.pid, 'SIGTERM'));
+  pipe.on('error', () => {}); // 'close' follows
+  pipe.resume();
+  pipe.unref();
+}
+
+/** Puts our loading and our runner in the place of mocha's. */
+function replace(root, { Mocha }, options) {
+  const { makeParentRunner } = require('./runner');
+  const { Session } = require('./session');
+  const { Builder } = require('./tree');
+  const ParentRunner = makeParentRunner(Mocha);
+
+  Mocha.prototype.loadFilesAsync = async function loadInWorkers() {
+    this.lazyLoadFiles(true);
+    const session = new Session(root, this.files, this.options, options);
+    let tree;
+    try {
+      tree = await session.tree;
+    } catch (error) {
+      session.close();
+      throw error;
+    }
+    const things = new Builder(Mocha).build(this.suite, tree);
+    this._runnerClass = class extends ParentRunner {
+      constructor(...args) {
+        super(...args);
+        this.attach(session, tree, things);
+      }
+    };
+  };
+}
+
+async function run(argv) {
+  const { options, rest } = parse(argv, OURS);
+  const root = findMocha(process.cwd());
+  const parts = mochaModules(root);
+  const bin = path.join(root, 'bin', 'mocha.js');
+  const loaded = parts.loadOptions(rest);
+  const reason = stockReason(loaded);
+  if (reason) process.stderr.write(`qe-mocha: ${reason}: running mocha as it is\n`);
+  if (reason !== null) {
+    process.argv = [process.execPath, bin, ...rest];
+    await import(pathToFileURL(bin));
+    return;
+  }
+  const { mocha, node } = split(loaded, parts.flags);
+  if (node.length > 0 && !process.env[NODE_STARTED]) {
+    restart(node);
+    return;
+  }
+  if (process.env[NODE_STARTED]) followParent();
+  delete process.env[NODE_STARTED];
+  if (loaded.help) process.stdout.write(`${help('qe-mocha', OURS)}\n`);
+  // Mocha's own parallel mode forbids what serial runs allow: ours is in its place.
+  const workers = options.workers ?? mocha.jobs ?? undefined;
+  for (const name of ['parallel', 'p', 'jobs', 'j']) delete mocha[name];
+  replace(root, parts, { timeout: 0, ...options, workers });
+  process.argv = [process.execPath, bin, ...rest];
+  await parts.main([], mocha);
+}
+
+async function main(argv) {
+  try {
+    await run(argv);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`qe-mocha: ${error.message}\n`);
+    process.exitCode = 2;
+  }
+}
+
+module.exports = { main };

@@ -1,0 +1,16 @@
+'use strict';
+// What a worker sends besides the core's own events, by `dataKind`.
+
+module.exports = {
+  TREE: 1, // what all files define, once they are loaded
+  LOAD_ERROR: 2, // why loading them failed: a packed error
+  EVENT: 3, // {name, id, patch, error, stage} of mocha's own events
+  STAGE: 4, // the tests at the root of a file are over; its suites follow
+  STDOUT: 5,
+  STDERR: 6,
+  STOP: 7, // mocha would run nothing behind this point
+  UNLOADABLE: 8, // the claimed file has ended a worker when it was loaded
+  FILE: 9, // what this file defines, where it differs from what was told before
+  OPEN: 10, // [file, kinds]: handles that a file has left open
+  READY: 11, // the worker has loaded all files, and runs tests from here on
+};

@@ -1,0 +1,47 @@
+'use strict';
+// The parts of the user's own mocha, found from where that is installed. Up to mocha 11
+// they end in .js; in mocha 12 those that can be required end in .cjs.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { createRequire } = require('node:module');
+const { pathToFileURL } = require('node:url');
+
+const { UsageError } = require('../jest/options');
+
+const OLDEST = 10;
+
+/** The folder of the mocha that is installed where the command was given. */
+function findMocha(folder) {
+  let manifest;
+  try {
+    manifest = createRequire(path.join(folder, '_')).resolve('mocha/package.json');
+  } catch {
+    throw new UsageError('mocha is not installed here: npm install --save-dev mocha');
+  }
+  const { version } = JSON.parse(fs.readFileSync(manifest, 'utf8'));
+  if (Number.parseInt(version, 10) < OLDEST) {
+    throw new UsageError(`mocha ${version} is too old: npm install --save-dev mocha@^${OLDEST}`);
+  }
+  return path.dirname(manifest);
+}
+
+function part(root, name) {
+  const file = path.join(root, name);
+  return require(fs.existsSync(`${file}.cjs`) ? `${file}.cjs` : `${file}.js`);
+}
+
+function mochaModules(root) {
+  return {
+    Mocha: part(root, 'lib/mocha'),
+    helpers: part(root, 'lib/cli/run-helpers'),
+    loadOptions: part(root, 'lib/cli/options').loadOptions,
+    flags: part(root, 'lib/cli/node-flags'),
+    main: async (argv, options) => {
+      const found = await import(pathToFileURL(path.join(root, 'lib/cli/cli.js')));
+      return (found.main ?? found.default.main)(argv, options);
+    },
+  };
+}
+
+module.exports = { findMocha, mochaModules };

@@ -1,0 +1,317 @@
+'use strict';
+// A run in the parent: starts workers, hears of the tree, and sorts what they send into
+// what is to be played, file by file. No spec file is ever loaded in this process.
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const v8 = require('node:v8');
+
+const qe = require('../addon');
+const { describe } = require('../ending');
+const { decode } = require('../jest/plain');
+const { plainError, unpack } = require('./errors');
+const messages = require('./messages');
+const { ROOT, digest } = require('./tree');
+
+const WORKER = path.join(__dirname, 'worker.js');
+const MOST_ATTEMPTS = 1000; // at one file: each goes on behind a test that ended its worker
+const MOST_EARLY = 20; // workers that end before they run a test
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+/** What a copy in another process can have of mocha's options. */
+function sendable(options) {
+  const found = {};
+  for (const [key, value] of Object.entries(options)) {
+    try {
+      v8.serialize(value);
+      found[key] = value;
+    } catch {
+      // functions: workers find their own
+    }
+  }
+  for (const key of ['rootHooks', 'globalSetup', 'globalTeardown', 'reporter', 'R']) {
+    delete found[key];
+  }
+  return { ...found, parallel: false, files: undefined };
+}
+
+/** One file's events: those of its tests at the root, and those of its suites. */
+class FileEvents {
+  constructor(index) {
+    this.index = index;
+    this.stages = [
+      { events: [], over: false },
+      { events: [], over: false },
+    ];
+    this.stage = 1;
+    this.running = new Map(); // what runs now: 'test' and 'hook', as [id, since]
+  }
+
+  push(event, stage = this.stage) {
+    this.stage = stage;
+    this.stages[stage].events.push(event);
+  }
+
+  /** Notes what runs, to name it should its worker be lost. */
+  note({ name, id, patch }) {
+    if (name === 'test') this.running.set('test', { id, patch, since: Date.now() });
+    else if (name === 'hook') this.running.set('hook', { id, patch, since: Date.now() });
+    else if (name === 'test end' || name === 'retry') this.running.delete('test');
+    else if (name === 'hook end') this.running.delete('hook');
+    else if (name === 'fail' && this.running.get('hook')?.id?.join() === id?.join()) {
+      this.running.clear(); // mocha goes on behind the hook's suite
+    }
+  }
+
+  close() {
+    for (const stage of this.stages) stage.over = true;
+  }
+}
+
+class Session {
+  constructor(root, files, mochaOptions, options) {
+    this.files = files;
+    this.timeout = options.timeout;
+    this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'qe-mocha-'));
+    this.events = files.map((file, index) => new FileEvents(index));
+    this.atEnd = []; // what workers tell when no file is left
+    this.printed = new Map(); // by worker, before the tree is known
+    this.environment = { ...process.env };
+    this.endings = new Map(); // the last hook that a worker without files has begun
+    this.ready = new Set(); // workers that have loaded all
+    this.bad = new Map(); // why a file could not be loaded
+    this.done = false;
+    this.changed = () => {};
+    this.tree = new Promise((resolve, reject) => {
+      this.loaded = resolve;
+      this.failed = reject;
+    });
+    this.#start(root, mochaOptions, options);
+  }
+
+  #start(root, mochaOptions, { workers }) {
+    const { files, folder } = this;
+    const run = {
+      root,
+      files,
+      folder,
+      argv: process.argv,
+      options: sendable(mochaOptions),
+      timeout: this.timeout,
+    };
+    const file = path.join(folder, 'run');
+    fs.writeFileSync(file, v8.serialize(run), { mode: 0o600 });
+    process.env.QE_MOCHA_RUN = file;
+    const inherited = process.execArgv.filter((arg) => !arg.startsWith('--inspect'));
+    this.core = new qe.Session(
+      files.map((name, item) => ({
+        id: `${item}:${name}`,
+        item,
+        retries: MOST_ATTEMPTS,
+        timeout: this.timeout,
+      })),
+      {
+        argv: [process.execPath, ...inherited, WORKER],
+        workers: Math.min(workers ?? qe.cpuCount(), files.length),
+        callOnly: true,
+        inOrder: true, // reporters hear of files in their order
+        endTimeout: this.timeout,
+      },
+      (events, end) => this.#take(events, end),
+    );
+    delete process.env.QE_MOCHA_RUN;
+    this.onSignal = (name) => {
+      this.close();
+      process.kill(process.pid, name);
+    };
+    for (const name of SIGNALS) process.on(name, this.onSignal);
+    this.onExit = () => this.close();
+    process.on('exit', this.onExit);
+  }
+
+  /** Tests may run: what the parent has set in its environment since is the workers'. */
+  go(tree) {
+    const environment = {};
+    for (const name of new Set([...Object.keys(this.environment), ...Object.keys(process.env)])) {
+      const value = process.env[name];
+      if (value !== this.environment[name]) environment[name] = value ?? null;
+    }
+    const file = path.join(this.folder, 'go');
+    const text = JSON.stringify({ environment, digests: tree.files.map(digest) });
+    fs.writeFileSync(`${file}.new`, text, { mode: 0o600 });
+    fs.renameSync(`${file}.new`, file);
+  }
+
+  /** Ends whatever still runs. */
+  close() {
+    if (this.closed) return;
+    this.closed = true;
+    for (const name of SIGNALS) process.off(name, this.onSignal);
+    process.off('exit', this.onExit);
+    this.core.close();
+    fs.rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #take(events, end) {
+    if (this.closed) return;
+    try {
+      for (const event of events) this.#handle(event);
+    } catch (error) {
+      this.failed(error);
+      this.close();
+      throw error;
+    }
+    if (end) {
+      for (const file of this.events) file.close();
+      this.done = true;
+      this.failed(plainError('no worker has loaded the spec files'));
+      this.close();
+    }
+    this.changed();
+  }
+
+  #handle(event) {
+    const file = event.unit === undefined ? null : this.events[event.item];
+    switch (event.kind) {
+      case qe.EV_DATA:
+        this.#data(event, file);
+        break;
+      case qe.EV_FINISH:
+        file.close();
+        break;
+      case qe.EV_LOST:
+        this.#lost(event, file);
+        break;
+      case qe.EV_EXIT:
+        if (event.phase === qe.SESSION && event.outcome !== qe.NONE) this.#lostAtEnd(event);
+        break;
+      case qe.EV_GIVE_UP:
+        this.failed(plainError('qe-mocha: no worker can be started'));
+        this.atEnd.push({ file: 'the run', lost: 'no worker can be started' });
+        break;
+      default:
+    }
+  }
+
+  #data(event, file) {
+    const target = (item, stage) => (file ? file.push(item, stage) : this.atEnd.push(item));
+    const kind = event.dataKind;
+    if (kind === messages.STDOUT || kind === messages.STDERR) {
+      const item = { printed: event.data, error: kind === messages.STDERR };
+      // What files print when they are loaded is printed once, not by each worker.
+      if (this.treeFrom === undefined) this.#printed(event).push(item);
+      else if (this.ready.has(this.#worker(event))) target(item);
+      return;
+    }
+    const value = decode(event.data);
+    switch (kind) {
+      case messages.TREE:
+        this.#treeFrom(event, value);
+        break;
+      case messages.LOAD_ERROR:
+        this.#playNow(this.#printed(event));
+        this.failed(unpack(value));
+        break;
+      case messages.READY:
+        this.ready.add(this.#worker(event));
+        break;
+      case messages.EVENT:
+        if (file) file.note(value);
+        else if (value.name === 'hook')
+          this.endings.set(this.#worker(event), { ...value, since: Date.now() });
+        target({ event: value, worker: this.#worker(event) }, value.stage);
+        break;
+      case messages.STAGE:
+        file.stages[0].over = true;
+        file.stage = 1;
+        break;
+      case messages.STOP:
+        target({ stop: true });
+        break;
+      case messages.UNLOADABLE:
+        target({ file: this.files[event.item], lost: this.bad.get(event.item) });
+        break;
+      case messages.FILE:
+        target({ described: value });
+        break;
+      case messages.OPEN:
+        this.#warn(`${path.relative('', value[0])} left open: ${value[1].join(', ')}`);
+        break;
+      default:
+        throw new Error(`unknown message ${kind}`);
+    }
+  }
+
+  #worker = (event) => `${event.slot}.${event.epoch}`;
+
+  #printed(event) {
+    const worker = this.#worker(event);
+    if (!this.printed.has(worker)) this.printed.set(worker, []);
+    return this.printed.get(worker);
+  }
+
+  #treeFrom(event, value) {
+    if (this.treeFrom !== undefined) return;
+    this.treeFrom = this.#worker(event);
+    this.#playNow(this.#printed(event));
+    this.printed.clear();
+    this.loaded(value);
+  }
+
+  #playNow(items) {
+    for (const { printed, error } of items)
+      (error ? process.stderr : process.stdout).write(printed);
+  }
+
+  #warn(text) {
+    (this.warnings ??= []).push(text);
+  }
+
+  #why(event, what) {
+    if (event.outcome !== qe.TIMEOUT) return `Crashed: its worker ${describe(event.status)}${what}`;
+    const limit = `${this.timeout} s`;
+    return `Timeout: its worker did nothing else for ${limit} and was killed (--test-timeout-hard)${what}`;
+  }
+
+  /** The attempt ended with its process; another one goes on behind what it ran. */
+  #lost(event, file) {
+    if (event.outcome === qe.NONE) return;
+    const marker = path.join(this.folder, `loading.${event.slot}.${event.epoch}`);
+    if (fs.existsSync(marker)) {
+      const index = Number(fs.readFileSync(marker, 'utf8'));
+      if (!this.bad.has(index)) this.bad.set(index, this.#why(event, ' while it loaded this file'));
+      this.#playNow(this.#printed(event));
+      return;
+    }
+    if (this.treeFrom === undefined) {
+      this.failed(plainError(this.#why(event, ' before the spec files were loaded')));
+      return;
+    }
+    if (!this.ready.has(this.#worker(event))) {
+      // It had loaded all and run nothing: whatever ended it, another one begins.
+      this.early = (this.early ?? 0) + 1;
+      if (this.early <= MOST_EARLY) return;
+      file.push({ file: this.files[event.item], lost: this.#why(event, ' before its tests') });
+      file.push({ stop: true });
+      return;
+    }
+    const running = file.running.get('hook') ?? file.running.get('test');
+    const lost = this.#why(event, '');
+    const hook = file.running.has('hook');
+    if (!running) file.push({ file: this.files[event.item], lost: `${lost} between its tests` });
+    else file.push({ running, hook, lost, worker: this.#worker(event) });
+    if (running?.id?.[0] === ROOT) file.push({ stop: true }); // a root hook: as in mocha
+    file.running.clear();
+  }
+
+  #lostAtEnd(event) {
+    const lost = this.#why(event, '');
+    const worker = this.#worker(event);
+    const running = this.endings.get(worker);
+    if (running) this.atEnd.push({ running, hook: true, lost, worker });
+    else this.atEnd.push({ file: 'the end of a worker', lost });
+  }
+}
+
+module.exports = { Session };

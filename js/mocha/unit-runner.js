@@ -1,0 +1,115 @@
+'use strict';
+// Mocha's runner, as a worker has it: it runs what one file gave the root suite, then
+// asks for the next file. All files are loaded, so root hooks, `.only` and `--grep` are
+// what they are serially.
+
+const { nameOf } = require('../jest/progress');
+
+/** Leaves of a file what earlier attempts have not run; `progress` is what they noted. */
+function removeFinished(part, numbers, progress) {
+  const over = new Set([...progress.done.keys(), ...progress.lost].map(nameOf));
+  // A hook that has failed, or ended its worker: as in mocha its suite is then over.
+  const failed = [...progress.done].filter(([, status]) => status === 'failed');
+  for (const key of [...progress.lost, ...failed.map(([one]) => one)]) {
+    const [, suite] = /^h(\d+)\./.exec(nameOf(key)) ?? [];
+    if (suite !== undefined) over.add(`s${suite}`);
+  }
+  const isOver = (kind, thing) => over.has(`${kind}${numbers.get(thing)[1]}`);
+  const prune = (suite) => {
+    const whole = isOver('s', suite);
+    suite.tests = whole ? [] : suite.tests.filter((test) => !isOver('t', test));
+    if (whole) suite.suites = [];
+    suite.suites.forEach(prune);
+  };
+  part.suites.forEach(prune);
+  part.tests = part.tests.filter((test) => !isOver('t', test));
+}
+
+/**
+ * @param {Function} Stock mocha's runner
+ * @param {object} units where the files come from: `next()` gives the next part
+ *   {tests, suites} of the root suite or null, `stage()` hears that a part's tests are
+ *   over, `finish(stopped)` that the part is, and `end()` that all is.
+ */
+function makeUnitRunner(Stock, units) {
+  // Users see the name in stacks: it is mocha's.
+  return class Runner extends Stock {
+    runSuite(suite, fn) {
+      if (!suite.root) return super.runSuite(suite, fn);
+      this.suite = suite;
+      this.#wanted = { tests: suite.tests, suites: suite.suites };
+      this.#nextPart(suite, fn);
+    }
+
+    #wanted; // what `.only` has left of the root suite
+    #prepared = false;
+    #broken = false; // a root hook has failed: mocha runs nothing more
+
+    #nextPart(root, fn) {
+      const part = units.next();
+      if (!part) return this.#leave(root, fn);
+      this.failures = 0; // --bail looks at this file's alone; the parent at the whole
+      const tests = part.tests.filter((test) => this.#wanted.tests.includes(test));
+      const suites = part.suites.filter((each) => this.#wanted.suites.includes(each));
+      const wanted = (test) => this._grep.test(test.fullTitle()) !== Boolean(this._invert);
+      let any = tests.some(wanted);
+      for (const each of suites) any ||= this.grepTotal(each) > 0;
+      if (!any || this.#broken) return this.#finish(root, fn, this.#broken);
+      this.#prepare(root, (error) => {
+        if (error) return this.#finish(root, fn, true);
+        root.tests = tests;
+        this.runTests(root, (errSuite) => {
+          units.stage();
+          this.#runSuites(root, suites, errSuite, (stopped) => this.#finish(root, fn, stopped));
+        });
+      });
+    }
+
+    /** The root's `before` hooks, once in a worker. */
+    #prepare(root, then) {
+      if (this.#prepared) return then();
+      this.#prepared = true;
+      this.hook('beforeAll', (error) => {
+        this.#broken = Boolean(error);
+        then(error);
+      });
+    }
+
+    #runSuites(root, suites, errSuite, then) {
+      let index = 0;
+      const next = (failed) => {
+        if (failed === root) {
+          this.#broken = true;
+          return then(true);
+        }
+        if (this._abort) return then(true);
+        if (index >= suites.length) return then(false);
+        const suite = suites[index++];
+        Stock.immediately(() => super.runSuite(suite, next));
+      };
+      this.nextSuite = next;
+      next(errSuite);
+    }
+
+    #finish(root, fn, stopped) {
+      this.suite = root;
+      root.tests = this.#wanted.tests; // the titles of the root's hooks name one
+      delete this.test;
+      // What a test left to the event loop is still this file's.
+      setImmediate(() => {
+        units.finish(stopped);
+        this.#nextPart(root, fn);
+      });
+    }
+
+    #leave(root, fn) {
+      units.end();
+      if (!this.#prepared) return fn();
+      this.suite = root;
+      delete this.test;
+      this.hook('afterAll', () => fn());
+    }
+  };
+}
+
+module.exports = { makeUnitRunner, removeFinished };

@@ -1,0 +1,352 @@
+'use strict';
+// A worker of a mocha run: loads all spec files as mocha does, then claims files, runs
+// what they define, and sends mocha's events. Started by the core; finds its run by
+// QE_WORKER and QE_MOCHA_RUN.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const util = require('node:util');
+const v8 = require('node:v8');
+
+const qe = require('../addon');
+const { encode } = require('../jest/plain');
+const { Journal, Progress, nameOf } = require('../jest/progress');
+const { pack } = require('./errors');
+const { Handles } = require('./handles');
+const messages = require('./messages');
+const { mochaModules } = require('./modules');
+const { Owners, describe, digest } = require('./tree');
+const { makeUnitRunner, removeFinished } = require('./unit-runner');
+
+const POLL_MS = 5;
+const MOST_TRIES = 3; // at one place between tests
+
+/** How far a file's attempts have come. */
+function reached({ done, lost }) {
+  return [...done.keys()].filter((key) => !nameOf(key).startsWith('a')).length + lost.size;
+}
+
+class SpecWorker {
+  constructor(core, run) {
+    this.core = core;
+    this.run = run;
+    this.job = core.job();
+    this.open = false; // a unit runs: what is printed is its own
+    this.claim = null;
+    this.stage = 1;
+    this.journal = null;
+    this.handles = new Handles();
+    Object.assign(this, mochaModules(run.root));
+    process.env.MOCHA_WORKER_ID = String(this.job.slot);
+    this.#captureOutput();
+  }
+
+  send(kind, value) {
+    this.core.send(kind, encode(value));
+  }
+
+  /** What tests print comes out where it does serially: between their events. */
+  #captureOutput() {
+    const streams = [
+      [process.stdout, messages.STDOUT],
+      [process.stderr, messages.STDERR],
+    ];
+    for (const [stream, kind] of streams) {
+      const write = stream.write.bind(stream);
+      stream.write = (chunk, encoding, callback) => {
+        if (!this.open) return write(chunk, encoding, callback);
+        const done = typeof encoding === 'function' ? encoding : callback;
+        const text = typeof chunk === 'string';
+        this.core.send(
+          kind,
+          text
+            ? Buffer.from(chunk, typeof encoding === 'string' ? encoding : 'utf8')
+            : Buffer.from(chunk),
+        );
+        if (done) process.nextTick(done);
+        return true;
+      };
+    }
+  }
+
+  // ------------------------------------------------------------------- loading
+
+  #loading(slot, epoch) {
+    return path.join(this.run.folder, `loading.${slot}.${epoch}`);
+  }
+
+  /**
+   * Files that end their worker when they are loaded: one that took its time limit, or
+   * two of this slot. A single crash may have come from elsewhere.
+   */
+  #unloadable() {
+    const found = new Set();
+    const crashed = new Set();
+    const limit = this.run.timeout * 1000 || Infinity;
+    for (let epoch = 0; epoch < this.job.epoch; epoch++) {
+      try {
+        const marker = this.#loading(this.job.slot, epoch);
+        const index = Number(fs.readFileSync(marker, 'utf8'));
+        const hung = Date.now() - fs.statSync(marker).mtimeMs >= limit;
+        if (hung || crashed.has(index)) found.add(index);
+        crashed.add(index);
+      } catch {
+        // that one has loaded all
+      }
+    }
+    return found;
+  }
+
+  async load() {
+    const { Mocha, helpers } = this;
+    const options = { ...this.run.options };
+    const { rootHooks } = await helpers.handleRequires(options.require, {
+      ignoredPlugins: ['mochaGlobalSetup', 'mochaGlobalTeardown'],
+    });
+    helpers.validateLegacyPlugin(options, 'ui', Mocha.interfaces);
+    this.mocha = new Mocha({ ...options, rootHooks, reporter: this.#reporter() });
+    const { suite } = this.mocha;
+    const { constants } = Mocha.Suite;
+    const marker = this.#loading(this.job.slot, this.job.epoch);
+    this.owners = new Owners(suite, this.run.files, constants);
+    this.unloadable = this.#unloadable();
+    suite.on(constants.EVENT_FILE_PRE_REQUIRE, (context, file) => {
+      const index = this.run.files.indexOf(file);
+      this.owners.enter(index);
+      fs.writeFileSync(marker, String(index));
+      this.core.phase(qe.CALL); // each file has the time limit
+    });
+    const ready = options.delay && new Promise((resolve) => suite.once('run', resolve));
+    const numbered = this.run.files.map((file, index) => [file, index]);
+    this.mocha.files = numbered.filter(([, i]) => !this.unloadable.has(i)).map(([file]) => file);
+    await this.mocha.loadFilesAsync();
+    if (fs.existsSync(marker)) fs.rmSync(marker);
+    await ready;
+    this.mocha.options.delay = false;
+    Object.assign(this, describe(suite, this.owners));
+  }
+
+  /** Loads, tells what there is, and waits until the parent says that tests may run. */
+  async prepare() {
+    try {
+      await this.load();
+    } catch (error) {
+      const packed = pack(error, this.Mocha.reporters.Base);
+      this.send(messages.LOAD_ERROR, { ...packed, shown: util.inspect(error) });
+      return false;
+    }
+    if (!fs.existsSync(path.join(this.run.folder, 'go'))) this.send(messages.TREE, this.tree);
+    this.core.phase(qe.TEARDOWN); // waiting has no limit
+    const go = path.join(this.run.folder, 'go');
+    while (!fs.existsSync(go)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    const { environment, digests } = JSON.parse(fs.readFileSync(go, 'utf8'));
+    for (const [name, value] of Object.entries(environment)) {
+      if (value === null) delete process.env[name];
+      else process.env[name] = value;
+    }
+    this.digests = digests;
+    this.handles.begin();
+    this.send(messages.READY, null);
+    return true;
+  }
+
+  // ------------------------------------------------------------------- running
+
+  next() {
+    if (!this.claim) {
+      const claim = this.core.claim(true);
+      if (!claim || !this.core.start(claim)) return null;
+      this.#begin(claim);
+    }
+    const index = this.claim.item;
+    const part = this.parts[index];
+    const described = this.tree.files[index];
+    if (digest(described) !== this.digests[index]) this.send(messages.FILE, described);
+    const progress = new Progress(this.#journalFile());
+    if (progress.attempts > 0) removeFinished(part, this.numbers, progress);
+    const root = [...progress.lost].some((key) => nameOf(key).startsWith('root'));
+    if (this.unloadable.has(index)) this.send(messages.UNLOADABLE, null);
+    const over = root || this.#isStuck(progress) || this.unloadable.has(index);
+    this.journal = new Journal(this.#journalFile());
+    this.journal.done(`a${reached(progress)}.${progress.attempts}`, 'attempt');
+    this.stage = part.tests.length > 0 && !over ? 0 : 1;
+    return over ? { tests: [], suites: [] } : part;
+  }
+
+  /** Whether workers die between this file's tests, and get no further. */
+  #isStuck(progress) {
+    const here = `a${reached(progress)}.`;
+    const tries = [...progress.done.keys()].filter((key) => nameOf(key).startsWith(here));
+    return progress.stuck && tries.length >= MOST_TRIES;
+  }
+
+  #journalFile() {
+    return path.join(this.run.folder, `${this.claim.unit}.progress`);
+  }
+
+  #begin(claim) {
+    this.claim = claim;
+    this.failed = false;
+    this.open = true;
+    this.core.phase(qe.CALL);
+  }
+
+  stageEnds() {
+    if (this.stage === 0) this.send(messages.STAGE, null);
+    this.stage = 1;
+  }
+
+  finish(stopped) {
+    this.stageEnds();
+    if (stopped) this.send(messages.STOP, null);
+    this.handles.note(this.run.files[this.claim.item]);
+    this.journal.end();
+    this.core.phase(qe.TEARDOWN);
+    this.open = false;
+    this.core.finish(this.failed ? qe.FAILED : qe.PASSED, Buffer.alloc(0));
+    this.claim = null;
+  }
+
+  end() {
+    this.core.phase(qe.SESSION);
+  }
+
+  /** Mocha's reporter in this process: sends the events that real reporters get. */
+  #reporter() {
+    const worker = this;
+    const { Mocha } = this;
+    const { constants } = Mocha.Runner;
+    const { stringify } = Mocha.utils;
+    const { Base } = Mocha.reporters;
+    const steps = [constants.EVENT_TEST_BEGIN, constants.EVENT_HOOK_BEGIN];
+    const ends = [
+      constants.EVENT_TEST_END,
+      constants.EVENT_TEST_RETRY,
+      constants.EVENT_HOOK_END,
+      constants.EVENT_SUITE_END,
+    ];
+
+    // What reporters compare must be text before it leaves, and must not throw.
+    const stringified = (test, error) => {
+      try {
+        if (!Base.showDiff(error)) return;
+        if (typeof error.actual === 'string' && typeof error.expected === 'string') return;
+        for (const side of ['actual', 'expected']) {
+          try {
+            error[side] = stringify(error[side]);
+          } catch (thrown) {
+            error[side] = `[Throws: ${thrown?.message}]`;
+          }
+        }
+      } catch {
+        // the error is shown without a difference
+      }
+    };
+
+    return class Sender extends Base {
+      constructor(runner, options) {
+        runner.on(constants.EVENT_TEST_FAIL, stringified);
+        super(runner, options);
+        for (const name of steps) runner.on(name, (thing) => worker.step(name, thing));
+        for (const name of ends) runner.on(name, (thing, error) => worker.over(name, thing, error));
+        runner.on(constants.EVENT_SUITE_BEGIN, (suite) => worker.event('suite', suite));
+        runner.on(constants.EVENT_TEST_PASS, (test) => worker.event('pass', test));
+        runner.on(constants.EVENT_TEST_PENDING, (test) => worker.event('pending', test));
+        runner.on(constants.EVENT_TEST_FAIL, (thing, error) => worker.fail(thing, error));
+      }
+    };
+  }
+
+  /** The name of a thing in the journal; undefined where it is not of this load. */
+  #key(thing) {
+    const id = this.numbers.get(thing);
+    if (!id) return undefined;
+    if (thing.type === 'test') return `t${id[1]}`;
+    const suite = thing.type === 'hook' ? thing.parent : thing;
+    if (suite.root) return `root.${id[1]}`;
+    return thing.type === 'hook' ? `h${this.numbers.get(suite)[1]}.${id[1]}` : `s${id[1]}`;
+  }
+
+  step(name, thing) {
+    this.core.phase(this.claim ? qe.CALL : qe.SESSION); // each has the time limit
+    const key = this.#key(thing);
+    if (key && this.claim) this.journal.start(key);
+    this.event(name, thing);
+  }
+
+  over(name, thing, error) {
+    this.core.phase(this.claim ? qe.CALL : qe.SESSION); // and so has what comes between
+    this.event(name, thing, error);
+    const key = this.#key(thing);
+    if (key && this.claim) this.journal.done(key, thing.state ?? name);
+  }
+
+  fail(thing, error) {
+    this.failed = true;
+    this.event('fail', thing, error);
+    if (thing.type === 'hook' && this.claim) this.journal.done(this.#key(thing), 'failed');
+  }
+
+  event(name, thing, error) {
+    const message = { name, stage: this.stage, id: this.numbers.get(thing) ?? null };
+    if (thing.type) message.patch = this.#patch(thing);
+    if (!message.id) message.title = thing.title;
+    if (error !== undefined) message.error = pack(error, this.Mocha.reporters.Base);
+    this.send(messages.EVENT, message);
+  }
+
+  #patch(thing) {
+    return {
+      title: thing.title,
+      state: thing.state,
+      pending: Boolean(thing.pending),
+      duration: thing.duration,
+      timedOut: thing.timedOut,
+      _currentRetry: thing._currentRetry,
+      _retries: thing._retries,
+      _slow: thing._slow,
+      _timeout: thing._timeout,
+    };
+  }
+
+  async work() {
+    const claim = this.core.claim(true);
+    if (!claim || !this.core.start(claim)) return;
+    this.#begin(claim);
+    if (!(await this.prepare())) {
+      this.core.finish(qe.FAILED, Buffer.alloc(0));
+      return;
+    }
+    this.core.phase(qe.CALL);
+    this.mocha._runnerClass = makeUnitRunner(this.Mocha.Runner, {
+      next: () => this.next(),
+      stage: () => this.stageEnds(),
+      finish: (stopped) => this.finish(stopped),
+      end: () => this.end(),
+    });
+    this.mocha.cleanReferencesAfterRun(false);
+    await new Promise((resolve) => this.mocha.run(resolve));
+    this.core.phase(qe.SESSION);
+    const patience = this.run.timeout * 500 || Infinity; // half the time limit
+    for (const found of await this.handles.left(patience)) this.send(messages.OPEN, found);
+  }
+}
+
+async function main() {
+  const core = new qe.Worker();
+  const run = v8.deserialize(fs.readFileSync(process.env.QE_MOCHA_RUN));
+  delete process.env.QE_MOCHA_RUN;
+  process.argv = run.argv;
+  Error.stackTraceLimit = Infinity; // as mocha's command line has it
+  await new SpecWorker(core, run).work();
+  core.phase(qe.SESSION);
+  process.on('exit', () => core.bye()); // behind the listeners of tests, which may hang
+}
+
+main().then(
+  () => process.exit(0),
+  (error) => {
+    fs.writeSync(2, `qe-mocha: internal error in a worker: ${error?.stack ?? error}\n`);
+    process.exit(1);
+  },
+);

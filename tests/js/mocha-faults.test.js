@@ -1,0 +1,272 @@
+'use strict';
+// Tests that hang, crash and throw what nobody can print: named, and nothing else lost.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const test = require('node:test');
+const { setTimeout: sleep } = require('node:timers/promises');
+const { stripVTControlCharacters } = require('node:util');
+
+const { QE_MOCHA, project, qeMocha, results, start } = require('./mocha-project');
+
+const JSON_REPORT = ['--reporter', 'json', '--parallel=2'];
+const TIMED_OUT = /Timeout: its worker did nothing else for 1 s and was killed/;
+
+test('what blocks its worker is killed by name, and the rest runs', async (t) => {
+  const folder = project(t, {
+    'test/a.js': `
+      describe('a', () => {
+        it('before it', () => {});
+        it('loops', () => { for (;;); });
+        it('waits', () => { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); });
+        it('never settles', function () { this.timeout(100); return new Promise(() => {}); });
+        it('behind it', () => {});
+        describe('hook', () => { beforeEach(() => { for (;;); }); it('x', () => {}); it('y', () => {}); });
+        describe('whole', () => { before('first', () => { for (;;); }); it('x', () => {}); });
+        describe('last', () => { it('behind all', () => {}); });
+      });`,
+    'test/b.js': "describe('b', () => { it('passes', () => {}); });",
+    'test/c.js': 'for (;;);',
+    'test/d.js': "process.kill(process.pid, 'SIGSEGV');",
+  });
+  const run = await qeMocha(folder, [...JSON_REPORT, '--test-timeout-hard=1']);
+  const { tests, stats } = results(run);
+  for (const name of ['loops', 'waits']) assert.match(tests[`a ${name}`], TIMED_OUT);
+  assert.match(tests['a loops'], /test\/a\.js/);
+  assert.match(tests['a never settles'], /Timeout of 100ms exceeded/);
+  assert.match(tests['a hook "before each" hook for "x"'], TIMED_OUT);
+  assert.match(tests['a whole "before all" hook: first for "x"'], TIMED_OUT);
+  assert.match(tests['test/c.js'], /killed.*while it loaded this file/);
+  assert.match(tests['test/d.js'], /killed by SIGSEGV while it loaded this file/);
+  for (const name of ['a before it', 'a behind it', 'a last behind all', 'b passes']) {
+    assert.equal(tests[name], 'passed', name);
+  }
+  assert.equal(stats.suites, 5, 'each suite is told once');
+  assert.equal(run.code, 7);
+});
+
+test('hooks at the root and the end of a worker have the limit too', async (t) => {
+  const folder = project(t, {
+    'after.js': "after('last', () => { for (;;); }); it('a', () => {});",
+    'before.js': "before('first', () => { for (;;); }); it('a', () => {});",
+    'exit.js': "it('a', () => { process.on('exit', () => { for (;;); }); });",
+    'other.js': "it('other', () => {});",
+  });
+  const named = {
+    after: '"after all" hook: last for "other"',
+    before: '"before all" hook: first for "a"',
+    exit: 'the end of a worker',
+  };
+  for (const [file, title] of Object.entries(named)) {
+    const args = [...JSON_REPORT, '--test-timeout-hard=1', `${file}.js`, 'other.js'];
+    const run = await qeMocha(folder, args);
+    const { tests, stats } = results(run);
+    assert.match(tests[title], TIMED_OUT);
+    assert.deepEqual([stats.failures, run.code], [1, 1], file);
+    assert.equal(tests.other, file === 'before' ? undefined : 'passed');
+  }
+});
+
+test('what ends its worker fails with the signal or the status', async (t) => {
+  const folder = project(t, {
+    'test/a.js': `
+      describe('a', () => {
+        it('before it', () => {});
+        it('aborts', () => process.abort());
+        it('segfaults', () => process.kill(process.pid, 'SIGSEGV'));
+        it('exits', () => process.exit(3));
+        it('exits well', () => process.exit(0));
+        it('eats memory', function () {
+          this.timeout(0);
+          const eaten = [];
+          for (;;) eaten.push(new Array(1e5).fill({}));
+        });
+        it('behind it', () => {});
+      });`,
+  });
+  const run = await qeMocha(folder, [...JSON_REPORT, '--max-old-space-size=64']);
+  const { tests } = results(run);
+  assert.match(tests['a aborts'], /Crashed: its worker was killed by SIGABRT/);
+  assert.match(tests['a segfaults'], /SIGSEGV/);
+  assert.match(tests['a exits'], /exited with status 3/);
+  assert.match(tests['a exits well'], /exited with status 0/);
+  assert.match(tests['a eats memory'], /SIGABRT|status 134/);
+  assert.equal(tests['a before it'], 'passed');
+  assert.equal(tests['a behind it'], 'passed');
+  assert.equal(run.code, 5);
+});
+
+test('spec shows each suite once, though its tests crash', async (t) => {
+  const folder = project(t, {
+    'test/a.js': `describe('outer', () => {
+      describe('inner', () => { it('exits', () => process.exit(1)); it('goes on', () => {}); });
+      describe('next', () => { it('exits too', () => process.exit(1)); });
+    });
+    describe('other', () => { it('passes', () => {}); });`,
+  });
+  const { stdout } = await qeMocha(folder);
+  const shown = stripVTControlCharacters(stdout).split('passing')[0].replace(/ +$/gm, '').trim();
+  assert.equal(
+    shown.replace(/\s+2$/, ''),
+    [
+      'outer',
+      '    inner',
+      '      1) exits',
+      '      ✔ goes on',
+      '    next',
+      '      2) exits too',
+      '',
+      '  other',
+      '    ✔ passes',
+    ].join('\n'),
+  );
+});
+
+test('values that cannot be sent are shown, bounded', async (t) => {
+  const folder = project(t, {
+    'test/a.js': `
+      const assert = require('assert');
+      const getter = () => ({ get bad() { throw new Error('in a getter'); } });
+      it('circular', () => { const e = new Error('round'); e.self = e; e.big = 10n; throw e; });
+      it('getter', () => { throw Object.defineProperty(new Error('has one'), 'bad', {
+        enumerable: true, get() { throw new Error('in a getter'); } }); });
+      it('compared', () => assert.deepStrictEqual(getter(), { a: 1 }));
+      it('huge', () => { const e = new Error('x'.repeat(3e6)); e.more = 'y'.repeat(3e6); throw e; });
+      it('message', () => { throw { get message() { throw new Error('in message'); } }; });
+      it('behind them', () => {});`,
+  });
+  const run = await qeMocha(folder, JSON_REPORT);
+  const { tests } = results(run);
+  assert.equal(tests.circular, 'round');
+  assert.equal(tests.getter, 'has one');
+  assert.match(tests.compared, /deep-equal/);
+  assert.match(tests.huge, /^x+… \(2000000 more characters\)/);
+  assert.notEqual(tests.message, 'passed');
+  assert.equal(tests['behind them'], 'passed');
+  assert.equal(run.code, 5);
+  const { stdout } = await qeMocha(folder, ['--fgrep', 'circular', '--reporter', 'json']);
+  assert.match(stdout, /\[Circular\][^]*10n/);
+});
+
+test('handles that are left open are named, and the run ends', async (t) => {
+  const folder = project(t, {
+    'open.js': `const net = require('net');
+      it('opens', (done) => { net.createServer().listen(0, '127.0.0.1', done); });`,
+    'closed.js': `const net = require('net');
+      it('closes', (done) => { const s = net.createServer().listen(0, '127.0.0.1', () => s.close(done)); });`,
+  });
+  const { code, stderr } = await qeMocha(folder, ['open.js', 'closed.js', '--parallel=1']);
+  assert.equal(stderr, 'qe-mocha: open.js left open: TCPServerWrap\n');
+  assert.equal(code, 0);
+});
+
+test('--bail ends the run at the first failure in serial order', async (t) => {
+  const folder = project(t, {
+    'test/a.js': "describe('a', () => { it('slow', (done) => setTimeout(done, 300)); });",
+    'test/b.js':
+      "describe('b', () => { it('crashes', () => process.exit(1)); it('no', () => {}); });",
+    'test/c.js': "describe('c', () => { it('no', () => {}); });",
+  });
+  const { tests } = results(await qeMocha(folder, [...JSON_REPORT, '--bail']));
+  assert.deepEqual(Object.keys(tests).sort(), ['a slow', 'b crashes']);
+});
+
+/** Processes whose environment names this run's own mark. */
+function marked(mark) {
+  return fs.readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && fs.readFileSync(`/proc/${pid}/environ`, 'utf8').includes(mark);
+    } catch {
+      return false;
+    }
+  });
+}
+
+test('workers killed at any time lose and double no result', async (t) => {
+  const files = {};
+  for (const name of ['a', 'b', 'c', 'd']) {
+    files[`test/${name}.js`] = `describe('${name}', () => {
+      for (let i = 0; i < 25; i++) it('test ' + i, (done) => setTimeout(done, 40));
+    });`;
+  }
+  const folder = project(t, files);
+  const mark = path.basename(folder);
+  const running = qeMocha(folder, JSON_REPORT, { QE_TEST_MARK: mark });
+  let over = false;
+  running.then(() => (over = true));
+  let killed = 0;
+  while (!over && killed < 12) {
+    await sleep(400 + killed * 7); // not in step with the tests
+    const workers = marked(`QE_TEST_MARK=${mark}`).filter(isWorker);
+    if (workers.length > 0) process.kill(Number(workers[killed++ % workers.length]), 'SIGKILL');
+  }
+  const { tests, stats } = results(await running);
+  assert.ok(killed >= 5, `${killed} killed`);
+  const own = Object.entries(tests).filter(([name]) => / test \d+$/.test(name));
+  assert.equal(own.length, 100);
+  for (const [name, state] of own) {
+    assert.ok(state === 'passed' || /SIGKILL/.test(state), `${name}: ${state}`);
+  }
+  assert.equal(stats.suites, 4);
+  assert.equal(stats.passes + stats.failures, Object.keys(tests).length, 'each has one result');
+});
+
+function isWorker(pid) {
+  try {
+    return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('worker.js');
+  } catch {
+    return false;
+  }
+}
+
+const ENDS = [
+  ['SIGINT'],
+  ['SIGTERM'],
+  ['SIGKILL'],
+  ['SIGINT', '--expose-gc'],
+  ['SIGKILL', '--expose-gc'],
+];
+for (const [signal, ...flags] of ENDS) {
+  test(`${[signal, ...flags].join(' ')} to the parent leaves no process`, async (t) => {
+    const folder = project(t, {
+      'test/a.js': "it('hangs', () => { require('fs').writeFileSync('begun', ''); for (;;); });",
+      'test/b.js': "it('passes', () => {});",
+    });
+    const mark = `QE_TEST_MARK=${path.basename(folder)}`;
+    const child = start(QE_MOCHA, folder, ['--parallel=2', ...flags], {
+      QE_TEST_MARK: path.basename(folder),
+    });
+    const gone = once(child, 'exit');
+    for (let i = 0; i < 500 && !fs.existsSync(path.join(folder, 'begun')); i++) await sleep(20);
+    assert.ok(marked(mark).length >= 2, 'a worker runs');
+    child.kill(signal);
+    const [, by] = await gone;
+    assert.equal(by, signal);
+    const end = Date.now() + 1000;
+    while (marked(mark).length > 0 && Date.now() < end) await sleep(20);
+    assert.deepEqual(marked(mark), []);
+  });
+}
+
+test('what cannot be done is one line that says what to do', async (t) => {
+  const folder = project(t, { 'test/a.js': "it('a', () => {});" });
+  const empty = fs.mkdtempSync(path.join(os.tmpdir(), 'qe-mocha-test-'));
+  t.after(() => fs.rmSync(empty, { recursive: true }));
+  const old = path.join(empty, 'old', 'node_modules', 'mocha');
+  fs.mkdirSync(old, { recursive: true });
+  fs.writeFileSync(path.join(old, 'package.json'), '{ "name": "mocha", "version": "9.2.2" }');
+  const cases = [
+    [folder, ['--parallel=none'], '--parallel=none: takes a whole number from 1'],
+    [folder, ['--parallel=0'], '--parallel=0: takes a whole number from 1'],
+    [folder, ['--test-timeout-hard=soon'], '--test-timeout-hard=soon: takes a number from 0.001'],
+    [empty, [], 'mocha is not installed here: npm install --save-dev mocha'],
+    [path.join(empty, 'old'), [], 'mocha 9.2.2 is too old: npm install --save-dev mocha@^10'],
+  ];
+  for (const [where, args, line] of cases) {
+    const { code, stdout, stderr } = await qeMocha(where, args);
+    assert.deepEqual([code, stdout, stderr], [2, '', `qe-mocha: ${line}\n`]);
+  }
+});
