@@ -43,7 +43,15 @@ test('the tarball holds what runs and what builds, and nothing else', () => {
   const names = fs.readdirSync(installed, { recursive: true }).filter((name) => {
     return fs.statSync(path.join(installed, name)).isFile() && !name.startsWith('node_modules');
   });
-  const sources = ['csrc', 'csrc/include', 'js', 'js/addon', 'js/bin', 'js/jest'].flatMap((where) =>
+  const sources = [
+    'csrc',
+    'csrc/include',
+    'js',
+    'js/addon',
+    'js/bin',
+    'js/jest',
+    'js/mocha',
+  ].flatMap((where) =>
     fs
       .readdirSync(path.join(ROOT, where), { withFileTypes: true })
       .filter((entry) => entry.isFile())

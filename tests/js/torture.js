@@ -14,6 +14,15 @@ const around = (name, body) => `
   test('after ${name}', () => {});
 `;
 
+const PRINTS = {
+  'prints.test.js': `
+    test('prints', () => {
+      console.log('logged');
+      process.stdout.write('written\\n');
+    });
+  `,
+};
+
 /** What stock jest can run as well; `link` is that of its snapshots' first line. */
 const tame = (link) => ({
   'mixed.test.js': `
@@ -105,7 +114,7 @@ function torture(name, jest, link) {
   let folder;
 
   before(async () => {
-    folder = await project(name, [`jest@${jest}`], { ...tame(link), ...WILD });
+    folder = await project(name, [`jest@${jest}`], { ...tame(link), ...PRINTS, ...WILD });
   });
 
   async function report(program, ...words) {
@@ -123,7 +132,7 @@ function torture(name, jest, link) {
   }
 
   test(`${name}: what stock jest can run has the same report, but for times`, async () => {
-    const only = '--testPathIgnorePatterns=wild';
+    const only = '--testPathIgnorePatterns=wild|prints';
     const stock = await report('jest', only);
     const ours = await report('qe-jest', '--parallel=2', only);
     assert.equal(ours.status, stock.status);
@@ -144,6 +153,21 @@ function torture(name, jest, link) {
       assert.equal(ours.status, stock.status, words.join(' '));
       assert.deepEqual(comparable(ours.report), comparable(stock.report), words.join(' '));
     }
+  });
+
+  test(`${name}: what tests print past jest is printed`, async () => {
+    const printed = async (program, ...words) => {
+      const bin = path.join(folder, 'node_modules', '.bin', program);
+      const done = await run([bin, '--verbose', 'prints', ...words], {
+        cwd: folder,
+        env: cleanEnv({}),
+      });
+      assert.equal(done.status, 0, done.stderr);
+      return done.stdout;
+    };
+    const stock = await printed('jest', '-i');
+    assert.match(stock, /logged[^]*written/);
+    assert.equal(await printed('qe-jest', '--parallel=2'), stock);
   });
 
   test(`${name}: a hang, a crash and an exit cost their own tests alone`, async () => {
