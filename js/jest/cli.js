@@ -1,30 +1,14 @@
 'use strict';
 // `qe-jest`: jest's own command line, with our runner in the place of its default one.
 
-const fs = require('node:fs');
 const inspector = require('node:inspector');
 const path = require('node:path');
 const { createRequire } = require('node:module');
 
+const { findPeer } = require('../peer');
 const { UsageError, help, parse } = require('./options');
 
 const OLDEST = 29;
-
-/** The user's own jest, from where the command was given. */
-function findJest(folder) {
-  const from = createRequire(path.join(folder, '_'));
-  let manifest;
-  try {
-    manifest = from.resolve('jest/package.json');
-  } catch {
-    throw new UsageError('jest is not installed here: npm install --save-dev jest');
-  }
-  const { version } = JSON.parse(fs.readFileSync(manifest, 'utf8'));
-  if (Number.parseInt(version, 10) < OLDEST) {
-    throw new UsageError(`jest ${version} is too old: npm install --save-dev jest@^${OLDEST}`);
-  }
-  return from('jest');
-}
 
 /** Why jest runs as it is, without us; null where it does not. */
 function stockReason(argv) {
@@ -65,7 +49,7 @@ function replaceRunner(folder) {
 async function main(argv) {
   try {
     const { options, rest } = parse(argv);
-    const jest = findJest(process.cwd());
+    const jest = require(findPeer('jest', OLDEST, process.cwd()));
     const reason = stockReason(rest);
     if (reason) process.stderr.write(`qe-jest: ${reason}: running jest as it is\n`);
     if (rest.includes('--help') || rest.includes('-h')) process.stdout.write(`${help()}\n`);

@@ -17,6 +17,7 @@ const { FileResult } = require('./results');
 
 const WORKER = path.join(__dirname, 'worker.js');
 const MOST_ATTEMPTS = 1000; // at one file, those that go on behind a lost test included
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']; // that end the run
 
 /** What was asked of jest; where nothing was, the processors that there are for us. */
 function defaultWorkers({ maxWorkers, watch, watchAll }) {
@@ -127,7 +128,7 @@ class Run {
       if (state.interrupted) this.stop();
     });
     this.onSignal = (name) => this.end(name);
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, this.onSignal);
+    for (const name of SIGNALS) process.on(name, this.onSignal);
   }
 
   stop() {
@@ -139,7 +140,7 @@ class Run {
   end(name) {
     this.interrupted = true;
     this.session.close();
-    for (const each of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(each, this.onSignal);
+    for (const each of SIGNALS) process.off(each, this.onSignal);
     process.kill(process.pid, name);
   }
 
@@ -148,7 +149,7 @@ class Run {
     this.#chain = this.#chain.then(async () => {
       for (const event of events) if (!this.interrupted) await this.handle(event);
       if (!end) return;
-      for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(name, this.onSignal);
+      for (const name of SIGNALS) process.off(name, this.onSignal);
       this.recording.finish({ workers: this.workers, interrupted: this.interrupted });
       if (this.gaveUp) throw new Error(this.gaveUp);
       this.resolve();

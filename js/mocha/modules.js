@@ -4,27 +4,14 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { createRequire } = require('node:module');
 const { pathToFileURL } = require('node:url');
 
-const { UsageError } = require('../jest/options');
+const { findPeer } = require('../peer');
 
 const OLDEST = 10;
 
 /** The folder of the mocha that is installed where the command was given. */
-function findMocha(folder) {
-  let manifest;
-  try {
-    manifest = createRequire(path.join(folder, '_')).resolve('mocha/package.json');
-  } catch {
-    throw new UsageError('mocha is not installed here: npm install --save-dev mocha');
-  }
-  const { version } = JSON.parse(fs.readFileSync(manifest, 'utf8'));
-  if (Number.parseInt(version, 10) < OLDEST) {
-    throw new UsageError(`mocha ${version} is too old: npm install --save-dev mocha@^${OLDEST}`);
-  }
-  return path.dirname(manifest);
-}
+const findMocha = (folder) => findPeer('mocha', OLDEST, folder);
 
 function part(root, name) {
   const file = path.join(root, name);
