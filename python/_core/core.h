@@ -17,6 +17,7 @@ PyObject *core_raise(int code);
 int core_add_run(PyObject *module);
 int core_add_worker(PyObject *module);
 int core_add_record(PyObject *module);
+int core_add_objects(PyObject *module);
 
 /* A new object of a type of the module, by its name. */
 PyObject *core_new_object(PyObject *module, const char *name);

@@ -9,12 +9,13 @@ worker has made.
 from __future__ import annotations
 
 import gc
+import weakref
 from collections import deque
+from collections.abc import Callable
 from types import CellType, FrameType
 from typing import Any
 
-#: How many objects deep what is to be finalised may be held.
-_MOST_LEVELS = 50
+from ._core import Objects
 
 
 def let_go(level: list[Any], made: list[Any]) -> None:
@@ -24,53 +25,49 @@ def let_go(level: list[Any], made: list[Any]) -> None:
         level: the objects that have something to do at their end.
         made: all that the worker has made. Both lists are emptied.
     """
-    young = {id(thing) for thing in made}
-    made.clear()
     gc.unfreeze()
-    reached = {id(thing) for thing in level}
-    kept = [level[:]]  # alive until all holds are cut
+    reached = Objects(level)
+    # What a frame holds is let go when it has run.
+    reached.grow([thing for thing in made if type(thing) is not FrameType])
+    # The lists here hold them, too.
+    old = Objects([*made, made, level]).without(gc.get_objects())
+    for holder in reached.holders(old):
+        if type(holder) is not FrameType:
+            _cut(holder, reached)
+    holder = None
+    del old
+    alive = [_watch(thing) for thing in level]
     level.clear()
-    level = kept[0]
-    for _ in range(_MOST_LEVELS):
-        holders = gc.get_referrers(*level)
-        above = []
-        for holder in holders:
-            if holder is kept or holder is level or type(holder) is FrameType:
-                continue
-            if id(holder) not in young:
-                _cut(holder, reached)
-            elif id(holder) not in reached:
-                reached.add(id(holder))
-                above.append(holder)
-        holder = None
-        del holders
-        if not above:
-            break
-        level = above
-        kept.append(level)
-    del level, above
-    kept.clear()
-    gc.collect()
+    made.clear()
+    if any(thing() is not None for thing in alive):  # held by each other
+        gc.collect()
 
 
-def _cut(holder: Any, reached: set[int]) -> None:
+def _watch(thing: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(thing)
+    except TypeError:
+        return lambda: True  # cannot be said
+
+
+def _cut(holder: Any, reached: Objects) -> None:
     """Takes those objects out of a container that stays."""
     try:
         if isinstance(holder, dict):
-            for key in [key for key, value in holder.items() if id(value) in reached]:
+            for key in [key for key, value in holder.items() if value in reached]:
                 holder[key] = None
         elif isinstance(holder, (list, deque)):
             for i, value in enumerate(list(holder)):
-                if id(value) in reached:
+                if value in reached:
                     holder[i] = None
         elif isinstance(holder, set):
-            for value in [value for value in holder if id(value) in reached]:
+            for value in [value for value in holder if value in reached]:
                 holder.discard(value)
         elif isinstance(holder, CellType):
             holder.cell_contents = None
         elif not isinstance(holder, type):
             names = vars(holder)
-            for name in [name for name, value in names.items() if id(value) in reached]:
+            for name in [name for name, value in names.items() if value in reached]:
                 names[name] = None
     except Exception:
         pass  # held by what cannot be changed: then it stays, too

@@ -14,11 +14,12 @@ import atexit
 import functools
 import gc
 import sys
-from array import array
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from ._core import Objects
 
 #: What tells a program whether the heap is frozen.
 _TELLING = ("get_objects", "get_referrers", "get_freeze_count", "freeze", "unfreeze")
@@ -54,8 +55,8 @@ class Heap:
         self._settled = False
         self._ending = False
         self._in_worker = False
-        #: After a thaw: ids of what is not the worker's own.
-        self._inherited = array("Q")
+        #: After a thaw: what is not the worker's own.
+        self._inherited: Objects | None = None
 
     def freeze(self) -> bool:
         """Freezes what there is, until somebody asks. False where it must not be."""
@@ -105,18 +106,16 @@ class Heap:
         """Gives back what was frozen here."""
         if self._watched:
             self.step_aside()
-            made = set(map(id, gc.get_objects())) if self._in_worker else set()
+            made = Objects(gc.get_objects()) if self._in_worker else None
             gc.unfreeze()
-            if self._in_worker:
-                here = (id(thing) for thing in gc.get_objects())
-                self._inherited = array("Q", (i for i in here if i not in made))
+            if made is not None:
+                self._inherited = Objects(made.without(gc.get_objects()))
 
     def made(self) -> list[Any]:
         """In a worker: the objects that are not from before it."""
-        if not self._inherited:
+        if self._inherited is None:
             return _young_objects()
-        inherited = set(self._inherited)
-        return [thing for thing in gc.get_objects() if id(thing) not in inherited]
+        return self._inherited.without(gc.get_objects())
 
     def settle(self) -> None:
         """In the controller, once workers have something to do: freezes what there is

@@ -110,13 +110,18 @@ def _ids_of_streams() -> set[int]:
 
 
 def _ends(thing: Any) -> bool:
-    """Whether something happens when this is finalised."""
-    kind = type(thing)
-    if kind is GeneratorType:
+    """Whether something happens when this, of a type with a finaliser, is let go."""
+    if type(thing) is GeneratorType:
         return thing.gi_frame is not None and not thing.gi_running
-    if not hasattr(kind, "__del__") or kind in _NOTHING_TO_DO:
-        return False
     return not (isinstance(thing, io.IOBase) and thing.closed)
+
+
+def _with_an_end(things: list[Any]) -> list[Any]:
+    """Those that have something to do when they are finalised."""
+    ending = {kind for kind in set(map(type, things)) if hasattr(kind, "__del__")}
+    ending.add(GeneratorType)
+    ending.difference_update(_NOTHING_TO_DO)
+    return [thing for thing in things if type(thing) in ending and _ends(thing)]
 
 
 def _file_objects() -> list[Any]:
@@ -158,13 +163,13 @@ class Leaving:
     def begin(self, heap: Heap) -> None:
         """In a new worker that has made what it needs for itself."""
         self._heap = heap
-        self._own = {id(thing) for thing in heap.made() if _ends(thing)}
+        self._own = {id(thing) for thing in _with_an_end(heap.made())}
 
     def _finalise(self, heap: Heap) -> None:
         """Ends what the worker has made and what is still alive."""
         made = heap.made()
         known = self._own | _ids_of_streams()
-        left = [thing for thing in made if _ends(thing) and id(thing) not in known]
+        left = [thing for thing in _with_an_end(made) if id(thing) not in known]
         if not left:
             return
         from . import finalising
