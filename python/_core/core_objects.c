@@ -216,7 +216,29 @@ static PyType_Spec spec = {
     .slots = slots,
 };
 
+static int has_finaliser(PyObject *thing, Objects *unused)
+{
+    (void) unused;
+    return PyType_GetSlot(Py_TYPE(thing), Py_tp_finalize) != NULL;
+}
+
+static PyObject *with_finaliser(PyObject *module, PyObject *things)
+{
+    (void) module;
+    return choose(things, NULL, has_finaliser);
+}
+
+static PyMethodDef functions[] = {
+    {"with_finaliser", with_finaliser, METH_O,
+     "Those of a list whose types have __del__. Unlike looking that name up, "
+     "this writes to no type, whose memory a fork shares."},
+    {NULL, NULL, 0, NULL},
+};
+
 int core_add_objects(PyObject *module)
 {
-    return core_add_type(module, &spec, "Objects");
+    return PyModule_AddFunctions(module, functions) ||
+                   core_add_type(module, &spec, "Objects")
+               ? -1
+               : 0;
 }

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from types import GeneratorType
 from typing import Any
 
+from . import _core
 from .heap import Heap
 
 #: Seconds for threads that tests left running. Serially the interpreter waits for
@@ -27,6 +28,10 @@ _PATIENCE = 10.0
 
 #: Objects in memory alone.
 _NOTHING_TO_DO = (io.StringIO, io.BytesIO)
+
+#: What all files are. The class that io shows asks the registry of abstract classes,
+#: which in a fork copies memory.
+_FILE: type = io.IOBase.__base__
 
 _POOLS = (("thread", "_threads_queues"), ("process", "_threads_wakeups"))
 
@@ -111,17 +116,17 @@ def _ids_of_streams() -> set[int]:
 
 def _ends(thing: Any) -> bool:
     """Whether something happens when this, of a type with a finaliser, is let go."""
-    if type(thing) is GeneratorType:
+    kind = type(thing)
+    if kind is GeneratorType:
         return thing.gi_frame is not None and not thing.gi_running
-    return not (isinstance(thing, io.IOBase) and thing.closed)
+    if kind in _NOTHING_TO_DO:
+        return False
+    return not (isinstance(thing, _FILE) and thing.closed)
 
 
 def _with_an_end(things: list[Any]) -> list[Any]:
     """Those that have something to do when they are finalised."""
-    ending = {kind for kind in set(map(type, things)) if hasattr(kind, "__del__")}
-    ending.add(GeneratorType)
-    ending.difference_update(_NOTHING_TO_DO)
-    return [thing for thing in things if type(thing) in ending and _ends(thing)]
+    return [thing for thing in _core.with_finaliser(things) if _ends(thing)]
 
 
 def _file_objects() -> list[Any]:

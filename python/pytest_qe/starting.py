@@ -29,6 +29,17 @@ class CannotStart(Exception):
     """No supervisor, and so no worker: the text says why."""
 
 
+def _fill_free_lists() -> None:
+    """What the interpreter keeps for the next objects of its commonest types; a
+    collection gives it back, and each worker would take memory of its own anew."""
+    made: list[object] = [{} for _ in range(80)]
+    made += [[] for _ in range(80)]
+    made += [float(i) for i in range(100)]
+    made += [tuple(range(n, n + n)) for n in range(1, 20) for _ in range(100)]
+    made += [str.lower.__get__(str(i)) for i in range(100)]
+    made.clear()
+
+
 def room_for(count: int) -> int:
     """How many of so many workers the limit of open files leaves room for."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -79,12 +90,13 @@ def start(
     Raises ``CannotStart`` where the system refuses what it takes.
     """
     options, config = controller.options, controller.config
+    slots = 2 * controller.workers + 1  # each has one to stand by; and the keeper
     try:
         if live.is_wanted(config):
             names = controller.delivery.shows_workers
-            controller.live.open(2 * controller.workers + 1, named=names)
+            controller.live.open(slots, named=names)
         lender = controller.lender = Lender(controller)
-        journals = controller.journals = Journals(2 * controller.workers + 1)
+        journals = controller.journals = Journals(slots)
     except OSError as error:
         raise CannotStart(error.strerror or str(error)) from error
     plans = worker.Plans(
@@ -108,6 +120,7 @@ def start(
         compat.make_worker_terminal(config)
     leaving = Leaving()
     gc.collect()  # or each worker would find what is there
+    _fill_free_lists()
     timeout = options.timeout
     pid = os.getpid()
     try:
