@@ -31,7 +31,7 @@ _NOTHING_TO_DO = (io.StringIO, io.BytesIO)
 
 #: What all files are. The class that io shows asks the registry of abstract classes,
 #: which in a fork copies memory.
-_FILE: type = io.IOBase.__base__
+_FILE: Any = io.IOBase.__base__
 
 _POOLS = (("thread", "_threads_queues"), ("process", "_threads_wakeups"))
 
