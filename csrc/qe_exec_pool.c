@@ -2,6 +2,7 @@
  * environment variable QE_WORKER (see qe_worker_attach). */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -31,6 +32,9 @@ int qe__pool_execute(const qe__super *super, uint32_t slot)
     if (setenv("QE_WORKER", text, 1) != 0) {
         return QE_ESYS;
     }
+    /* The interrupt of a terminal reaches it, too: it is the program's to listen
+     * once it can handle one. */
+    (void) signal(SIGINT, SIG_IGN);
     (void) execvp(super->options->spawn_argv[0], super->options->spawn_argv);
     return QE_ESYS;
 }

@@ -242,8 +242,9 @@ enum qe_start { QE_START_FORK, QE_START_SPAWN };
 typedef struct qe_options {
     uint32_t workers; /* how many attempts run at once; 1..1024 */
     enum qe_start start;
-    char *const *spawn_argv; /* SPAWN: what a worker executes; it finds its
-                                  arena by the environment variable QE_WORKER */
+    char *const *spawn_argv; /* SPAWN: what a worker executes, SIGINT ignored;
+                                  it finds its arena by the environment
+                                  variable QE_WORKER */
     bool isolate;            /* a fresh worker for every unit */
     bool func_only;          /* the time limit covers the call phase alone */
     bool steal_scopes;       /* never split a scope (xdist's loadscope) */

@@ -204,14 +204,21 @@ class _SpawnWorker:
 
 
 def main() -> None:
-    """The life of a spawned worker."""
+    """The life of a spawned worker, which is started with SIGINT ignored."""
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _live()
+    except KeyboardInterrupt:
+        os._exit(1)  # the controller's, before there was anything to tear down
+
+
+def _live() -> None:
     from _pytest.config import Config
 
     from .worker import Plans
 
     core = _core.attach()
     leaving = Leaving()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     data = _read_input()
     slot = core.job()["slot"]
     plans = Plans(*data["plans"])
