@@ -8,6 +8,7 @@
         "js/addon/args.cc",
         "js/addon/record.cc",
         "js/addon/session.cc",
+        "js/addon/shard.cc",
         "js/addon/worker.cc"
       ],
       "include_dirs": [

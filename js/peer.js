@@ -5,7 +5,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { createRequire } = require('node:module');
 
-const { UsageError } = require('./jest/options');
+const { UsageError } = require('./usage');
 
 /** The folder of a peer dependency. `oldest` is the first major version that will do. */
 function findPeer(name, oldest, folder) {

@@ -83,6 +83,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports)
     exports.Set("cpuCount", Napi::Function::New(env, cpu_count, "cpuCount"));
     add_record(env, exports);
     add_session(env, exports);
+    add_shard(env, exports);
     add_worker(env, exports);
     return exports;
 }

@@ -6,7 +6,8 @@ const path = require('node:path');
 const { createRequire } = require('node:module');
 
 const { findPeer } = require('../peer');
-const { UsageError, help, parse } = require('./options');
+const { help, parse } = require('../options');
+const { UsageError } = require('../usage');
 
 const OLDEST = 29;
 
@@ -19,6 +20,13 @@ function stockReason(argv) {
     return '--detectOpenHandles looks at one process';
   }
   return inspector.url() === undefined ? null : '';
+}
+
+/** What of jest's own is found there is ours. */
+function replaceDefault(place, ours) {
+  const exports = { ...require(place), default: ours };
+  Object.defineProperty(exports, '__esModule', { value: true });
+  require.cache[place].exports = exports;
 }
 
 /**
@@ -38,17 +46,61 @@ function replaceRunner(folder) {
       // not to be found from there
     }
   }
-  for (const place of places) {
-    const stock = require(place);
-    const ours = { ...stock, default: Runner };
-    Object.defineProperty(ours, '__esModule', { value: true });
-    require.cache[place].exports = ours;
+  for (const place of places) replaceDefault(place, Runner);
+}
+
+/** The sequencer chooses a shard's files: that of the project is most often jest's. */
+function replaceSharding(folder, sharding) {
+  const jest = createRequire(createRequire(path.join(folder, '_')).resolve('jest'));
+  const core = createRequire(jest.resolve('@jest/core'));
+  const place = createRequire(core.resolve('jest-config')).resolve('@jest/test-sequencer');
+  const { default: Stock } = require(place);
+  replaceDefault(
+    place,
+    class Sequencer extends Stock {
+      constructor(options) {
+        super(options);
+        this.root = options?.globalConfig?.rootDir;
+      }
+
+      shard(tests) {
+        const root = (test) => this.root ?? test.context.config.rootDir;
+        const name = (test) => path.relative(root(test), test.path);
+        const mine = sharding.select(tests.map(name));
+        return tests.filter((test) => mine.has(name(test)));
+      }
+    },
+  );
+}
+
+/** Options that say different things of the same. */
+function checkTogether(options, rest) {
+  if (options.flaky && options.retries) {
+    throw new UsageError('--flaky and --retries: takes one of them');
   }
+  if (options.shard && rest.some((arg) => /^--shard(=|$)/.test(arg))) {
+    throw new UsageError('--shard-by-time and --shard: takes one of them');
+  }
+}
+
+/** Makes the run one shard of several, or the one that measures for shards. */
+function share({ shard, shardDurations }, rest) {
+  if (!shard && shardDurations === undefined) return;
+  const { Sharding } = require('../sharding');
+  Sharding.current = new Sharding({ shard, durations: shardDurations });
+  if (!shard) return;
+  replaceSharding(process.cwd(), Sharding.current);
+  rest.push(`--shard=${shard.join('/')}`);
 }
 
 async function main(argv) {
   try {
+    if (argv[0] === '--verify-shards') {
+      process.stdout.write(`qe-jest: ${require('../sharding').verify(argv.slice(1))}\n`);
+      return;
+    }
     const { options, rest } = parse(argv);
+    checkTogether(options, rest);
     const jest = require(findPeer('jest', OLDEST, process.cwd()));
     const reason = stockReason(rest);
     if (reason) process.stderr.write(`qe-jest: ${reason}: running jest as it is\n`);
@@ -56,6 +108,7 @@ async function main(argv) {
     if (reason === null) {
       process.env.QE_JEST_OPTIONS = JSON.stringify(options);
       replaceRunner(process.cwd());
+      share(options, rest);
     }
     await jest.run(rest);
   } catch (error) {

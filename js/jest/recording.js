@@ -83,12 +83,13 @@ class Recording {
     return item;
   }
 
-  /** An attempt at a test: `key` as of `Names`, `attempt` of its file from 1. */
-  attempt(file, key, result, attempt, worker, outcome) {
+  /** An attempt at a test of a file: `key` as of `Names`. */
+  attempt({ test, attempt, pass, slot }, key, result, outcome) {
     this.#record.addAttempt({
-      item: this.#item(this.#id(file, key)),
+      item: this.#item(this.#id(test.path, key)),
       attempt,
-      worker,
+      pass,
+      worker: slot,
       outcome: outcome ?? OUTCOMES[result.status] ?? qe.SKIPPED,
       start: (result.startAt ?? Date.now()) / 1000,
       duration: (result.duration ?? 0) / 1000,
@@ -134,7 +135,11 @@ class Recording {
     try {
       fs.mkdirSync(path.dirname(path.resolve(reportJson)), { recursive: true });
       const told = { started: this.#started, wall, node: process.versions.node, ...run };
-      this.#record.writeJson(path.resolve(reportJson), JSON.stringify(told), false);
+      this.#record.writeJson(
+        path.resolve(reportJson),
+        JSON.stringify(told),
+        told.passes !== undefined,
+      );
     } catch (error) {
       this.#warn(`--report-json: ${reportJson} was not written: ${error.message}`);
     }

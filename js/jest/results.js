@@ -7,6 +7,19 @@ const { Names } = require('./progress');
 
 const SUMS = ['added', 'fileDeleted', 'matched', 'unchecked', 'unmatched', 'updated'];
 
+/** Makes a file's numbers and its message those of its tests. */
+function settle(result, test, jest, globalConfig) {
+  const of = (status) => result.testResults.filter((one) => one.status === status).length;
+  result.numFailingTests = of('failed');
+  result.numPassingTests = of('passed');
+  result.numPendingTests = of('pending') + of('disabled');
+  result.numTodoTests = of('todo');
+  if (result.numFailingTests === 0) result.failureMessage = result.testExecError?.message ?? null;
+  const { config } = test.context;
+  const failures = jest.formatResultsErrors(result.testResults, config, globalConfig, test.path);
+  if (failures) result.failureMessage = failures;
+}
+
 class FileResult {
   constructor(test, started) {
     this.test = test;
@@ -23,8 +36,9 @@ class FileResult {
   }
 
   /** A worker begins with the file, or goes on with it. */
-  begin(attempt, slot) {
+  begin({ attempt, pass, slot }) {
     this.attempt = attempt;
+    this.pass = pass;
     this.slot = slot;
     this.names = new Names();
     this.running.clear();
@@ -43,14 +57,15 @@ class FileResult {
     return key;
   }
 
-  hasFailed() {
-    if (this.failure || this.error) return true;
-    return [...this.cases.values()].some((result) => result.status === 'failed');
-  }
-
-  /** Each test that ran: key, last result, and its outcome where that says less. */
-  *tests() {
-    for (const [key, result] of this.cases) {
+  /**
+   * Each test: key, last result, and its outcome where that says less.
+   *
+   * @param {object} [merged] jest's result of the file, which has skipped tests, too
+   */
+  *tests(merged) {
+    const names = new Names();
+    const all = merged?.testResults.map((result) => [names.key(result.fullName), result]);
+    for (const [key, result] of all ?? this.cases) {
       let outcome;
       if (result.status === 'failed') outcome = this.endings.get(key);
       else if (result.status === 'passed' && this.failures.has(key)) outcome = FLAKY;
@@ -101,21 +116,11 @@ class FileResult {
     const result = last ? { ...last } : jest.createEmptyTestResult();
     result.testFilePath = this.test.path;
     result.testResults = this.#inOrder(last?.testResults ?? []);
-    this.#count(result);
     this.#mergeParts(result, jest);
     const start = Math.min(this.started, last?.perfStats.start ?? this.started);
     result.perfStats = { ...result.perfStats, start, end: now, runtime: now - start };
-    if (this.error && !last) {
-      result.testExecError = this.error;
-      result.failureMessage = this.error.message;
-    }
-    const failures = jest.formatResultsErrors(
-      result.testResults,
-      this.test.context.config,
-      globalConfig,
-      this.test.path,
-    );
-    if (failures) result.failureMessage = failures;
+    if (this.error && !last) result.testExecError = this.error;
+    settle(result, this.test, jest, globalConfig);
     return result;
   }
 
@@ -129,15 +134,6 @@ class FileResult {
       left.delete(key);
     }
     return [...found, ...left.values()];
-  }
-
-  #count(result) {
-    const of = (status) => result.testResults.filter((one) => one.status === status).length;
-    result.numFailingTests = of('failed');
-    result.numPassingTests = of('passed');
-    result.numPendingTests = of('pending') + of('disabled');
-    result.numTodoTests = of('todo');
-    if (result.numFailingTests === 0 && !result.testExecError) result.failureMessage = null;
   }
 
   #mergeParts(result, jest) {
@@ -161,4 +157,4 @@ class FileResult {
   }
 }
 
-module.exports = { FileResult };
+module.exports = { FileResult, settle };

@@ -10,6 +10,7 @@ const qe = require('../addon');
 const { jestModules } = require('./modules');
 const messages = require('./messages');
 const { encode } = require('./plain');
+const { Watchdog } = require('../watchdog');
 const { Journal, Progress, nameOf } = require('./progress');
 const scriptCache = require('./script-cache');
 
@@ -24,8 +25,18 @@ class FileWorker {
     const jest = jestModules(run.core);
     this.TestRunner = jest.TestRunner;
     this.jest = jest;
-    this.workerId = String(core.job().slot + 1);
+    const { slot } = core.job();
+    this.workerId = String(slot + 1);
     process.env.JEST_WORKER_ID = this.workerId;
+    const { timeout, maxWorkerRss } = run.options;
+    this.watchdog = timeout ? new Watchdog(timeout, path.join(run.folder, `${slot}.stack`)) : null;
+    this.mostMemory = maxWorkerRss ?? run.globalConfig.workerIdleMemoryLimit ?? Infinity;
+  }
+
+  /** What runs from now on has the time limit. */
+  limit() {
+    this.watchdog?.begin();
+    this.core.phase(qe.CALL);
   }
 
   send(kind, value) {
@@ -70,17 +81,20 @@ class FileWorker {
     }
     const journal = new Journal(file);
     const globalConfig = { ...this.run.globalConfig };
+    const order = this.run.passes?.[claim.pass];
+    if (order)
+      Object.assign(globalConfig, { seed: order.seed, randomize: order.order !== 'defined' });
     if (pattern !== null) globalConfig.testNamePattern = pattern;
     const runner = new this.TestRunner(globalConfig, this.run.context);
     let failed = false;
     let again = false;
     runner.on('test-case-start', (args) => {
-      this.core.phase(qe.CALL); // each test has the time limit
+      this.limit(); // each test by itself
       journal.start(args[1].fullName);
       this.send(messages.CASE_START, args);
     });
     runner.on('test-case-result', (args) => {
-      this.core.phase(qe.CALL); // and so has what comes between tests
+      this.limit(); // and what comes between tests
       journal.done(args[1].fullName, args[1].status);
       this.send(messages.CASE_RESULT, args);
     });
@@ -114,11 +128,13 @@ class FileWorker {
   async work() {
     for (let claim; (claim = this.core.claim(true));) {
       if (!this.core.start(claim)) break;
-      this.core.phase(qe.CALL);
+      this.limit();
       const { again, failed } = await this.runFile(claim);
       if (failed && !again) this.core.countFailure();
+      this.watchdog?.end();
       this.core.phase(qe.TEARDOWN);
       this.core.finish(failed ? qe.FAILED : qe.PASSED, Buffer.from(again ? 'R' : ''));
+      if (process.memoryUsage.rss() > this.mostMemory) break; // another takes its place
     }
     this.core.bye();
   }

@@ -9,7 +9,7 @@ const { spawn } = require('node:child_process');
 const { constants } = require('node:os');
 const { pathToFileURL } = require('node:url');
 
-const { OPTIONS, UsageError, help, parse } = require('../jest/options');
+const { OPTIONS, UsageError, help, parse } = require('../options');
 const { findMocha, mochaModules } = require('./modules');
 
 const OURS = OPTIONS.filter(({ key }) => key === 'workers' || key === 'timeout');

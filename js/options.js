@@ -1,7 +1,7 @@
 'use strict';
 // The options that qe-jest adds to jest's own.
 
-class UsageError extends Error {}
+const { UsageError } = require('./usage');
 
 const number = (least, whole) => (text) => {
   const value = text.trim() === '' ? NaN : Number(text);
@@ -10,6 +10,28 @@ const number = (least, whole) => (text) => {
   }
   return value;
 };
+
+const UNITS = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
+
+function bytes(text) {
+  const found = /^(\d+(?:\.\d+)?)([KMG]?)i?B?$/i.exec(text.trim());
+  const value = found ? Math.round(Number(found[1]) * UNITS[found[2].toUpperCase()]) : 0;
+  if (!(value >= 1)) throw new UsageError('bytes from 1, or such as 512M or 1.5G');
+  return value;
+}
+
+function file(text) {
+  if (text === '') throw new UsageError('the path of a file');
+  return text;
+}
+
+/** The text of "I/N" as [I, N]. */
+function shard(text) {
+  const found = /^([1-9]\d{0,5})\/([1-9]\d{0,5})$/.exec(text);
+  const [index, of] = (found ?? []).slice(1).map(Number);
+  if (!found || index > of) throw new UsageError('I/N, such as 1/3: the first of three shards');
+  return [index, of];
+}
 
 /** Each: its name, what it takes, how that is read, its key, and what help says. */
 const OPTIONS = [
@@ -43,11 +65,46 @@ const OPTIONS = [
     help: 'wait before the first retry; doubles with each',
   },
   {
+    flag: '--flaky',
+    takes: '=N',
+    parse: number(2, true),
+    key: 'flaky',
+    help: 'run all N times, in fresh workers and shuffled orders; fail where results differ',
+  },
+  {
+    flag: '--max-worker-rss',
+    takes: '=BYTES',
+    parse: bytes,
+    key: 'maxWorkerRss',
+    help: 'replace a worker that holds more memory, between files; takes 512M, too',
+  },
+  {
+    flag: '--shard-by-time',
+    takes: '=I/N',
+    parse: shard,
+    key: 'shard',
+    help: 'run the I-th of N parts of the files: by path, or even by --shard-durations',
+  },
+  {
+    flag: '--shard-durations',
+    takes: '=FILE',
+    parse: file,
+    key: 'shardDurations',
+    help: 'seconds by file, for all shards the same; written by runs of all files',
+  },
+  {
     flag: '--report-json',
     takes: '=PATH',
-    parse: (text) => text,
+    parse: file,
     key: 'reportJson',
     help: 'write a JSON result, in the format of pytest-qe',
+  },
+  {
+    flag: '--report-junit',
+    takes: '=PATH',
+    parse: file,
+    key: 'reportJunit',
+    help: 'write JUnit XML, in the format of pytest',
   },
   {
     flag: '--no-script-cache',

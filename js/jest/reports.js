@@ -1,0 +1,99 @@
+'use strict';
+// What a run leaves behind: history, JSON result, JUnit XML, durations for shards, and
+// the table of flaky tests.
+
+const fs = require('node:fs');
+const path = require('node:path');
+
+const { Junit } = require('../junit');
+const { Sharding } = require('../sharding');
+const { FlakyTable } = require('./flaky');
+const { Recording } = require('./recording');
+
+const JUNIT_OUTCOMES = { passed: 'passed', failed: 'failed' }; // others: skipped
+
+class Reports {
+  #seconds = {}; // by file
+
+  constructor(globalConfig, options, passes) {
+    this.options = options;
+    this.rootDir = globalConfig.rootDir;
+    this.watches = globalConfig.watch || globalConfig.watchAll;
+    this.passes = passes;
+    this.recording = new Recording(this.rootDir, options);
+    this.junit = options.reportJunit ? new Junit('jest') : null;
+    this.table = passes ? new FlakyTable(passes.length) : null;
+  }
+
+  #name(test) {
+    return path.relative(this.rootDir, test.path);
+  }
+
+  expected(test) {
+    return this.recording.expected(test);
+  }
+
+  /** An attempt at a test; `key` as of `Names`. */
+  attempt(file, key, result, outcome) {
+    this.recording.attempt(file, key, result, outcome);
+  }
+
+  /** How long a file took, or a pass over it. */
+  took(test, seconds) {
+    const name = this.#name(test);
+    this.#seconds[name] = Math.max(seconds, this.#seconds[name] ?? 0);
+  }
+
+  /** A file has ended. `tests`: key, last result, outcome where it is another, verdict. */
+  file(test, { failure, result, tests }) {
+    const name = this.#name(test);
+    const error = failure ?? result?.testExecError;
+    const failed = Boolean(error) || tests.some(([, one]) => one.status === 'failed');
+    this.recording.file(test.path, this.#seconds[name], failed, tests);
+    if (error) {
+      const message = error.stack || error.message || String(error);
+      this.junit?.add(name, { titles: [], outcome: 'error', seconds: 0, message });
+    }
+    for (const [, one, , judged] of tests) {
+      this.junit?.add(name, {
+        titles: [...one.ancestorTitles, one.title],
+        outcome: JUNIT_OUTCOMES[one.status] ?? 'skipped',
+        seconds: (one.duration ?? 0) / 1000,
+        message: one.failureMessages.join('\n\n'),
+      });
+      this.table?.add(name, one, judged);
+    }
+  }
+
+  /** Writes what there is. `run`: what is said of the run as a whole. */
+  finish(run) {
+    const { reportJunit, shardDurations } = this.options;
+    const sharding = Sharding.current;
+    this.recording.finish({
+      ...run,
+      passes: this.passes?.length,
+      orders: this.passes ?? undefined,
+      shard: sharding?.description ?? undefined,
+    });
+    this.#write('--report-junit', reportJunit, () => this.junit?.write(path.resolve(reportJunit)));
+    if (!run.interrupted) {
+      this.#write('--shard-durations', shardDurations, () => sharding?.write(this.#seconds));
+    }
+    if (!this.table) return;
+    const tell = () => fs.writeSync(2, `\n${this.table}`);
+    if (this.watches) tell();
+    else process.once('exit', tell); // behind what jest says of the run
+  }
+
+  #write(option, file, write) {
+    try {
+      write();
+    } catch (error) {
+      process.stderr.write(
+        `qe-jest: warning: ${option}: ${file} was not written: ${error.message}\n`,
+      );
+    }
+  }
+}
+
+module.exports = { Reports };

@@ -1,0 +1,235 @@
+'use strict';
+// One run of test files: what the core tells of its workers becomes what jest hears.
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const v8 = require('node:v8');
+
+const qe = require('../addon');
+const { describe } = require('../ending');
+const { LOOK, readStack } = require('../watchdog');
+const { FlakyFile, planPasses } = require('./flaky');
+const messages = require('./messages');
+const { decode } = require('./plain');
+const { Reports } = require('./reports');
+const { FileResult } = require('./results');
+
+const WORKER = path.join(__dirname, 'worker.js');
+const MOST_ATTEMPTS = 1000; // at one file, those that go on behind a lost test included
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']; // that end the run
+
+/** What was asked of jest; where nothing was, the processors that there are for us. */
+function defaultWorkers({ maxWorkers, watch, watchAll }) {
+  const processors = os.availableParallelism();
+  const usual = watch || watchAll ? Math.floor(processors / 2) : processors - 1;
+  return maxWorkers === Math.max(usual, 1) ? qe.cpuCount() : maxWorkers;
+}
+
+class Run {
+  #chain = Promise.resolve();
+  #files = new Map(); // by unit
+  #flaky = new Map(); // by item, where there are several passes
+
+  constructor(runner, tests, watcher, folder) {
+    this.runner = runner;
+    this.tests = tests;
+    this.folder = folder;
+    this.interrupted = false;
+    const { globalConfig, options } = runner;
+    this.passes = options.flaky ? planPasses(options.flaky, globalConfig) : null;
+    this.reports = new Reports(globalConfig, options, this.passes);
+    process.env.QE_JEST_RUN = this.#describe();
+    const units = this.#units();
+    this.workers = Math.min(options.workers ?? defaultWorkers(globalConfig), units.length);
+    this.finished = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    this.session = new qe.Session(
+      units,
+      {
+        argv: [
+          process.execPath,
+          ...process.execArgv.filter((a) => !a.startsWith('--inspect')),
+          WORKER,
+        ],
+        workers: this.workers,
+        callOnly: true,
+        isolate: this.passes !== null,
+        backoff: options.retries > 0 ? options.backoff : 0,
+      },
+      (events, end) => this.take(events, end),
+    );
+    watcher.on?.('change', (state) => {
+      if (state.interrupted) this.stop();
+    });
+    this.onSignal = (name) => this.end(name);
+    for (const name of SIGNALS) process.on(name, this.onSignal);
+  }
+
+  /** What workers must know, in a file. */
+  #describe() {
+    const { core, context, globalConfig, options } = this.runner;
+    const projects = {};
+    for (const { context: own } of this.tests) {
+      projects[own.config.id] ??= { config: own.config, moduleMap: own.moduleMap.toJSON() };
+    }
+    const file = path.join(this.folder, 'run');
+    const run = {
+      core,
+      context,
+      folder: this.folder,
+      globalConfig,
+      options,
+      passes: this.passes,
+      projects,
+      tests: this.tests.map((test) => ({ path: test.path, project: test.context.config.id })),
+    };
+    fs.writeFileSync(file, v8.serialize(run), { mode: 0o600 });
+    return file;
+  }
+
+  #units() {
+    const { timeout } = this.runner.options;
+    return (this.passes ?? [{ pass: 0 }]).flatMap(({ pass }) =>
+      this.tests.map((test, item) => ({
+        id: `${test.context.config.id}:${test.path}`,
+        item,
+        pass,
+        retries: MOST_ATTEMPTS,
+        timeout: timeout && timeout + LOOK,
+        expected: this.reports.expected(test),
+      })),
+    );
+  }
+
+  stop() {
+    this.interrupted = true;
+    this.session.kill();
+  }
+
+  /** A signal to us: nothing is left behind. */
+  end(name) {
+    this.interrupted = true;
+    this.session.close();
+    for (const each of SIGNALS) process.off(each, this.onSignal);
+    process.kill(process.pid, name);
+  }
+
+  /** Events in their order, each when what the one before told has been heard. */
+  take(events, end) {
+    this.#chain = this.#chain.then(async () => {
+      for (const event of events) if (!this.interrupted) await this.handle(event);
+      if (!end) return;
+      for (const name of SIGNALS) process.off(name, this.onSignal);
+      this.reports.finish({ workers: this.workers, interrupted: this.interrupted });
+      if (this.gaveUp) throw new Error(this.gaveUp);
+      this.resolve();
+    });
+    this.#chain.catch((error) => {
+      this.stop();
+      this.reject(error);
+    });
+  }
+
+  async handle(event) {
+    const test = this.tests[event.item];
+    const file = this.#files.get(event.unit);
+    switch (event.kind) {
+      case qe.EV_START:
+        if (!file) await this.#begin(event, test);
+        this.#files.get(event.unit).begin(event);
+        break;
+      case qe.EV_DATA:
+        await this.#data(event, file, test);
+        break;
+      case qe.EV_FINISH:
+        if (!event.again) await this.#conclude(event, file, test);
+        break;
+      case qe.EV_LOST:
+        await this.#lost(event, file, test);
+        break;
+      case qe.EV_GIVE_UP:
+        this.gaveUp = 'qe-jest: no worker can be started';
+        break;
+      default:
+    }
+  }
+
+  async #begin(event, test) {
+    this.#files.set(event.unit, new FileResult(test, event.start * 1000));
+    if (this.#flaky.has(event.item)) return;
+    if (this.passes) this.#flaky.set(event.item, new FlakyFile(test, this.passes));
+    await this.runner.emit('test-file-start', [test]);
+  }
+
+  /** Of several passes jest hears at their end. */
+  async #emitCase(name, value) {
+    if (!this.passes) await this.runner.emit(name, value);
+  }
+
+  async #data(event, file, test) {
+    const value = decode(event.data);
+    switch (event.dataKind) {
+      case messages.CASE_START:
+        file.start(value[1]);
+        await this.#emitCase('test-case-start', value);
+        break;
+      case messages.CASE_RESULT:
+        this.reports.attempt(file, file.done(value[1]), value[1]);
+        await this.#emitCase('test-case-result', value);
+        break;
+      case messages.FILE_RESULT:
+        file.whole.push(value);
+        break;
+      case messages.FILE_ERROR:
+        file.failure = Object.assign(new Error(value.message), value);
+        break;
+      default:
+        throw new Error(`unknown message ${event.dataKind} of ${test.path}`);
+    }
+  }
+
+  /** Why a worker was lost: a message, where it says where, with the lines of a stack. */
+  #reason(event) {
+    if (event.outcome !== qe.TIMEOUT) return `Crashed: its worker ${describe(event.status)}`;
+    const { timeout } = this.runner.options;
+    const stack = readStack(path.join(this.folder, `${event.slot}.stack`));
+    const where = stack ? `\n${stack}` : ', in native code or waiting for what never came';
+    return `Timeout: its worker did nothing else for ${timeout} s and was killed (--test-timeout-hard)${where}`;
+  }
+
+  async #lost(event, file, test) {
+    if (event.outcome === qe.NONE) return;
+    for (const [key, result] of file.lost(this.#reason(event), Date.now())) {
+      file.endings.set(key, event.outcome);
+      this.reports.attempt(file, key, result, event.outcome);
+      await this.#emitCase('test-case-result', [test.path, result]);
+    }
+    if (!event.again) await this.#conclude(event, file, test);
+  }
+
+  async #conclude({ unit, item, pass }, file, test) {
+    this.#files.delete(unit);
+    const { globalConfig, jest } = this.runner;
+    const now = Date.now();
+    this.reports.took(test, (now - file.started) / 1000);
+    const failure = file.losses.length === 0 ? file.failure : undefined;
+    const result = failure ? undefined : file.merge(jest, globalConfig, now);
+    let ended = { failure, result, tests: [...file.tests(result)] };
+    if (this.passes) {
+      const flaky = this.#flaky.get(item);
+      if (!flaky.add(pass, ended)) return;
+      ended = flaky.conclude(jest, globalConfig);
+      for (const [, result] of ended.tests) {
+        await this.runner.emit('test-case-result', [test.path, result]);
+      }
+    }
+    this.reports.file(test, ended);
+    if (ended.result) await this.runner.emit('test-file-success', [test, ended.result]);
+    else await this.runner.emit('test-file-failure', [test, ended.failure]);
+  }
+}
+
+module.exports = { Run };

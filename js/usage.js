@@ -1,0 +1,6 @@
+'use strict';
+// What was asked for wrongly: one line for the user, exit code 2.
+
+class UsageError extends Error {}
+
+module.exports = { UsageError };

@@ -1,0 +1,59 @@
+'use strict';
+// Where a test hangs: a thread beside it looks, once its time is over, at what the main
+// thread executes. The core kills the process, whether or not that could be said.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { Worker } = require('node:worker_threads');
+
+const THREAD = path.join(__dirname, 'watchdog-thread.js');
+
+/** Seconds that the look may take; the core's limit is so much later. */
+const LOOK = 0.4;
+
+class Watchdog {
+  #deadline = new BigInt64Array(new SharedArrayBuffer(8)); // by the monotonic clock; 0: none
+  #file;
+  #limit;
+
+  /**
+   * @param {number} seconds after which it looks, from each call of `begin`
+   * @param {string} file that it writes what it sees to
+   */
+  constructor(seconds, file) {
+    this.#file = file;
+    this.#limit = BigInt(Math.round(seconds * 1e9));
+    const thread = new Worker(THREAD, {
+      workerData: { deadline: this.#deadline, file },
+      execArgv: [],
+      env: {}, // what NODE_OPTIONS load is the tests'
+    });
+    thread.on('error', () => {}); // then nothing is said
+    thread.unref();
+  }
+
+  begin() {
+    const before = Atomics.exchange(this.#deadline, 0, process.hrtime.bigint() + this.#limit);
+    if (before !== 0n) return; // the thread sleeps until then by itself
+    fs.rmSync(this.#file, { force: true }); // of what was late, but ended
+    Atomics.notify(this.#deadline, 0);
+  }
+
+  end() {
+    Atomics.store(this.#deadline, 0, 0n);
+  }
+}
+
+/** What a watchdog has seen, as the lines of a stack; "" where it saw nothing. */
+function readStack(file) {
+  let text;
+  try {
+    text = fs.readFileSync(file, 'utf8');
+    fs.rmSync(file);
+  } catch {
+    return '';
+  }
+  return text.endsWith('\n') ? text.trimEnd() : ''; // or it was cut short
+}
+
+module.exports = { LOOK, Watchdog, readStack };
