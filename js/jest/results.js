@@ -109,6 +109,14 @@ class FileResult {
     return failed;
   }
 
+  /** Why jest gets no result of the file; undefined: it gets one. */
+  whyNone() {
+    if (this.losses.length === 0) return this.failure;
+    if (this.cases.size > 0 || this.whole.length > 0) return undefined;
+    const [message, ...stack] = this.losses.at(-1).split('\n');
+    return Object.assign(new Error(message), { stack: [`Error: ${message}`, ...stack].join('\n') });
+  }
+
   /** Jest's result of the file, from all attempts. */
   merge(jest, globalConfig, now) {
     if (this.whole.length === 1 && this.losses.length === 0) return this.whole[0];

@@ -215,7 +215,7 @@ class Run {
     const { globalConfig, jest } = this.runner;
     const now = Date.now();
     this.reports.took(test, (now - file.started) / 1000);
-    const failure = file.losses.length === 0 ? file.failure : undefined;
+    const failure = file.whyNone();
     const result = failure ? undefined : file.merge(jest, globalConfig, now);
     let ended = { failure, result, tests: [...file.tests(result)] };
     if (this.passes) {
