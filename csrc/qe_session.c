@@ -62,6 +62,7 @@ static int open_loop(qe_session *s)
 /* Gives every slot its queue and starts the workers that have work. */
 static int start_homes(qe_session *s)
 {
+    uint32_t first = s->options.first_workers;
     uint32_t used = 0;
     const uint32_t *units;
     size_t n;
@@ -86,8 +87,9 @@ static int start_homes(qe_session *s)
         bool own = atomic_load(&s->exec.arena.slots[i].tail) > 0;
 
         /* One with nothing of its own steals, where single tests may be. */
-        if (own ||
-            ((!s->options.steal_scopes || s->options.in_order) && i < used)) {
+        if ((first == 0 || i < first) &&
+            (own ||
+             ((!s->options.steal_scopes || s->options.in_order) && i < used))) {
             status = qe__session_launch(s, i, QE__JOB_POOL, 0, 0, 0, i);
             if (status != 0) {
                 return status;
@@ -409,6 +411,25 @@ int qe_session_stop(qe_session *s, bool interrupt)
     return interrupt
                ? qe__exec_order(&s->exec, QE__ORDER_SIGNAL, QE__NONE, SIGINT)
                : 0;
+}
+
+int qe_session_grow(qe_session *s, uint32_t workers)
+{
+    uint32_t most = workers < s->homes ? workers : s->homes;
+    int status = 0;
+
+    for (uint32_t i = 0; i < most && status == 0; i++) {
+        if (s->slots[i].alive || s->stopping || s->draining ||
+            !qe__arena_any_ready(&s->exec.arena, QE__NONE) ||
+            !qe__sched_slot_take(s->sched, i)) {
+            continue;
+        }
+        status = qe__session_launch(s, i, QE__JOB_POOL, 0, 0, 0, i);
+        if (status != 0) {
+            qe__sched_slot_free(s->sched, i);
+        }
+    }
+    return status;
 }
 
 int qe_session_pause(qe_session *s, bool on)

@@ -240,7 +240,9 @@ typedef struct qe_fork_hooks {
 enum qe_start { QE_START_FORK, QE_START_SPAWN };
 
 typedef struct qe_options {
-    uint32_t workers; /* how many attempts run at once; 1..1024 */
+    uint32_t workers;       /* how many attempts run at once; 1..1024 */
+    uint32_t first_workers; /* how many of these start with the run, the others
+                                 by qe_session_grow or where one is lost; 0: all */
     enum qe_start start;
     char *const *spawn_argv; /* SPAWN: what a worker executes, SIGINT ignored;
                                   it finds its arena by the environment
@@ -326,6 +328,10 @@ QE_API int qe_session_settle(qe_session *s, uint32_t unit, uint32_t attempt,
 /* Stops: nothing new starts. `interrupt` also sends SIGINT to running tests.
  * Both keep draining through qe_session_next. */
 QE_API int qe_session_stop(qe_session *s, bool interrupt);
+/* From now on up to `workers` run, of options.workers: those that start take what
+ * the others have not begun. May be called between two calls of qe_session_next
+ * alone. */
+QE_API int qe_session_grow(qe_session *s, uint32_t workers);
 /* Holds all workers, with what their tests started in their groups, before the
  * host is stopped (Ctrl-Z), or lets them go on: no time has passed for their
  * limits then. May be called between two calls of qe_session_next alone. */

@@ -69,6 +69,7 @@ struct Loop {
     std::vector<std::string> argv;
     std::vector<char *> pointers;
     std::atomic<bool> stop{false}, interrupt{false}, kill{false}, quit{false};
+    std::atomic<uint32_t> grow{0}; // so many workers are wanted now
     std::mutex mutex;
     std::condition_variable room;
     size_t under_way = 0; // batches that the host has not taken yet
@@ -143,6 +144,9 @@ bool take(Loop &loop, int timeout_ms, Batch &batch)
 
 void obey(Loop &loop)
 {
+    if (uint32_t workers = loop.grow.exchange(0)) {
+        (void) qe_session_grow(loop.session, workers); // without: fewer are enough
+    }
     if (loop.stop.exchange(false)) {
         (void) qe_session_stop(loop.session, loop.interrupt);
     }
@@ -226,6 +230,7 @@ class Session : public Napi::ObjectWrap<Session> {
     {
         return DefineClass(env, "Session",
                            {
+                               InstanceMethod<&Session::grow>("grow"),
                                InstanceMethod<&Session::stop>("stop"),
                                InstanceMethod<&Session::kill>("kill"),
                                InstanceMethod<&Session::close>("close"),
@@ -271,6 +276,7 @@ class Session : public Napi::ObjectWrap<Session> {
         }
         loop_->pointers.push_back(nullptr);
         options.workers = from.count("workers", 1, 1, MOST_WORKERS);
+        options.first_workers = from.count("firstWorkers", 0, 0, MOST_WORKERS);
         options.start = QE_START_SPAWN;
         options.spawn_argv = loop_->pointers.data();
         options.isolate = from.flag("isolate");
@@ -283,6 +289,12 @@ class Session : public Napi::ObjectWrap<Session> {
         options.backoff_ns = from.ns("backoff");
         options.seed = from.count("seed", 0);
         check(env, qe_session_start(&loop_->session, &none, loop_->plan, &options, nullptr));
+    }
+
+    // From now on up to so many of the workers run.
+    void grow(const Napi::CallbackInfo &info)
+    {
+        loop_->grow = count_of(info[0], "workers", 1, MOST_WORKERS);
     }
 
     void stop(const Napi::CallbackInfo &info)
