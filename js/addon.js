@@ -3,14 +3,16 @@
 
 const path = require('node:path');
 
+const { UsageError } = require('./jest/options');
+
 function load() {
   try {
     return require('node-gyp-build')(path.join(__dirname, '..'));
   } catch (error) {
     const why = String(error.message).split('\n', 1)[0];
     const script = path.relative('', path.join(__dirname, 'install.js'));
-    throw new Error(
-      `qe-jest: no addon for ${process.platform}-${process.arch} (${why}): ` +
+    throw new UsageError(
+      `no addon for ${process.platform}-${process.arch} (${why}): ` +
         `build it with: node ${script}`,
     );
   }
