@@ -3,13 +3,13 @@
 // what is to be played, file by file. No spec file is ever loaded in this process.
 
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 const v8 = require('node:v8');
 
 const qe = require('../addon');
 const { describe } = require('../ending');
 const { decode } = require('../jest/plain');
+const { scratch } = require('../scratch');
 const { plainError, unpack } = require('./errors');
 const messages = require('./messages');
 const { ROOT, digest } = require('./tree');
@@ -73,7 +73,7 @@ class Session {
   constructor(root, files, mochaOptions, options) {
     this.files = files;
     this.timeout = options.timeout;
-    this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'qe-mocha-'));
+    this.folder = scratch('qe-mocha');
     this.events = files.map((file, index) => new FileEvents(index));
     this.atEnd = []; // what workers tell when no file is left
     this.printed = new Map(); // by worker, before the tree is known

@@ -63,4 +63,4 @@ function results({ stdout }) {
   return { stats: report.stats, tests: found };
 }
 
-module.exports = { MOCHA, QE_MOCHA, mocha, project, qeMocha, results, start };
+module.exports = { MOCHA, MODULES, QE_MOCHA, REPOSITORY, mocha, project, qeMocha, results, start };

@@ -10,7 +10,15 @@ const test = require('node:test');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { stripVTControlCharacters } = require('node:util');
 
-const { QE_MOCHA, project, qeMocha, results, start } = require('./mocha-project');
+const {
+  MODULES,
+  QE_MOCHA,
+  REPOSITORY,
+  project,
+  qeMocha,
+  results,
+  start,
+} = require('./mocha-project');
 
 const JSON_REPORT = ['--reporter', 'json', '--parallel=2'];
 const TIMED_OUT = /Timeout: its worker did nothing else for 1 s and was killed/;
@@ -269,4 +277,56 @@ test('what cannot be done is one line that says what to do', async (t) => {
     const { code, stdout, stderr } = await qeMocha(where, args);
     assert.deepEqual([code, stdout, stderr], [2, '', `qe-mocha: ${line}\n`]);
   }
+});
+
+test('an addon that is missing, or cannot be loaded, is one line', async (t) => {
+  const folder = project(t, {
+    'test/a.js': "it('a', () => {});",
+    'a.test.js': "test('a', () => {});",
+    'package.json': '{}',
+  });
+  const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'qe-mocha-test-'));
+  t.after(() => fs.rmSync(copy, { recursive: true }));
+  fs.cpSync(path.join(REPOSITORY, 'js'), path.join(copy, 'js'), { recursive: true });
+  fs.cpSync(path.join(REPOSITORY, 'package.json'), path.join(copy, 'package.json'));
+  fs.symlinkSync(MODULES, path.join(copy, 'node_modules'));
+  const prebuilt = path.join(copy, 'prebuilds', `linux-${process.arch}`);
+  const line = (why) =>
+    new RegExp(
+      `^qe-(mocha|jest): no addon for linux-\\w+ \\(.*${why}.*\\): build it with: node .*\\n$`,
+    );
+  const check = async (why) => {
+    for (const name of ['mocha', 'jest']) {
+      const child = start(path.join(copy, `js/bin/qe-${name}.js`), folder, []);
+      let said = '';
+      child.stderr.setEncoding('utf8').on('data', (text) => (said += text));
+      const [code] = await once(child, 'close');
+      assert.match(said, line(why));
+      assert.equal(code, 2, name);
+    }
+  };
+  await check('No native build was found');
+  fs.mkdirSync(prebuilt, { recursive: true });
+  fs.writeFileSync(path.join(prebuilt, 'qe-jest.glibc.node'), 'no library');
+  await check('invalid ELF header|file too short');
+});
+
+test('what a killed run has left in the temporary folder goes with the next one', async (t) => {
+  const folder = project(t, {
+    'test/a.js': "it('hangs', () => { require('fs').writeFileSync('begun', ''); for (;;); });",
+    'quick.js': "it('passes', () => {});",
+  });
+  const TMPDIR = path.join(folder, 'tmp');
+  fs.mkdirSync(path.join(TMPDIR, 'qe-mocha-1-2-mine'), { recursive: true }); // of elsewhere
+  const child = start(QE_MOCHA, folder, [], { TMPDIR });
+  const gone = once(child, 'exit');
+  for (let i = 0; i < 500 && !fs.existsSync(path.join(folder, 'begun')); i++) await sleep(20);
+  const left = fs.readdirSync(TMPDIR);
+  assert.equal(left.length, 2);
+  await qeMocha(folder, ['quick.js'], { TMPDIR });
+  assert.deepEqual(fs.readdirSync(TMPDIR), left, 'that of a run that lives stays');
+  child.kill('SIGKILL');
+  await gone;
+  await qeMocha(folder, ['quick.js'], { TMPDIR });
+  assert.deepEqual(fs.readdirSync(TMPDIR), ['qe-mocha-1-2-mine']);
 });

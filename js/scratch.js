@@ -1,0 +1,52 @@
+'use strict';
+// A run's temporary folder. Its name says whose it is: what a parent that was killed has
+// left is removed when the next one starts.
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+
+/** Which numbers of processes mean the same: containers may share a temporary folder. */
+function namespace() {
+  try {
+    return /\d+/.exec(fs.readlinkSync('/proc/self/ns/pid'))[0];
+  } catch {
+    return '0';
+  }
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code !== 'ESRCH';
+  }
+}
+
+/** Removes what dead parents have left. */
+function sweep(program, mine) {
+  const form = new RegExp(`^${program}-${mine}-(\\d+)-[^-]+$`);
+  for (const name of fs.readdirSync(os.tmpdir())) {
+    const [, pid] = form.exec(name) ?? [];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    try {
+      fs.rmSync(path.join(os.tmpdir(), name), { recursive: true, force: true });
+    } catch {
+      // another user's
+    }
+  }
+}
+
+/** Makes the folder, for this process alone. */
+function scratch(program) {
+  const mine = namespace();
+  try {
+    sweep(program, mine);
+  } catch {
+    // a folder that cannot be listed
+  }
+  return fs.mkdtempSync(path.join(os.tmpdir(), `${program}-${mine}-${process.pid}-`));
+}
+
+module.exports = { scratch };
