@@ -12,5 +12,5 @@ module.exports = {
   UNLOADABLE: 8, // the claimed file has ended a worker when it was loaded
   FILE: 9, // what this file defines, where it differs from what was told before
   OPEN: 10, // [file, kinds]: handles that a file has left open
-  READY: 11, // the worker has loaded all files, and runs tests from here on
+  READY: 11, // all files are loaded, which took so many seconds; tests run from here on
 };

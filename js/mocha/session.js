@@ -11,6 +11,7 @@ const { describe } = require('../ending');
 const { decode } = require('../jest/plain');
 const { scratch } = require('../scratch');
 const { plainError, unpack } = require('./errors');
+const { Growth } = require('./growth');
 const messages = require('./messages');
 const { ROOT, digest } = require('./tree');
 
@@ -103,6 +104,7 @@ class Session {
     const file = path.join(folder, 'run');
     fs.writeFileSync(file, v8.serialize(run), { mode: 0o600 });
     process.env.QE_MOCHA_RUN = file;
+    this.workers = Math.min(workers ?? qe.cpuCount(), files.length);
     const inherited = process.execArgv.filter((arg) => !arg.startsWith('--inspect'));
     this.core = new qe.Session(
       files.map((name, item) => ({
@@ -113,7 +115,8 @@ class Session {
       })),
       {
         argv: [process.execPath, ...inherited, WORKER],
-        workers: Math.min(workers ?? qe.cpuCount(), files.length),
+        workers: this.workers,
+        firstWorkers: 1,
         callOnly: true,
         inOrder: true, // reporters hear of files in their order
         endTimeout: this.timeout,
@@ -121,6 +124,7 @@ class Session {
       (events, end) => this.#take(events, end),
     );
     delete process.env.QE_MOCHA_RUN;
+    this.growth = new Growth(this.workers, (count) => this.core.grow(count));
     this.onSignal = (name) => {
       this.close();
       process.kill(process.pid, name);
@@ -149,6 +153,7 @@ class Session {
     this.closed = true;
     for (const name of SIGNALS) process.off(name, this.onSignal);
     process.off('exit', this.onExit);
+    this.growth.end();
     this.core.close();
     fs.rmSync(this.folder, { recursive: true, force: true });
   }
@@ -184,6 +189,7 @@ class Session {
         this.#lost(event, file);
         break;
       case qe.EV_EXIT:
+        if (this.ready.has(this.#worker(event))) this.growth.gone();
         if (event.phase === qe.SESSION && event.outcome !== qe.NONE) this.#lostAtEnd(event);
         break;
       case qe.EV_GIVE_UP:
@@ -215,6 +221,7 @@ class Session {
         break;
       case messages.READY:
         this.ready.add(this.#worker(event));
+        this.growth.ready(value);
         break;
       case messages.EVENT:
         if (file) file.note(value);

@@ -135,6 +135,7 @@ class SpecWorker {
       this.send(messages.LOAD_ERROR, { ...packed, shown: util.inspect(error) });
       return false;
     }
+    this.seconds = performance.now() / 1000; // since this process began
     if (!fs.existsSync(path.join(this.run.folder, 'go'))) this.send(messages.TREE, this.tree);
     this.core.phase(qe.TEARDOWN); // waiting has no limit
     const go = path.join(this.run.folder, 'go');
@@ -146,7 +147,7 @@ class SpecWorker {
     }
     this.digests = digests;
     this.handles.begin();
-    this.send(messages.READY, null);
+    this.send(messages.READY, this.seconds);
     return true;
   }
 

@@ -171,6 +171,26 @@ test('handles that are left open are named, and the run ends', async (t) => {
   assert.equal(code, 0);
 });
 
+test('a second worker starts where the tests take longer than loading', async (t) => {
+  const files = {};
+  for (let i = 0; i < 8; i++) {
+    files[`test/${i}.js`] = `it('${i}', (done) => {
+      console.log('worker ' + process.pid);
+      setTimeout(done, Number(process.env.TAKES));
+    });`;
+  }
+  const folder = project(t, files);
+  const workers = async (TAKES, ...more) => {
+    const { stdout, code } = await qeMocha(folder, ['--parallel=2', ...more], { TAKES });
+    assert.equal(code, 0);
+    assert.match(stdout, /8 passing/);
+    return new Set(stdout.match(/worker \d+/g)).size;
+  };
+  assert.equal(await workers('1'), 1);
+  assert.equal(await workers('600'), 2);
+  assert.equal(await workers('600', '--parallel=1'), 1);
+});
+
 test('--bail ends the run at the first failure in serial order', async (t) => {
   const folder = project(t, {
     'test/a.js': "describe('a', () => { it('slow', (done) => setTimeout(done, 300)); });",
