@@ -229,8 +229,13 @@ parity: build/e2e/venv.stamp ## Compare real suites in full: each start method, 
 	@$(E2E_VENV)/bin/python tests/e2e/parity.py $(ARGS)
 
 .PHONY: bench
-bench: bench-sched build/bench/venv.stamp build/e2e/venv.stamp ## Time all peers side by side; write bench/RESULTS.md
-	@build/bench/venv/bin/python bench/all.py --suites-python $(E2E_VENV)/bin/python
+bench: bench-sched build/bench/venv.stamp build/e2e/venv.stamp build/bench/js.stamp ## Time all peers side by side; write bench/RESULTS.md
+	@build/bench/venv/bin/python bench/all.py --suites-python $(E2E_VENV)/bin/python \
+	    --js-packages build/bench/js
+
+.PHONY: bench-js
+bench-js: build/bench/js.stamp # BENCH='--only=jest --rounds=9': less, or more often
+	@$(PYTHON) bench/javascript.py --packages build/bench/js $(BENCH)
 
 .PHONY: bench-sched
 bench-sched: build/bench/sched_curve
@@ -242,6 +247,19 @@ build/bench/venv.stamp: build/sdist.stamp tools/venv.sh build/python.id
 	@[ -x build/bench/venv/bin/python ] || tools/venv.sh build/bench/venv
 	@build/bench/venv/bin/python $(PIP_INSTALL) --group bench
 	@build/bench/venv/bin/python $(PIP_INSTALL) --force-reinstall --no-deps build/dist/*.tar.gz
+	@touch $@
+
+# The package as users get it, its peers, what the suites use, and another Node: the
+# npm package of that is named by the platform.
+build/bench/js.stamp: Makefile $(wildcard js/*.js js/*/*.js) build/addon.stamp
+	@rm -rf build/bench/js
+	@mkdir -p build/bench/js
+	@npm pack --ignore-scripts --silent --pack-destination build/bench/js >/dev/null
+	@echo '{ "private": true }' >build/bench/js/package.json
+	@cd build/bench/js && npm install --ignore-scripts --no-audit --no-fund --no-package-lock \
+	    --prefer-offline jest@^30 mocha@^11 lodash@^4 ajv@^8 date-fns@^4 \
+	    "node-linux-$$(node -p process.arch)@^22" ./qe-jest-*.tgz >npm.log 2>&1 || \
+	    { tail -n 20 npm.log; exit 1; }
 	@touch $@
 
 build/bench/%: bench/%.c $(C_SOURCES) $(C_HEADERS) | build/setup-build.stamp

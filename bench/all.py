@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import growth
+import javascript
 import peers
 import workers
 from timing import machine
@@ -48,13 +49,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds")
     parser.add_argument("--most", type=int, default=100_000, help="tests in the growth curve")
     parser.add_argument("--suites-python", required=True, help="interpreter of the real suites")
+    parser.add_argument("--js-packages", required=True, type=Path, help="where node_modules is")
     args = parser.parse_args()
+    packages = args.js_packages.resolve()
     parts = [
         "# Results\n\nWritten by `make bench`. Ratios are medians of the rounds' own ratios.",
         f"{datetime.date.today()}: {machine()}; {_versions()}; {args.rounds} rounds.",
         "## Beside peers\n\n" + peers.report(args.rounds),
         "## Real suites\n\n" + _parity(args.suites_python),
         "## Private dirty memory of a worker (5,000 trivial tests)\n\n" + workers.report(3),
+        f"## JavaScript\n\n{javascript.versions(packages)}.\n\n"
+        + javascript.report(packages, args.rounds),
         "## Growth\n\n![seconds by tests and by workers](growth.svg)\n\n"
         + growth.report(HERE / "growth.svg", args.most),
     ]

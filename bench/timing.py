@@ -1,4 +1,4 @@
-"""Timing whole runs of pytest, interleaved, so that a busy machine is fair."""
+"""Timing whole runs of a test runner, interleaved, so that a busy machine is fair."""
 
 from __future__ import annotations
 
@@ -60,13 +60,18 @@ def suite(make: Callable[[Path], None]) -> Iterator[Path]:
 
 
 def run(options: list[str], folder: Path, **more_env: str) -> tuple[float, float]:
-    """Wall and processor seconds of one run, as a user would start it."""
+    """Wall and processor seconds of one run of pytest, as a user would start it."""
+    return timed([sys.executable, "-m", "pytest", "-q", *OFF, *options], folder, **more_env)
+
+
+def timed(argv: list[str], folder: Path, **more_env: str) -> tuple[float, float]:
+    """Wall and processor seconds of a command, with all processes that it waited for."""
     unwanted = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
     env = {k: v for k, v in os.environ.items() if k not in unwanted} | more_env
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *OFF, *options],
+        argv,
         cwd=folder,
         env=env,
         stdin=subprocess.DEVNULL,
@@ -78,18 +83,23 @@ def run(options: list[str], folder: Path, **more_env: str) -> tuple[float, float
     wall = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
-        raise SystemExit(f"pytest {' '.join(options)} failed:\n{done.stdout[-2000:]}{done.stderr}")
+        raise SystemExit(f"{' '.join(argv)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def interleaved(commands: dict[str, list[str]], folder: Path, rounds: int) -> dict[str, Times]:
+def interleaved(
+    commands: dict[str, list[str]],
+    folder: Path,
+    rounds: int,
+    once: Callable[..., tuple[float, float]] = run,
+) -> dict[str, Times]:
     """Each command once unmeasured (byte code, history), then in turn."""
     for options in commands.values():
-        run(options, folder)
+        once(options, folder)
     times = {name: Times() for name in commands}
     for _ in range(rounds):
         for name, options in commands.items():
-            wall, cpu = run(options, folder)
+            wall, cpu = once(options, folder)
             times[name].walls.append(wall)
             times[name].cpus.append(cpu)
     return times
