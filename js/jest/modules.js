@@ -5,18 +5,31 @@ const { createRequire } = require('node:module');
 
 const unwrap = (module) => module?.default ?? module;
 
-/** @param {string} core the resolved path of the user's `@jest/core` */
+/**
+ * Each is loaded when it is first asked for: a worker that merely runs tests, and a
+ * parent whose workers all lived, need few of them.
+ *
+ * @param {string} core the resolved path of the user's `@jest/core`
+ */
 function jestModules(core) {
   const from = createRequire(core);
-  const resolver = from('jest-resolve');
   return {
-    TestRunner: unwrap(from('jest-runner')),
-    Runtime: unwrap(from('jest-runtime')),
-    HasteMap: unwrap(from('jest-haste-map')),
-    preloadResolver: resolver.preloadResolver,
-    createEmptyTestResult: from('@jest/test-result').createEmptyTestResult,
-    formatResultsErrors: from('jest-message-util').formatResultsErrors,
-    reportersRequire: createRequire(from.resolve('@jest/reporters')),
+    get TestRunner() {
+      return unwrap(from('jest-runner'));
+    },
+    get Runtime() {
+      return unwrap(from('jest-runtime'));
+    },
+    get HasteMap() {
+      return unwrap(from('jest-haste-map'));
+    },
+    /** Jest 30 has it, 29 needs none. */
+    get preloadResolver() {
+      return from('jest-resolve').preloadResolver;
+    },
+    createEmptyTestResult: () => from('@jest/test-result').createEmptyTestResult(),
+    formatResultsErrors: (...args) => from('jest-message-util').formatResultsErrors(...args),
+    reportersRequire: (name) => createRequire(from.resolve('@jest/reporters'))(name),
   };
 }
 

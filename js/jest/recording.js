@@ -26,6 +26,7 @@ class Recording {
   #record = new qe.Record();
   #items = new Map(); // by id
   #files = {};
+  #names = new Map(); // of files, relative
   #started = Date.now() / 1000;
 
   constructor(rootDir, options) {
@@ -61,7 +62,9 @@ class Recording {
   }
 
   #name(file) {
-    return path.relative(this.rootDir, file);
+    let name = this.#names.get(file);
+    if (name === undefined) this.#names.set(file, (name = path.relative(this.rootDir, file)));
+    return name;
   }
 
   /** Expected seconds of a file: what failed the last time first, then what is longest. */
