@@ -3,9 +3,8 @@
 // what they report. No test file ever runs in this process.
 
 const fs = require('node:fs');
-const os = require('node:os');
-const path = require('node:path');
 
+const { scratch } = require('../scratch');
 const { Sharding } = require('../sharding');
 const { jestModules } = require('./modules');
 const { Run } = require('./run');
@@ -41,7 +40,7 @@ class QeRunner {
     if (Sharding.current?.isUnheard) {
       throw new Error('--shard-by-time: the testSequencer of this project shards by itself');
     }
-    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'qe-jest-'));
+    const folder = scratch('qe-jest');
     try {
       await new Run(this, tests, watcher, folder).finished;
     } finally {
