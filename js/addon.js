@@ -3,7 +3,7 @@
 
 const path = require('node:path');
 
-const { UsageError } = require('./jest/options');
+const { UsageError } = require('./usage');
 
 function load() {
   try {
