@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from . import _core, compat, covering, heap, junit, logs, reports, startmethod, uncaught
+from . import _core, belongings, compat, covering, heap, junit, logs, reports, startmethod, uncaught
 from .events import DataKind
 from .leaving import Leaving
 from .worker import Plans, Worker
@@ -118,17 +118,15 @@ class Keeper(Worker):
         uncaught.forget(self.config)
         compat.quiet_worker(self.config, logs.wants_live_log(self.config))
         covering.begin(self._send)
-        self._own_capture()
+        # Where nothing is captured it prints to the controller's own: the workers
+        # that it forks still need all pipes.
+        belongings.own_capture(self.config, self.job, [])
         compat.add_worker_terminal(self.config, None)
         logs.own_log_file(self.config, self.plans.log_file)
         self.config.pluginmanager.register(self, "qe-keeper")
         self.adopted = True
-        self._own_faulthandler()
+        belongings.own_faulthandler(self.core, self.job)
         junit.forward(self)
-
-    def _own_streams(self) -> None:
-        """Where nothing is captured it prints to the controller's own: the
-        workers that it forks still need all pipes."""
 
     def _tell(self, word: str, *more: str) -> None:
         self._send(DataKind.KEEPER, reports.dumps((word, *more)))

@@ -6,19 +6,28 @@ and spawned ones (which collected by themselves).
 
 from __future__ import annotations
 
-import faulthandler
 import os
-import random
 import signal
-import sys
 import traceback
 from os import getpid  # its own name: a test may have put something else into os
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-import _pytest.capture
 import pytest
 
-from . import _core, bounds, compat, covering, heap, junit, live, logs, reports, shortcuts, uncaught
+from . import (
+    _core,
+    belongings,
+    bounds,
+    compat,
+    covering,
+    heap,
+    junit,
+    live,
+    logs,
+    reports,
+    shortcuts,
+    uncaught,
+)
 from .covering import Journal, Journals
 from .debugger import Borrower, Desk
 from .errors import WrongState
@@ -143,13 +152,14 @@ class Worker:
         compat.quiet_worker(self.config, logs.wants_live_log(self.config))
         if forked:
             covering.begin(self._send)
-            self._own_tmp_path(name)
+            belongings.own_tmp_path(self.config, name)
         else:
             compat.adapt(self.config, self.items, spawned=True)
         for adapter in self.config.stash[compat.ADAPTED]:
             adapter.in_worker = True
             adapter.enter_worker(self.core)
-        self._own_capture()
+        ends = [] if self.own is not None else self.plans.ends
+        self.own = belongings.own_capture(self.config, self.job, ends) or self.own
         screen = Screen(*self.plans.screen) if self.plans.screen else None
         compat.add_worker_terminal(self.config, screen)
         logs.own_log_file(self.config, self.plans.log_file)
@@ -158,7 +168,7 @@ class Worker:
         self.debugger = Borrower(self, Desk(*self.plans.desk))
         self.config.pluginmanager.register(self, "qe-worker")
         self.adopted = True
-        self._own_faulthandler()
+        belongings.own_faulthandler(self.core, self.job)
         junit.forward(self)
         shortcuts.remember_hook_proxies(self.session)
         setup_state = self.session._setupstate
@@ -170,69 +180,8 @@ class Worker:
 
         self._not_shown = teardown_exact.__code__
         setup_state.teardown_exact = teardown_exact  # type: ignore[method-assign]
-        self._reseed(int(self.job["seed"]))
+        belongings.reseed(int(self.job["seed"]))
         uncaught.forget(self.config)
-
-    def _own_tmp_path(self, name: str) -> None:
-        """``tmp_path`` below ``<root>/popen-gwN``, as under xdist."""
-        factory = getattr(self.config, "_tmp_path_factory", None)
-        root = getattr(factory, "_basetemp", None)
-        if factory is not None and root is not None:
-            own = root / f"popen-{name}"
-            own.mkdir(mode=0o700, exist_ok=True)
-            factory._basetemp = own
-
-    def _own_capture(self) -> None:
-        """Captures into files of this worker's own.
-
-        The controller's are shared after a fork, offset included. Ours are
-        also open in the controller, which shows what a killed test printed.
-        """
-        manager = self.config.pluginmanager.getplugin("capturemanager")
-        if manager is None or manager._global_capturing is None:
-            self._own_streams()
-            return
-        files = iter((self.job["stdout"], self.job["stderr"]))
-        module: Any = _pytest.capture
-        original = module.TemporaryFile
-
-        def ours(*args: Any, **kwargs: Any) -> Any:
-            fd = next(files, None)
-            if fd is None:
-                return original(*args, **kwargs)
-            return os.fdopen(os.dup(fd), "rb+", buffering=0)
-
-        manager.stop_global_capturing()
-        self._own_streams()
-        module.TemporaryFile = ours
-        try:
-            manager.start_global_capturing()
-        finally:
-            module.TemporaryFile = original
-        manager.suspend_global_capture(in_=False)
-
-    def _own_streams(self) -> None:
-        if self.plans.ends and self.own is None:
-            self.own = live.Own(self.plans.ends, self.job["slot"])
-
-    def _own_faulthandler(self) -> None:
-        """Crashes and the supervisor's signal write stacks to the slot's file."""
-        faulthandler.enable(file=self.job["stack"], all_threads=True)
-        # Dump, then never come back: a test that is being killed must not go on.
-        self.core.hold()
-        faulthandler.register(
-            self.job["stack_signal"], file=self.job["stack"], all_threads=True, chain=True
-        )
-
-    def _reseed(self, seed: int) -> None:
-        """Without this every fork would draw the same numbers."""
-        random.seed(seed)
-        numpy = sys.modules.get("numpy")
-        if numpy is not None:
-            try:
-                numpy.random.seed(seed % 2**32)
-            except Exception:
-                pass  # a numpy that was only half imported
 
     # -------------------------------------------------------------- the loop
 
