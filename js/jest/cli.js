@@ -93,7 +93,7 @@ function share({ shard, shardDurations }, rest) {
   rest.push(`--shard=${shard.join('/')}`);
 }
 
-async function main(argv) {
+function main(argv) {
   try {
     if (argv[0] === '--verify-shards') {
       process.stdout.write(`qe-jest: ${require('../sharding').verify(argv.slice(1))}\n`);
@@ -101,7 +101,7 @@ async function main(argv) {
     }
     const { options, rest } = parse(argv);
     checkTogether(options, rest);
-    const jest = require(findPeer('jest', OLDEST, process.cwd()));
+    const bin = path.join(findPeer('jest', OLDEST, process.cwd()), 'bin', 'jest.js');
     const reason = stockReason(rest);
     if (reason) process.stderr.write(`qe-jest: ${reason}: running jest as it is\n`);
     if (rest.includes('--help') || rest.includes('-h')) process.stdout.write(`${help()}\n`);
@@ -110,7 +110,8 @@ async function main(argv) {
       replaceRunner(process.cwd());
       share(options, rest);
     }
-    await jest.run(rest);
+    process.argv = [process.execPath, bin, ...rest];
+    require(bin); // not jest.run: the command sets NODE_ENV, too
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     process.stderr.write(`qe-jest: ${error.message}\n`);

@@ -36,6 +36,7 @@ const tame = (link) => ({
       test.todo('is to do');
       test.each([1, 2])('case %d', (n) => { expect(n).toBe(1); });
     });
+    test('is told the environment', () => { expect(process.env.NODE_ENV).toBe('shown'); });
     test('twice', () => {});
     test('twice', () => { throw new Error('the second one'); });
     test('promises', async () => { await expect(Promise.resolve(1)).resolves.toBe(1); });
@@ -136,7 +137,7 @@ function torture(name, jest, link) {
     const stock = await report('jest', only);
     const ours = await report('qe-jest', '--parallel=2', only);
     assert.equal(ours.status, stock.status);
-    assert.equal(stock.report.numTotalTests, 14);
+    assert.equal(stock.report.numTotalTests, 15);
     assert.deepEqual(comparable(ours.report), comparable(stock.report));
   });
 
