@@ -10,7 +10,7 @@
 #include "qe_util.h"
 
 #define QE__ARENA_MAGIC 0x41454551u /* "QEEA" */
-#define QE__ARENA_VERSION 2u
+#define QE__ARENA_VERSION 3u
 
 static uint64_t align_up(uint64_t at, uint64_t to)
 {

@@ -77,7 +77,10 @@ typedef struct qe__arena_slot {
     _Atomic uint32_t mailbox;    /* unit + 1 it is to run next */
     _Atomic uint32_t scope;      /* scope + 1 it is working through */
     _Atomic uint32_t scope_at;   /* how far, a hint */
-    _Atomic uint32_t queue; /* where its window of the queue array begins */
+    _Atomic uint32_t queue;   /* where its window of the queue array begins */
+    _Atomic uint32_t group;   /* process group of its command until that is
+                                reaped, or 0 */
+    _Atomic uint32_t refusal; /* why that could not be executed, or 0 */
     /* The job, written by the controller before the worker starts. */
     uint32_t epoch;
     uint32_t job; /* qe__job_kind */
@@ -107,6 +110,7 @@ typedef struct qe__arena_head {
     _Atomic uint32_t common; /* place in the queue array of what comes next */
     uint32_t common_end;     /* for whoever has nothing; a hint, like queues */
     _Alignas(64) _Atomic uint32_t asleep; /* the controller: see qe__asleep */
+    _Alignas(64) _Atomic uint64_t next_start_ns; /* no command before then */
 } qe__arena_head;
 
 typedef struct qe__arena {

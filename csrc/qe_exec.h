@@ -72,6 +72,7 @@ typedef struct qe__super {
     int control; /* this supervisor's socket */
     int foreign; /* the controller's end of it, which is the controller's alone */
     pid_t controller;
+    const qe_plan *plan; /* for commands */
     const qe_options *options;
     const qe_fork_hooks *hooks;
     int keeper;   /* in the keeper: its end of the supervisor's socket */
@@ -128,7 +129,11 @@ void qe__worker_keep(qe_worker *w, const qe__exec *x);
 int qe__stack_signal(void);
 
 /* qe_exec_pool.c: in the child that the supervisor forked for a spawned
- * worker: executes it. Returns only on failure, with errno set. */
-int qe__pool_execute(const qe__super *super, uint32_t slot);
+ * worker: executes it. */
+_Noreturn void qe__pool_execute(const qe__super *super, uint32_t slot);
+
+/* qe_exec_spawn.c: in the child that the supervisor forked for commands: runs
+ * them until none is left. */
+_Noreturn void qe__spawn_work(const qe__super *super, uint32_t slot);
 
 #endif

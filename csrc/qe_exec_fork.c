@@ -95,6 +95,7 @@ int qe__exec_open(qe__exec *x, const qe_plan *plan, const qe_options *options,
     super.bell = x->bell;
     super.foreign = pair[0];
     super.controller = getpid();
+    super.plan = plan;
     super.options = &x->options;
     super.hooks = hooks;
     super.keeper = -1;

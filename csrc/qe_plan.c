@@ -18,6 +18,7 @@
 
 struct unit {
     const char *id;
+    const qe__command *command; /* NULL: none */
     uint64_t timeout_ns;
     uint64_t expected_ns;
     uint32_t item;
@@ -53,6 +54,8 @@ struct qe_plan {
     uint32_t table_size;
     uint32_t named; /* scopes in the table */
     struct block *block;
+    qe__command *commands; /* of all units that have one */
+    size_t command_count;
     uint32_t *order; /* units, scope by scope; NULL until sealed */
 };
 
@@ -73,6 +76,12 @@ void qe_plan_free(qe_plan *plan)
 
         free(plan->block);
         plan->block = next;
+    }
+    while (plan->commands != NULL) {
+        qe__command *next = plan->commands->next;
+
+        free(plan->commands);
+        plan->commands = next;
     }
     free(plan->unit);
     free(plan->scope);
@@ -226,6 +235,7 @@ int qe_plan_add(qe_plan *plan, const qe_unit *unit)
     struct unit *new;
     size_t id_size;
     uint32_t scope, hash = 0, at = 0;
+    qe__command *command;
     int err;
 
     if (plan == NULL || unit == NULL || unit->id == NULL ||
@@ -241,6 +251,8 @@ int qe_plan_add(qe_plan *plan, const qe_unit *unit)
                    sizeof *plan->unit);
     if (err == 0)
         err = choose_scope(plan, unit->scope, id_size, &scope, &hash, &at);
+    if (err == 0)
+        err = qe__command_copy(&command, unit);
     if (err != 0)
         return err;
 
@@ -250,6 +262,12 @@ int qe_plan_add(qe_plan *plan, const qe_unit *unit)
     plan->scope[scope].flags |= unit->flags;
     new = &plan->unit[plan->units++];
     new->id = keep_string(plan, unit->id, id_size);
+    new->command = command;
+    if (command != NULL) {
+        command->next = plan->commands;
+        plan->commands = command;
+        plan->command_count++;
+    }
     new->timeout_ns = unit->timeout_ns;
     new->expected_ns = unit->expected_ns;
     new->item = unit->item;
@@ -310,7 +328,20 @@ int qe_plan_get(const qe_plan *plan, size_t unit, qe_unit *out)
     out->retries = u->retries;
     out->timeout_ns = u->timeout_ns;
     out->expected_ns = u->expected_ns;
+    out->argv = u->command != NULL ? u->command->argv : NULL;
+    out->env = u->command != NULL ? u->command->env : NULL;
+    out->cwd = u->command != NULL ? u->command->cwd : NULL;
     return 0;
+}
+
+const qe__command *qe__plan_command(const qe_plan *plan, uint32_t unit)
+{
+    return plan->unit[unit].command;
+}
+
+size_t qe__plan_commands(const qe_plan *plan)
+{
+    return plan->command_count;
 }
 
 size_t qe__plan_scope_count(const qe_plan *plan)

@@ -2,7 +2,7 @@
 #ifndef QE_PLAN_H
 #define QE_PLAN_H
 
-#include "qe.h"
+#include "qe_command.h"
 
 size_t qe__plan_scope_count(const qe_plan *plan);
 /* The units of a scope in the order they were added; n to *count. */
@@ -11,6 +11,9 @@ const uint32_t *qe__plan_scope_units(const qe_plan *plan, uint32_t scope,
 /* OR of the flags of its units. */
 uint32_t qe__plan_scope_flags(const qe_plan *plan, uint32_t scope);
 uint32_t qe__plan_unit_scope(const qe_plan *plan, uint32_t unit);
+/* What a unit executes, or NULL; and how many units have something. */
+const qe__command *qe__plan_command(const qe_plan *plan, uint32_t unit);
+size_t qe__plan_commands(const qe_plan *plan);
 /* Scopes are numbered by the first unit that names them. */
 
 #endif

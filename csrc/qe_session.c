@@ -11,10 +11,12 @@
 #include <string.h>
 
 #include "qe_judge.h"
+#include "qe_plan.h"
 #include "qe_proc.h"
 
 #define READ_LIMIT ((size_t) 1 << 20)
 #define MAX_WORKERS 1024u
+#define MAX_OUTPUT_BYTES ((size_t) 64 << 20)
 #define BUSY_EVENTS 16u /* since the last wait: a few tests' worth */
 #define NAP_NS 5000000
 
@@ -120,10 +122,15 @@ static void close_loop(qe_session *s)
 
 static int check_options(const qe_plan *plan, const qe_options *o)
 {
+    size_t commands = qe__plan_commands(plan);
+    bool by_command = o->start == QE_START_COMMAND;
     qe_unit unit;
 
     if (o->workers < 1 || o->workers > MAX_WORKERS ||
-        (o->start == QE_START_SPAWN && (o->spawn_argv == NULL || o->keeper))) {
+        (o->start == QE_START_SPAWN && o->spawn_argv == NULL) ||
+        (o->start != QE_START_FORK && o->keeper) ||
+        commands != (by_command ? qe_plan_count(plan) : 0) ||
+        o->output_bytes == 1 || o->output_bytes > MAX_OUTPUT_BYTES) {
         return QE_EINVAL;
     }
     /* An unsealed plan has no units to give out. */
@@ -153,6 +160,8 @@ int qe_session_start(qe_session **out, qe_worker **worker_out,
     }
     s->plan = plan;
     s->options = *options;
+    /* A command's start is told when it is, as it has no phases to wait for. */
+    s->options.plain_events &= options->start != QE_START_COMMAND;
     s->homes = options->workers;
     all = s->homes * 2 + (options->keeper ? 1 : 0);
     s->slots = calloc(all, sizeof(s->slots[0]));
@@ -383,8 +392,10 @@ int qe_session_settle(qe_session *s, uint32_t unit, uint32_t attempt,
     if (s->units[unit].settled) {
         return QE_ESTATE;
     }
-    delay = qe__retry_delay_ns(s->options.backoff_ns, attempt, unit,
-                               s->options.seed);
+    delay = s->options.exact_backoff
+                ? qe__retry_base_ns(s->options.backoff_ns, attempt)
+                : qe__retry_delay_ns(s->options.backoff_ns, attempt, unit,
+                                     s->options.seed);
     status = qe__judge(attempt, s->stopping ? 0 : u.retries, outcome, retryable,
                        qe_now_ns(), delay, &verdict);
     if (status != 0) {

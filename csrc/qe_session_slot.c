@@ -194,6 +194,9 @@ bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
         }
         out->data = frame->size > 0 ? data : NULL;
         out->data_size = frame->size;
+        out->status = frame->status;
+        out->stdout_bytes =
+            frame->kind <= frame->size ? frame->kind : frame->size;
         w->lingers = frame->last;
         out->outcome = (enum qe_outcome) frame->outcome;
         out->last = frame->last;

@@ -45,6 +45,7 @@ static void supervisor_died(qe_session *s)
     for (uint32_t i = 0; i < s->exec.slots; i++) {
         qe__session_slot *w = &s->slots[i];
         uint32_t pid = atomic_load(&s->exec.arena.slots[i].pid);
+        int32_t group;
 
         if (!w->alive || w->exited) {
             continue;
@@ -56,6 +57,10 @@ static void supervisor_died(qe_session *s)
             qe__proc_await(w->pid, 2000);
             /* What its test had started and left in its group. */
             (void) kill(-w->pid, SIGKILL);
+        }
+        group = (int32_t) atomic_load(&s->exec.arena.slots[i].group);
+        if (group > 0) {
+            (void) kill(-group, SIGKILL);
         }
         w->exited = w->is_void = true;
         w->exit = (qe__notice){.kind = QE__NOTICE_EXITED, .value = 9};

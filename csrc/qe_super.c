@@ -147,6 +147,7 @@ static bool start_worker(qe__super_state *st, uint32_t slot, bool from_keeper,
     atomic_store(&st->super->arena->slots[slot].deadline_ns, 0);
     atomic_store(&st->super->arena->slots[slot].blocked_ns, 0);
     atomic_store(&st->super->arena->slots[slot].running, 0);
+    atomic_store(&st->super->arena->slots[slot].group, 0);
     if (from_keeper) {
         if (!qe__super_ask_keeper(st, slot, &notice.value)) {
             notice.kind = QE__NOTICE_FAILED;
@@ -170,11 +171,11 @@ static bool start_worker(qe__super_state *st, uint32_t slot, bool from_keeper,
         leave_supervisor(st);
         qe__proc_null_stdin();
         qe__signals_restore(saved);
+        if (st->super->options->start == QE_START_COMMAND) {
+            qe__spawn_work(st->super, slot);
+        }
         if (st->super->options->start == QE_START_SPAWN) {
-            (void) qe__pool_execute(st->super, slot);
-            dprintf(2, "qe: cannot start a worker: %s: %s\n",
-                    st->super->options->spawn_argv[0], strerror(errno));
-            _exit(127);
+            qe__pool_execute(st->super, slot);
         }
         return true;
     }
@@ -239,6 +240,7 @@ static void reap(qe__super_state *st, bool *standby_died)
         if (slot < st->super->slots) {
             (void) kill(-info.si_pid, SIGKILL);
         }
+        qe__super_kill_orphans(st, slot, info.si_pid);
         pid = qe__proc_reap(info.si_pid, &status, &usage);
         if (pid == st->standby) {
             *standby_died = true;
@@ -274,11 +276,6 @@ static void sweep(const qe__super_state *st)
 }
 
 /* ------------------------------------------------------------------ the loop */
-
-static bool controller_alive(const qe__super_state *st)
-{
-    return qe__proc_alive(st->super->controller);
-}
 
 /* One order. True in a new worker; *quit when it is time to leave. */
 static bool obey(qe__super_state *st, const qe__order *order,
@@ -355,7 +352,7 @@ static bool serve(qe__super_state *st, qe__signals *saved, uint32_t *slot)
         }
         (void) poll(p, 4, wait_ms(now, wake, st->controller >= 0));
         if (p[2].revents != 0 ||
-            (st->controller < 0 && !controller_alive(st))) {
+            (st->controller < 0 && !qe__proc_alive(st->super->controller))) {
             break;
         }
         if (p[1].revents != 0) {
@@ -410,7 +407,7 @@ static bool stand_by(qe__super_state *st)
 
         (void) poll(p, 2, st->controller >= 0 ? 60000 : 200);
         if (p[1].revents != 0 ||
-            (st->controller < 0 && !controller_alive(st))) {
+            (st->controller < 0 && !qe__proc_alive(st->super->controller))) {
             return false;
         }
         n = recv(st->super->control, &order, sizeof(order), MSG_DONTWAIT);

@@ -7,7 +7,12 @@
 
 #define QE__MS UINT64_C(1000000)
 
-enum qe__kill_phase { QE__KILL_NO, QE__KILL_DUMPING, QE__KILL_SENT };
+enum qe__kill_phase {
+    QE__KILL_NO,
+    QE__KILL_DUMPING, /* its stacks are being taken */
+    QE__KILL_ASKED,   /* its command was asked to end */
+    QE__KILL_SENT
+};
 
 typedef struct qe__super_slot {
     pid_t pid;  /* 0: no worker */
@@ -45,6 +50,11 @@ void qe__super_dismiss_keeper(qe__super_state *st);
 void qe__super_drop_keeper(qe__super_state *st);
 /* SIGKILL to a worker and its group. */
 void qe__super_kill(qe__super_state *st, uint32_t slot);
+/* `ended` is about to be reaped, the worker of `slot` if that is one: kills the
+ * groups of the commands that it leaves behind. PR_SET_PDEATHSIG reaches a
+ * command and not its group; as only we can reap it then, the group is still
+ * its own. */
+void qe__super_kill_orphans(qe__super_state *st, uint32_t slot, pid_t ended);
 /* Looks at every deadline and does what is due; returns when to look again. */
 uint64_t qe__super_deadlines(qe__super_state *st, uint64_t now);
 

@@ -7,7 +7,9 @@
 #include "qe_super.h"
 
 #define DUMP_LIMIT_NS (150 * QE__MS) /* a stack dump that takes longer is cut */
-#define DUMP_STABLE_NS (4 * QE__MS)  /* no growth for so long: it is complete */
+/* A command's worker, which waits for its end, is killed only if it is stuck. */
+#define STUCK_NS (5000 * QE__MS)
+#define DUMP_STABLE_NS (4 * QE__MS) /* no growth for so long: it is complete */
 
 void qe__super_kill(qe__super_state *st, uint32_t slot)
 {
@@ -19,6 +21,21 @@ void qe__super_kill(qe__super_state *st, uint32_t slot)
     }
 }
 
+void qe__super_kill_orphans(qe__super_state *st, uint32_t slot, pid_t ended)
+{
+    bool by_command = st->super->options->start == QE_START_COMMAND;
+
+    for (uint32_t i = 0; by_command && i < st->super->slots; i++) {
+        _Atomic uint32_t *group = &st->super->arena->slots[i].group;
+        uint32_t pid = atomic_load(group);
+
+        if (pid != 0 && (i == slot || pid == (uint32_t) ended) &&
+            atomic_compare_exchange_strong(group, &pid, 0)) {
+            qe__proc_kill((pid_t) pid);
+        }
+    }
+}
+
 static void begin_kill(qe__super_state *st, uint32_t slot, uint64_t now)
 {
     static const char no_stack[] = "no stack: signal blocked\n";
@@ -27,6 +44,13 @@ static void begin_kill(qe__super_state *st, uint32_t slot, uint64_t now)
     bool blocked;
 
     s->timed_out = true;
+    if (st->super->options->start == QE_START_COMMAND) {
+        /* The worker, whose child it is, ends the command. */
+        s->phase = QE__KILL_ASKED;
+        s->dump_since_ns = now;
+        (void) kill(s->pid, SIGTERM);
+        return;
+    }
     if (qe__proc_takes_signal(s->pid, sig, &blocked) &&
         kill(s->pid, sig) == 0) {
         s->phase = QE__KILL_DUMPING;
@@ -63,10 +87,12 @@ void qe__super_pause(qe__super_state *st, bool on)
     st->paused_ns = on ? now : 0;
     for (uint32_t i = 0; i < st->super->slots; i++) {
         qe__super_slot *s = &st->slots[i];
+        pid_t group;
 
         if (s->pid <= 0) {
             continue;
         }
+        group = (pid_t) atomic_load(&st->super->arena->slots[i].group);
         if (!on) {
             postpone(&st->super->arena->slots[i].deadline_ns, held_ns);
             s->dump_since_ns += held_ns;
@@ -76,6 +102,9 @@ void qe__super_pause(qe__super_state *st, bool on)
          * a test has taken the leader to another one. */
         (void) kill(-s->pid, on ? SIGSTOP : SIGCONT);
         (void) kill(s->pid, on ? SIGSTOP : SIGCONT);
+        if (group > 0) {
+            (void) kill(-group, on ? SIGSTOP : SIGCONT);
+        }
     }
 }
 
@@ -109,6 +138,18 @@ uint64_t qe__super_deadlines(qe__super_state *st, uint64_t now)
                 wake = now + QE__MS;
             }
             continue;
+        }
+        if (s->phase == QE__KILL_ASKED) {
+            if (atomic_load(&a->deadline_ns) != QE__DEADLINE_KILLED) {
+                s->phase = QE__KILL_NO; /* that command is gone */
+                s->timed_out = false;
+            } else if (now - s->dump_since_ns >=
+                       st->super->options->grace_ns + STUCK_NS) {
+                qe__super_kill(st, i);
+                continue;
+            } else {
+                wake = now + STUCK_NS < wake ? now + STUCK_NS : wake;
+            }
         }
         /* A test that starts after this look cannot be due before now plus
          * the shortest limit of all. */

@@ -35,8 +35,8 @@ typedef struct qe__frame {
     uint8_t phase;
     uint8_t outcome;
     uint8_t last;
-    uint32_t kind;
-    uint32_t reserved;
+    uint32_t kind;  /* the host's; of a command's FINISH the bytes of stdout */
+    int32_t status; /* of a command's FINISH */
     double start_s;
     double duration_s;
     double cpu_s;

@@ -332,29 +332,16 @@ int qe_worker_unlimited(qe_worker *w)
     return 0;
 }
 
-int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last,
-                     const void *data, size_t n)
+/* Says how the running unit ended, and takes it off the list. */
+static int finish(qe_worker *w, qe__frame *frame, const void *data, size_t n)
 {
-    qe__arena_unit *unit;
-    qe__frame frame;
-    qe__usage usage;
+    qe__arena_unit *unit = &w->arena->units[w->now.unit];
     uint64_t mine;
     int status;
 
-    if (foreign(w) || !w->running) {
-        return QE_ESTATE;
-    }
-    set_deadline(w, 0);
-    unit = &w->arena->units[w->now.unit];
-    frame = frame_of(w, QE__FRAME_FINISH);
-    frame.outcome = (uint8_t) outcome;
-    frame.last = last;
-    qe__proc_usage(&usage);
-    frame.cpu_s = usage.cpu_s - w->cpu_before_s;
-    frame.peak_bytes = usage.peak_bytes;
-    frame.duration_s =
+    frame->duration_s =
         (double) (qe_now_ns() - atomic_load(&w->slot->start_ns)) / 1e9;
-    status = write_frame(w, &frame, data, n);
+    status = write_frame(w, frame, data, n);
     if (status != 0) {
         return status;
     }
@@ -371,6 +358,37 @@ int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last,
     atomic_store(&w->slot->running, 0);
     w->running = false;
     return 0;
+}
+
+int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last,
+                     const void *data, size_t n)
+{
+    qe__frame frame;
+    qe__usage usage;
+
+    if (foreign(w) || !w->running) {
+        return QE_ESTATE;
+    }
+    set_deadline(w, 0);
+    frame = frame_of(w, QE__FRAME_FINISH);
+    frame.outcome = (uint8_t) outcome;
+    frame.last = last;
+    qe__proc_usage(&usage);
+    frame.cpu_s = usage.cpu_s - w->cpu_before_s;
+    frame.peak_bytes = usage.peak_bytes;
+    return finish(w, &frame, data, n);
+}
+
+int qe__worker_end(qe_worker *w, const qe__ending *end)
+{
+    qe__frame frame = frame_of(w, QE__FRAME_FINISH);
+
+    frame.outcome = (uint8_t) end->outcome;
+    frame.status = end->status;
+    frame.kind = end->stdout_bytes;
+    frame.cpu_s = end->usage.cpu_s;
+    frame.peak_bytes = end->usage.peak_bytes;
+    return finish(w, &frame, end->data, end->size);
 }
 
 int qe_worker_count_failure(qe_worker *w)

@@ -4,6 +4,7 @@
 #define QE_WORKER_H
 
 #include "qe_exec.h"
+#include "qe_proc.h"
 
 struct qe_worker {
     qe__arena *arena;
@@ -27,6 +28,19 @@ struct qe_worker {
     uint32_t slots;
     bool told; /* that it is ready */
 };
+
+/* How a command ended. */
+typedef struct qe__ending {
+    enum qe_outcome outcome;
+    int status;
+    qe__usage usage;
+    uint32_t stdout_bytes;
+    const void *data;
+    size_t size;
+} qe__ending;
+
+/* Likewise qe_worker_finish, for a command. */
+int qe__worker_end(qe_worker *w, const qe__ending *end);
 
 /* The keeper is ready: lifts the limit, and says so once. */
 int qe__worker_idle(qe_worker *w);

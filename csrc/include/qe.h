@@ -101,6 +101,12 @@ typedef struct qe_unit {
     uint32_t retries;    /* attempts after the first, at most 65535 */
     uint64_t timeout_ns; /* 0: none */
     uint64_t expected_ns; /* from history; 0: unknown */
+    /* QE_START_COMMAND: what is executed for each attempt; all copied. */
+    char *const *argv; /* program and arguments, then NULL; NULL: none. A
+                           program without a slash is looked up in PATH */
+    char *const *env;  /* "NAME=value" for each change of the host's
+                           environment, then NULL; NULL: none */
+    const char *cwd;   /* NULL: the host's */
 } qe_unit;
 
 typedef struct qe_plan qe_plan;
@@ -108,7 +114,8 @@ typedef struct qe_plan qe_plan;
 QE_API int qe_plan_new(qe_plan **out);
 QE_API void qe_plan_free(qe_plan *plan);
 /* Adds a unit; its number is the count of units added before it.
- * QE_ETOOBIG past 2^26 units. QE_ESTATE once sealed. */
+ * QE_ETOOBIG past 2^26 units. QE_ESTATE once sealed. QE_EINVAL also for a
+ * command without a program. */
 QE_API int qe_plan_add(qe_plan *plan, const qe_unit *unit);
 /* Ends adding: groups units by scope, keeping the order in which units were
  * added within a scope. A sealed plan is read-only and may be shared. */
@@ -237,7 +244,12 @@ typedef struct qe_fork_hooks {
     void *ctx;
 } qe_fork_hooks;
 
-enum qe_start { QE_START_FORK, QE_START_SPAWN };
+enum qe_start {
+    QE_START_FORK,   /* workers are forks of the host */
+    QE_START_SPAWN,  /* workers are programs that attach, see spawn_argv */
+    QE_START_COMMAND /* units are commands: each has its argv. The core runs
+                         them by itself; nobody else attaches */
+};
 
 typedef struct qe_options {
     uint32_t workers;       /* how many attempts run at once; 1..1024 */
@@ -260,7 +272,14 @@ typedef struct qe_options {
                                   UINT32_MAX: no limit */
     uint64_t session_timeout_ns; /* limit of a worker's session teardown */
     uint64_t backoff_ns;         /* before the first retry; doubles; jittered */
-    bool plain_events;           /* one PLAIN event for an attempt that passed
+    bool exact_backoff;          /* ... not jittered */
+    uint64_t grace_ns;           /* COMMAND: from SIGTERM, at the time limit, to
+                               SIGKILL; 0: SIGKILL at once */
+    uint64_t throttle_ns;        /* COMMAND: least time between two starts */
+    size_t output_bytes; /* COMMAND: how much is kept of each stream of an
+                               attempt, half from its beginning and half from
+                               its end; 0: 256 KiB; at most 64 MiB */
+    bool plain_events;   /* one PLAIN event for an attempt that passed
                                       with nothing to tell */
     uint64_t seed;
 } qe_options;
@@ -272,7 +291,13 @@ enum qe_event_kind {
     QE_EV_PASSED, /* a phase passed without output: phase, start_s, duration_s */
     QE_EV_DATA,   /* the host's own: data_kind, data, data_size */
     QE_EV_FINISH,  /* an attempt ended by itself: outcome, peak_bytes, cpu_s,
-                       and data if the worker gave some; settled says whether the core has already judged it */
+                       and data if the worker gave some; settled says whether
+                       the core has already judged it. A command's: status is
+                       as from wait; PASSED for 0, FAILED for another exit
+                       status, CRASHED for a signal, TIMEOUT whatever it ended
+                       by after its limit, ERROR where it could not be executed
+                       (its stderr says why). Its data are what it printed:
+                       stdout_bytes of standard output, then standard error */
     QE_EV_PLAIN,   /* START, PASSED for each phase and FINISH of a first attempt
                        that passed, in one: phases, and as in FINISH */
     QE_EV_LOST,    /* an attempt ended with its process: outcome is CRASHED or
@@ -302,6 +327,7 @@ typedef struct qe_event {
     uint32_t data_kind;
     const void *data; /* until the next call on this session */
     size_t data_size;
+    size_t stdout_bytes; /* FINISH of a command */
     struct {
         double start_s, duration_s;
     } phases[3]; /* PLAIN: of setup, call and teardown */
@@ -311,7 +337,13 @@ typedef struct qe_event {
 /* Lays out the arena and starts the supervisor. In the controller: 0, and
  * *out. In a worker, whose process this call also returns in under
  * QE_START_FORK: 1, and *worker_out; *out is then NULL. The plan must be
- * sealed and outlive the session. */
+ * sealed and outlive the session.
+ *
+ * A command runs in a process group of its own, with nothing but /dev/null and
+ * two pipes open. It ends with its worker, whatever ends that. When it has
+ * ended, what is left of its group is killed, so that no grandchild holds the
+ * run up; one that left the group is killed when the session is closed. SIGINT
+ * (qe_session_stop) is passed on to it, with the same grace as at its limit. */
 QE_API int qe_session_start(qe_session **out, qe_worker **worker_out,
                             const qe_plan *plan, const qe_options *options,
                             const qe_fork_hooks *hooks);

@@ -51,8 +51,14 @@ static PyObject *Plan_add(PyObject *self, PyObject *args)
                           &retries, &timeout_ns, &expected_ns)) {
         return NULL;
     }
-    unit = (qe_unit){id,    scope,   item,       pass,
-                     flags, retries, timeout_ns, expected_ns};
+    unit = (qe_unit){.id = id,
+                     .scope = scope,
+                     .item = item,
+                     .pass = pass,
+                     .flags = flags,
+                     .retries = retries,
+                     .timeout_ns = timeout_ns,
+                     .expected_ns = expected_ns};
     status = qe_plan_add(((Plan *) self)->plan, &unit);
     if (status != 0) {
         return core_raise(status);

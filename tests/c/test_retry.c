@@ -87,6 +87,17 @@ static void the_jitter_spreads_evenly(void **state)
                         UNITS / PARTS * 115 / 100);
 }
 
+static void what_is_not_jittered_doubles_to_an_hour(void **state)
+{
+    (void) state;
+    assert_true(qe__retry_base_ns(0, 3) == 0);
+    assert_true(qe__retry_base_ns(2000 * MS, 1) == 2000 * MS);
+    assert_true(qe__retry_base_ns(2000 * MS, 2) == 4000 * MS);
+    assert_true(qe__retry_base_ns(2000 * MS, 3) == 8000 * MS);
+    assert_true(qe__retry_base_ns(2000 * MS, 65535) == HOUR);
+    assert_true(qe__retry_base_ns(UINT64_MAX, 1) == HOUR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -96,6 +107,7 @@ int main(void)
         cmocka_unit_test(the_shortest_base_keeps_its_bounds),
         cmocka_unit_test(the_jitter_depends_on_its_arguments_alone),
         cmocka_unit_test(the_jitter_spreads_evenly),
+        cmocka_unit_test(what_is_not_jittered_doubles_to_an_hour),
     };
 
     return cmocka_run_group_tests_name("retry", tests, NULL, NULL);

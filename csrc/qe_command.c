@@ -1,0 +1,125 @@
+#include "qe_command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "qe_util.h"
+
+static size_t count_words(char *const *words)
+{
+    size_t n = 0;
+
+    while (words != NULL && words[n] != NULL) {
+        n++;
+    }
+    return n;
+}
+
+static size_t count_bytes(char *const *words)
+{
+    size_t bytes = 0;
+
+    for (; words != NULL && *words != NULL; words++) {
+        bytes += strlen(*words) + 1;
+    }
+    return bytes;
+}
+
+static char *keep(const char *text, char **room)
+{
+    size_t n = strlen(text) + 1;
+    char *kept = memcpy(*room, text, n);
+
+    *room += n;
+    return kept;
+}
+
+static bool is_sound(const qe_unit *unit)
+{
+    if (unit->argv == NULL) {
+        return unit->env == NULL && unit->cwd == NULL;
+    }
+    if (unit->argv[0] == NULL || unit->argv[0][0] == '\0') {
+        return false;
+    }
+    for (size_t i = 0; i < count_words(unit->env); i++) {
+        const char *equals = strchr(unit->env[i], '=');
+
+        if (equals == NULL || equals == unit->env[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int qe__command_copy(qe__command **out, const qe_unit *unit)
+{
+    size_t args = count_words(unit->argv), more = count_words(unit->env);
+    size_t bytes;
+    qe__command *command;
+    char *room;
+
+    *out = NULL;
+    if (!is_sound(unit)) {
+        return QE_EINVAL;
+    }
+    if (unit->argv == NULL) {
+        return 0;
+    }
+    bytes = sizeof(*command) + (args + more + 2) * sizeof(char *);
+    command = malloc(bytes + count_bytes(unit->argv) + count_bytes(unit->env) +
+                     (unit->cwd != NULL ? strlen(unit->cwd) + 1 : 0));
+    if (command == NULL) {
+        return QE_ENOMEM;
+    }
+    room = (char *) command + bytes;
+    command->next = NULL;
+    command->argv = (char **) (command + 1);
+    command->env = command->argv + args + 1;
+    for (size_t i = 0; i < args; i++) {
+        command->argv[i] = keep(unit->argv[i], &room);
+    }
+    for (size_t i = 0; i < more; i++) {
+        command->env[i] = keep(unit->env[i], &room);
+    }
+    command->argv[args] = command->env[more] = NULL;
+    command->cwd = unit->cwd != NULL ? keep(unit->cwd, &room) : NULL;
+    *out = command;
+    return 0;
+}
+
+/* Whether one of the words sets what `word` does. */
+static bool is_set(char *const *words, const char *word)
+{
+    size_t name = strcspn(word, "=") + 1;
+
+    for (; *words != NULL; words++) {
+        if (strncmp(*words, word, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+char **qe__command_environ(const qe__command *command, char *const *own)
+{
+    char **all = malloc(qe__mul(
+        count_words(own) + count_words(command->env) + 1, sizeof(char *)));
+    size_t n = 0;
+
+    if (all == NULL) {
+        return NULL;
+    }
+    for (; own != NULL && *own != NULL; own++) {
+        if (!is_set(command->env, *own)) {
+            all[n++] = *own;
+        }
+    }
+    for (char *const *word = command->env; *word != NULL; word++) {
+        if (!is_set(word + 1, *word)) { /* the last of a name holds */
+            all[n++] = *word;
+        }
+    }
+    all[n] = NULL;
+    return all;
+}

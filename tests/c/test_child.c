@@ -1,0 +1,161 @@
+/* One command as a process of this one. */
+#include "qe_child.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Processes do not share memory after vfork under valgrind; the arena they do. */
+static _Atomic uint32_t *shared;
+
+struct run {
+    qe__child child;
+    qe__excerpt output[2];
+    qe__usage usage;
+    int status;
+    bool executed;
+};
+
+static void begin(struct run *r, qe__command **command, char *const *argv)
+{
+    qe__child_words words = {&shared[0], &shared[1]};
+    qe_unit unit = {.id = "a", .argv = argv};
+    sigset_t none;
+
+    memset(r, 0, sizeof(*r));
+    (void) sigemptyset(&none);
+    assert_int_equal(qe__excerpt_init(&r->output[0], 4096), 0);
+    assert_int_equal(qe__excerpt_init(&r->output[1], 4096), 0);
+    assert_int_equal(qe__command_copy(command, &unit), 0);
+    assert_int_equal(qe__child_start(&r->child, *command, &words, &none), 0);
+}
+
+static void end(struct run *r)
+{
+    while (!qe__child_ended(&r->child)) {
+        (void) poll(NULL, 0, 1);
+        for (int i = 0; i < 2; i++)
+            qe__child_read(&r->child, i, &r->output[i]);
+    }
+    r->executed = qe__child_reap(&r->child, r->output, &r->status, &r->usage);
+    assert_int_equal(r->child.pid, 0);
+    assert_int_equal(r->child.streams[0], -1);
+    assert_int_equal(r->child.streams[1], -1);
+    assert_int_equal(atomic_load(&shared[0]), 0);
+}
+
+static void expect(const qe__excerpt *e, const char *expected)
+{
+    char text[8192];
+    size_t n = qe__excerpt_size(e);
+
+    assert_true(n < sizeof(text));
+    qe__excerpt_copy(e, text);
+    text[n] = '\0';
+    assert_string_equal(text, expected);
+}
+
+static void leave(struct run *r, qe__command *command)
+{
+    qe__excerpt_free(&r->output[0]);
+    qe__excerpt_free(&r->output[1]);
+    free(command);
+}
+
+static void it_leads_a_group_of_its_own(void **state)
+{
+    static char *const argv[] = {"sleep", "1000", NULL};
+    qe__command *command;
+    struct run r;
+
+    (void) state;
+    begin(&r, &command, argv);
+    while (atomic_load(&shared[0]) == 0)
+        (void) poll(NULL, 0, 1);
+    assert_int_equal(atomic_load(&shared[0]), r.child.pid);
+    assert_int_equal(getpgid(r.child.pid), r.child.pid);
+    assert_false(qe__child_ended(&r.child));
+    qe__child_signal(&r.child, SIGTERM);
+    end(&r);
+    assert_true(r.executed);
+    assert_int_equal(WTERMSIG(r.status), SIGTERM);
+    leave(&r, command);
+}
+
+static void what_it_said_last_is_taken_when_it_has_ended(void **state)
+{
+    static char *const argv[] = {"sh", "-c", "echo out; echo err >&2; exit 4",
+                                 NULL};
+    qe__command *command;
+    struct run r;
+
+    (void) state;
+    begin(&r, &command, argv);
+    while (!qe__child_ended(&r.child))
+        (void) poll(NULL, 0, 1); /* reads nothing meanwhile */
+    end(&r);
+    assert_int_equal(WEXITSTATUS(r.status), 4);
+    expect(&r.output[0], "out\n");
+    expect(&r.output[1], "err\n");
+    leave(&r, command);
+}
+
+static void what_it_left_behind_ends_with_it(void **state)
+{
+    static char *const argv[] = {"sh", "-c", "sleep 1000 & echo $!", NULL};
+    qe__command *command;
+    char text[32] = "";
+    struct run r;
+    pid_t left;
+
+    (void) state;
+    begin(&r, &command, argv);
+    end(&r);
+    assert_true(qe__excerpt_size(&r.output[0]) < sizeof(text));
+    qe__excerpt_copy(&r.output[0], text);
+    left = (pid_t) strtol(text, NULL, 10);
+    assert_true(left > 0);
+    for (int i = 0; i < 20000 && qe__proc_alive(left); i++)
+        (void) poll(NULL, 0, 1);
+    assert_false(qe__proc_alive(left));
+    leave(&r, command);
+}
+
+static void one_that_is_not_executed_says_why(void **state)
+{
+    static char *const argv[] = {"/nonexistent/program", NULL};
+    qe__command *command;
+    struct run r;
+
+    (void) state;
+    begin(&r, &command, argv);
+    end(&r);
+    assert_false(r.executed);
+    expect(&r.output[1], "qe: cannot start /nonexistent/program: No such file "
+                         "or directory\n");
+    leave(&r, command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_leads_a_group_of_its_own),
+        cmocka_unit_test(what_it_said_last_is_taken_when_it_has_ended),
+        cmocka_unit_test(what_it_left_behind_ends_with_it),
+        cmocka_unit_test(one_that_is_not_executed_says_why),
+    };
+
+    shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
