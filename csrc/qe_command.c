@@ -43,9 +43,7 @@ static bool is_sound(const qe_unit *unit)
         return false;
     }
     for (size_t i = 0; i < count_words(unit->env); i++) {
-        const char *equals = strchr(unit->env[i], '=');
-
-        if (equals == NULL || equals == unit->env[i]) {
+        if (strcspn(unit->env[i], "=") == 0) {
             return false;
         }
     }
@@ -88,13 +86,13 @@ int qe__command_copy(qe__command **out, const qe_unit *unit)
     return 0;
 }
 
-/* Whether one of the words sets what `word` does. */
-static bool is_set(char *const *words, const char *word)
+/* Whether one of the words is about the same name. */
+static bool is_named(char *const *words, const char *word)
 {
-    size_t name = strcspn(word, "=") + 1;
+    size_t n = strcspn(word, "=");
 
     for (; *words != NULL; words++) {
-        if (strncmp(*words, word, name) == 0) {
+        if (strcspn(*words, "=") == n && strncmp(*words, word, n) == 0) {
             return true;
         }
     }
@@ -111,12 +109,13 @@ char **qe__command_environ(const qe__command *command, char *const *own)
         return NULL;
     }
     for (; own != NULL && *own != NULL; own++) {
-        if (!is_set(command->env, *own)) {
+        if (!is_named(command->env, *own)) {
             all[n++] = *own;
         }
     }
     for (char *const *word = command->env; *word != NULL; word++) {
-        if (!is_set(word + 1, *word)) { /* the last of a name holds */
+        /* The last of a name holds. */
+        if (strchr(*word, '=') != NULL && !is_named(word + 1, *word)) {
             all[n++] = *word;
         }
     }

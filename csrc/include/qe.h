@@ -104,8 +104,9 @@ typedef struct qe_unit {
     /* QE_START_COMMAND: what is executed for each attempt; all copied. */
     char *const *argv; /* program and arguments, then NULL; NULL: none. A
                            program without a slash is looked up in PATH */
-    char *const *env;  /* "NAME=value" for each change of the host's
-                           environment, then NULL; NULL: none */
+    char *const *env;  /* changes of the host's environment, then NULL: a
+                           "NAME=value" each, or a "NAME" that is to be
+                           missing; NULL: none */
     const char *cwd;   /* NULL: the host's */
 } qe_unit;
 

@@ -72,14 +72,16 @@ static void leave(struct run *r, qe__command *command)
 
 static void it_leads_a_group_of_its_own(void **state)
 {
-    static char *const argv[] = {"sleep", "1000", NULL};
+    static char *const argv[] = {"sh", "-c", "echo up; exec sleep 1000", NULL};
     qe__command *command;
     struct run r;
 
     (void) state;
     begin(&r, &command, argv);
-    while (atomic_load(&shared[0]) == 0)
+    while (qe__excerpt_size(&r.output[0]) == 0) {
         (void) poll(NULL, 0, 1);
+        qe__child_read(&r.child, 0, &r.output[0]);
+    }
     assert_int_equal(atomic_load(&shared[0]), r.child.pid);
     assert_int_equal(getpgid(r.child.pid), r.child.pid);
     assert_false(qe__child_ended(&r.child));

@@ -7,7 +7,7 @@
 #include "alloc_fault.h"
 
 static char *const words[] = {"program", "", "an argument", NULL};
-static char *const additions[] = {"A=1", "B=", "A=2=3", NULL};
+static char *const additions[] = {"A=1", "B=", "GONE", "A=2=3", NULL};
 
 static void a_copy_shares_nothing_with_the_unit(void **state)
 {
@@ -49,7 +49,7 @@ static void what_is_left_out_stays_so(void **state)
 static void nonsense_is_refused(void **state)
 {
     static char *const none[] = {NULL}, *const empty[] = {"", NULL};
-    static char *const bare[] = {"A", NULL}, *const nameless[] = {"=1", NULL};
+    static char *const bare[] = {"", NULL}, *const nameless[] = {"=1", NULL};
     const qe_unit wrong[] = {
         {.id = "a", .argv = none},
         {.id = "a", .argv = empty},
@@ -69,7 +69,7 @@ static void nonsense_is_refused(void **state)
 
 static void additions_come_instead_of_what_has_their_name(void **state)
 {
-    static char *const own[] = {"X=0", "A=0", "AB=0", "odd", NULL};
+    static char *const own[] = {"X=0", "A=0", "AB=0", "odd", "GONE=0", NULL};
     qe_unit unit = {.id = "a", .argv = words, .env = additions};
     qe__command *command;
     char **all;

@@ -266,6 +266,9 @@ static void without_descriptors_it_is_tried_again(void **state)
     uint64_t until;
     qe_event event;
 
+    if (scratch_slow())
+        skip(); /* valgrind keeps limits of its own, and gives those to sh */
+
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     shell(w, "sleep 0.3; echo first", 0, 0);
     shell(w, "echo second", 0, 0);
@@ -281,8 +284,8 @@ static void without_descriptors_it_is_tried_again(void **state)
         world_poll(w, &event);
     limit(worker_of(w, &event), false);
     world_until(w, QE_EV_FINISH, 1, &event);
-    assert_int_equal(ended_as, QE_PASSED);
     assert_string_equal(said, "second\n");
+    assert_int_equal(ended_as, QE_PASSED);
     world_finish(w);
     world_check(w);
 }
