@@ -40,6 +40,8 @@ Napi::Object object_of(const Napi::Value &value, const std::string &name);
 Napi::Array array_of(const Napi::Value &value, const std::string &name);
 Napi::Function function_of(const Napi::Value &value, const std::string &name);
 std::vector<std::string> texts_of(const Napi::Value &value, const std::string &name);
+// An object of texts as "NAME=value"; null as "NAME", which is to be missing.
+std::vector<std::string> environment_of(const Napi::Value &value, const std::string &name);
 
 // Properties of an object; each has a default, 0 or false where none is named, for
 // undefined and null.

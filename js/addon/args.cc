@@ -155,6 +155,28 @@ std::vector<std::string> texts_of(const Napi::Value &value, const std::string &n
     return found;
 }
 
+std::vector<std::string> environment_of(const Napi::Value &value, const std::string &name)
+{
+    Napi::Object from = object_of(value, name);
+    Napi::Array keys = from.GetPropertyNames();
+    std::vector<std::string> found;
+
+    for (uint32_t i = 0; i < keys.Length(); i++) {
+        std::string key = keys.Get(i).ToString().Utf8Value();
+        Napi::Value text = from.Get(key);
+
+        if (key.empty() || key.find_first_of(std::string("=\0", 2)) != std::string::npos) {
+            refuse(value, name, "names without = and NUL");
+        }
+        if (text.IsNull()) {
+            found.push_back(key);
+        } else if (!text.IsUndefined()) {
+            found.push_back(key + "=" + text_of(text, name + "." + key));
+        }
+    }
+    return found;
+}
+
 Napi::Value Options::get(const char *key) const
 {
     return from_.Get(key);

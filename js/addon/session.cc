@@ -18,6 +18,8 @@ constexpr size_t MOST_IN_BATCH = 256;
 constexpr size_t MOST_BATCHES = 16; // beyond, workers wait for the host
 constexpr uint32_t MOST_WORKERS = 1024;
 constexpr uint32_t MOST_RETRIES = 65535;
+constexpr uint64_t GRACE_NS = 2000000000; // of commands, where nothing is said
+constexpr uint32_t MOST_OUTPUT_BYTES = 64u << 20;
 
 // An event, with what the core gives for a moment copied.
 struct Event {
@@ -58,16 +60,33 @@ Napi::Object event_object(Napi::Env env, const Event &e)
     o.Set("again", e.again);
     o.Set("final", (int) e.final);
     o.Set("error", c.error);
+    o.Set("stdoutBytes", (double) c.stdout_bytes);
     o.Set("data", Napi::Buffer<char>::Copy(env, e.data.data(), e.data.size()));
     return o;
 }
+
+// Words as the core takes them: an array of pointers that ends with NULL.
+struct Words {
+    std::vector<std::string> words;
+    std::vector<char *> pointers;
+
+    char *const *get()
+    {
+        pointers.clear();
+        for (std::string &word : words) {
+            pointers.push_back(word.data());
+        }
+        pointers.push_back(nullptr);
+        return pointers.data();
+    }
+};
 
 // What the loop's thread and the host's share.
 struct Loop {
     qe_session *session = nullptr;
     qe_plan *plan = nullptr;
-    std::vector<std::string> argv;
-    std::vector<char *> pointers;
+    bool commands = false; // units are commands, and no worker program is needed
+    Words argv;
     std::atomic<bool> stop{false}, interrupt{false}, kill{false}, quit{false};
     std::atomic<uint32_t> grow{0}; // so many workers are wanted now
     std::mutex mutex;
@@ -108,10 +127,10 @@ void call_host(Napi::Env env, Napi::Function callback, Loop *loop, Batch *batch)
     }
 }
 
-// Whether the worker asks for another attempt: its last data begin with "R".
-bool wants_again(const Event &e)
+// Whether another attempt is asked for: by a worker, whose last data begin with "R" then.
+bool wants_again(const Loop &loop, const Event &e)
 {
-    return e.core.kind == QE_EV_LOST || (!e.data.empty() && e.data[0] == 'R');
+    return loop.commands || e.core.kind == QE_EV_LOST || (!e.data.empty() && e.data[0] == 'R');
 }
 
 // One event of the core's, judged where it must be. False at the end.
@@ -131,7 +150,7 @@ bool take(Loop &loop, int timeout_ms, Batch &batch)
     if ((e.core.kind == QE_EV_FINISH && !e.core.settled) ||
         (e.core.kind == QE_EV_LOST && e.core.outcome != QE_NONE)) {
         (void) qe_session_settle(loop.session, e.core.unit, e.core.attempt,
-                                 e.core.outcome, wants_again(e), &e.again, &e.final);
+                                 e.core.outcome, wants_again(loop, e), &e.again, &e.final);
     } else if (e.core.kind == QE_EV_FINISH) {
         e.final = e.core.outcome;
     } else if (e.core.kind == QE_EV_LOST) {
@@ -207,6 +226,7 @@ class Session : public Napi::ObjectWrap<Session> {
         Napi::Function callback = function_of(info[2], "callback");
         Options options(info[1], "options");
         loop_ = std::make_shared<Loop>();
+        loop_->commands = are_commands(options, array_of(info[0], "units"));
         plan(env, array_of(info[0], "units"));
         start(env, options);
         channel_ = Channel::New(env, callback, "qe", 0, 1, loop_.get(), let_go,
@@ -238,6 +258,52 @@ class Session : public Napi::ObjectWrap<Session> {
     }
 
   private:
+    // A unit's own command; what it has is valid as long as these are.
+    struct Command {
+        Words argv, env;
+        std::string cwd;
+    };
+
+    void command(const Options &from, Command &own, qe_unit &unit)
+    {
+        own.argv.words = argv_of(from);
+        unit.argv = own.argv.get();
+        if (from.text("cwd", own.cwd)) {
+            unit.cwd = own.cwd.c_str();
+        }
+        if (given(from.get("env"))) {
+            own.env.words = environment_of(from.get("env"), from.name("env"));
+            unit.env = own.env.get();
+        }
+    }
+
+    // That of the options, or a unit's.
+    static std::vector<std::string> argv_of(const Options &from)
+    {
+        std::vector<std::string> found = texts_of(from.get("argv"), from.name("argv"));
+
+        if (found.empty() || found[0].empty()) {
+            refuse(from.get("argv"), from.name("argv"), "an array of at least a program");
+        }
+        return found;
+    }
+
+    // Whether units bring commands of their own: where no program is given for all.
+    static bool are_commands(const Options &options, const Napi::Array &units)
+    {
+        if (given(options.get("argv"))) {
+            return false;
+        }
+        for (uint32_t i = 0; i < units.Length(); i++) {
+            Options from(units.Get(i), "units[" + std::to_string(i) + "]");
+
+            if (given(from.get("argv"))) {
+                return true;
+            }
+        }
+        return units.Length() == 0; // a run of nothing needs no program
+    }
+
     void plan(Napi::Env env, const Napi::Array &units)
     {
         check(env, qe_plan_new(&loop_->plan));
@@ -245,8 +311,18 @@ class Session : public Napi::ObjectWrap<Session> {
             Options from(units.Get(i), "units[" + std::to_string(i) + "]");
             std::string id = from.text("id");
             std::string scope;
+            Command own;
             qe_unit unit = {};
 
+            if (loop_->commands) {
+                command(from, own, unit);
+            } else {
+                for (const char *key : {"argv", "cwd", "env"}) {
+                    if (given(from.get(key))) {
+                        refuse(from.get(key), from.name(key), "nothing beside options.argv");
+                    }
+                }
+            }
             unit.id = id.c_str();
             if (from.text("scope", scope)) {
                 unit.scope = scope.c_str();
@@ -267,18 +343,13 @@ class Session : public Napi::ObjectWrap<Session> {
         qe_options options = {};
         qe_worker *none = nullptr;
 
-        loop_->argv = texts_of(from.get("argv"), from.name("argv"));
-        if (loop_->argv.empty()) {
-            refuse(from.get("argv"), from.name("argv"), "an array of at least a program");
+        if (!loop_->commands) {
+            loop_->argv.words = argv_of(from);
+            options.spawn_argv = loop_->argv.get();
         }
-        for (std::string &word : loop_->argv) {
-            loop_->pointers.push_back(word.data());
-        }
-        loop_->pointers.push_back(nullptr);
         options.workers = from.count("workers", 1, 1, MOST_WORKERS);
         options.first_workers = from.count("firstWorkers", 0, 0, MOST_WORKERS);
-        options.start = QE_START_SPAWN;
-        options.spawn_argv = loop_->pointers.data();
+        options.start = loop_->commands ? QE_START_COMMAND : QE_START_SPAWN;
         options.isolate = from.flag("isolate");
         options.func_only = from.flag("callOnly");
         options.in_order = from.flag("inOrder");
@@ -287,6 +358,10 @@ class Session : public Napi::ObjectWrap<Session> {
         options.max_restarts = from.count("maxRestarts", UINT32_MAX);
         options.session_timeout_ns = from.ns("endTimeout");
         options.backoff_ns = from.ns("backoff");
+        options.exact_backoff = from.flag("exactBackoff");
+        options.grace_ns = given(from.get("grace")) ? from.ns("grace") : GRACE_NS;
+        options.throttle_ns = from.ns("throttle");
+        options.output_bytes = from.count("outputBytes", 0, 2, MOST_OUTPUT_BYTES);
         options.seed = from.count("seed", 0);
         check(env, qe_session_start(&loop_->session, &none, loop_->plan, &options, nullptr));
     }

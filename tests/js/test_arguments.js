@@ -86,6 +86,38 @@ test('units: each property is named, with the place of its unit', () => {
   refuses(() => qe.runUnits(new Array(2 ** 32 - 1), options), 'units[0]');
 });
 
+test('units that are commands: each property is named', () => {
+  const fine = { id: 'a', argv: ['true'] };
+  const wrong = {
+    argv: [undefined, null, [], [''], {}, 'node', 3],
+    cwd: TEXT,
+    env: [1, 'A=1', [], () => {}, { '': 'x' }, { 'A=B': 'x' }],
+  };
+  for (const [name, values] of Object.entries(wrong)) {
+    for (const value of values) {
+      const units = [fine, { id: 'b', argv: ['true'], [name]: value }];
+      refuses(() => qe.runUnits(units, {}), `units[1].${name}`);
+    }
+  }
+  refuses(() => qe.runUnits([{ id: 'a', argv: ['true', 3] }], {}), 'units[0].argv[1]');
+  refuses(() => qe.runUnits([{ ...fine, env: { A: 1 } }], {}), 'units[0].env.A');
+  for (const more of [{ argv: ['true'] }, { cwd: '/' }, { env: {} }]) {
+    const [name] = Object.keys(more);
+    refuses(() => qe.runUnits([{ id: 'a', ...more }], { argv: ['true'] }), `units[0].${name}`);
+  }
+  const options = {
+    exactBackoff: FLAG,
+    grace: SECONDS,
+    throttle: SECONDS,
+    outputBytes: count(0, 1, 2 ** 26 + 1),
+  };
+  for (const [name, values] of Object.entries(options)) {
+    for (const value of values) {
+      refuses(() => qe.runUnits([fine], { [name]: value }), `options.${name}`);
+    }
+  }
+});
+
 test('options: each is named', () => {
   const { units, options } = told(['pass']);
   const wrong = {
