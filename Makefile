@@ -215,7 +215,7 @@ JS_CLEAN = env $$(env | sed -n 's/^\(QE_[A-Z0-9_]*\|JEST_[A-Z0-9_]*\|CI\)=.*/-u 
     -u NODE_ENV -u NODE_OPTIONS -u NODE_PATH
 
 .PHONY: test-js
-test-js: build/addon.stamp ## Test the Node addon and qe-jest
+test-js: build/addon.stamp $(VENV).stamp ## Test the Node addon and qe-jest
 	@mkdir -p $(RESULTS)
 	@$(JS_CLEAN) timeout -k 10 900 node --test --test-concurrency=2 \
 	    --test-reporter=spec --test-reporter-destination=stdout \

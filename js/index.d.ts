@@ -68,10 +68,18 @@ export interface Unit {
   serial?: boolean;
 }
 
-/** How units are run. */
-export interface RunOptions {
-  /** What a worker executes: a program that calls {@link work}. At least one word. */
+/** A command to run: its unit passes where that exits with 0. */
+export interface CommandUnit extends Unit {
+  /** A program and its arguments; one without a slash is looked up in PATH. No shell. */
   argv: readonly string[];
+  /** Where it runs; default: where this process does. */
+  cwd?: string | null;
+  /** Changes of this process's environment; `null` takes a variable away. */
+  env?: { readonly [name: string]: string | null | undefined } | null;
+}
+
+/** How units are run: whatever they are. */
+interface AnyRunOptions {
   /** How many attempts run at once, 1 (default) to 1024. */
   workers?: number;
   /** A fresh worker for every unit. */
@@ -84,12 +92,37 @@ export interface RunOptions {
   peakMemory?: boolean;
   /** The run is given up after more than so many crashed workers; default: no limit. */
   maxRestarts?: number;
-  /** Seconds before a unit's first retry; doubles with each. */
+  /** Seconds before a unit's first retry; doubles with each; varied by up to a half. */
   backoff?: number;
+  /** Not varied. */
+  exactBackoff?: boolean;
   /** Seconds that a worker may take to leave; 0 (default): no limit. */
   endTimeout?: number;
   /** From which each worker's own seed is made, 0 to 2^32 - 1. */
   seed?: number;
+}
+
+/** How units are run by a worker program. */
+export interface RunOptions extends AnyRunOptions {
+  /** What a worker executes: a program that calls {@link work}. At least one word. */
+  argv: readonly string[];
+}
+
+/** How commands are run. */
+export interface CommandOptions extends AnyRunOptions {
+  argv?: null | undefined;
+  /**
+   * Seconds from SIGTERM, which a command's group gets at its time limit, to SIGKILL;
+   * default 2. 0: SIGKILL at once.
+   */
+  grace?: number;
+  /** Least seconds between the starts of two commands; default 0. */
+  throttle?: number;
+  /**
+   * How much is kept of each stream of an attempt, half from its beginning and half from
+   * its end, 2 to 2^26; default 262,144. Where more was printed, a line says so.
+   */
+  outputBytes?: number;
 }
 
 interface WorkerEvent {
@@ -113,7 +146,7 @@ interface AttemptEnd<U extends Unit> extends UnitEvent<U> {
   again: boolean;
   /** The unit's outcome, where none follows; otherwise null. */
   final: OutcomeName | null;
-  /** As `wait(2)` gives it, where the process died; otherwise 0. */
+  /** As `wait(2)` gives it, of a command or where the process died; otherwise 0. */
   status: number;
   /** Seconds by the clock. */
   duration: number;
@@ -123,17 +156,31 @@ interface AttemptEnd<U extends Unit> extends UnitEvent<U> {
   peakBytes: number;
 }
 
-export type RunEvent<U extends Unit = Unit> =
+/** What the end of a command has besides. */
+export interface CommandEnd {
+  /** Its exit status; null where it did not exit by itself. */
+  exitCode: number | null;
+  /** The name of the signal that ended it; null where none did. */
+  signal: string | null;
+  /** What it printed; "" where its worker was lost. */
+  stdout: string;
+  stderr: string;
+}
+
+export type RunEvent<U extends Unit = Unit, End = unknown> =
   /** A worker began. */
   | ({ kind: 'worker' } & WorkerEvent)
   /** An attempt began, at `start` (seconds since the epoch). */
   | ({ kind: 'start'; start: number } & UnitEvent<U>)
   /** Something that the unit sent. */
   | ({ kind: 'data'; dataKind: number; data: Buffer } & Partial<UnitEvent<U>> & WorkerEvent)
-  /** An attempt ended by itself; `message` says what it threw, "" where nothing. */
-  | ({ kind: 'finish'; message: string } & AttemptEnd<U>)
+  /**
+   * An attempt ended by itself; `message` says what it threw, "" where nothing. Every end
+   * of a command is one; `message` says why it could not be started ("error").
+   */
+  | ({ kind: 'finish'; message: string } & AttemptEnd<U> & End)
   /** An attempt ended with its process: killed at its limit, or crashed. */
-  | ({ kind: 'lost' } & AttemptEnd<U>)
+  | ({ kind: 'lost' } & AttemptEnd<U> & End)
   /** A worker ended; `status` is as `wait(2)` gives it. */
   | ({ kind: 'exit'; status: number } & WorkerEvent)
   /** The system would start no worker (`status` is errno); told once, the run goes on. */
@@ -142,8 +189,10 @@ export type RunEvent<U extends Unit = Unit> =
   | ({ kind: 'giveUp' } & WorkerEvent);
 
 /** A run's events, in their order. Leaving its loop early ends all that runs, at once. */
-export interface Run<U extends Unit = Unit> extends AsyncIterableIterator<RunEvent<U>> {
-  return(value?: unknown): Promise<IteratorResult<RunEvent<U>>>;
+export interface Run<U extends Unit = Unit, End = unknown> extends AsyncIterableIterator<
+  RunEvent<U, End>
+> {
+  return(value?: unknown): Promise<IteratorResult<RunEvent<U, End>>>;
   /** Nothing new starts; what runs is let finish, and its events still come. */
   stop(): void;
 }
@@ -161,6 +210,21 @@ export interface Run<U extends Unit = Unit> extends AsyncIterableIterator<RunEve
  * @throws TypeError where an argument is wrong; Error where no run can be started
  */
 export function runUnits<U extends Unit>(units: readonly U[], options: RunOptions): Run<U>;
+/**
+ * Runs commands: units that each have their own, and need no worker program.
+ *
+ * A command runs in a process group of its own, reads from /dev/null, and inherits no
+ * other descriptor. What it leaves behind in that group is killed when it has ended.
+ *
+ * @example
+ * for await (const event of runUnits([{ id: 'a', argv: ['make', 'test'], timeout: 60 }], {})) {
+ *   if (event.kind === 'finish') console.log(event.outcome, event.exitCode, event.stdout);
+ * }
+ */
+export function runUnits<U extends CommandUnit>(
+  units: readonly U[],
+  options: CommandOptions,
+): Run<U, CommandEnd>;
 
 /** An attempt, as the function given to {@link work} sees it. */
 export interface Attempt {
@@ -192,6 +256,155 @@ export function work(run: (attempt: Attempt) => void | Promise<void>): Promise<v
 
 /** What a unit may make of itself. */
 export type Result = Exclude<OutcomeName, 'none'>;
+
+// ------------------------------------------------------------------ test files
+
+/** Whose command runs a test file. */
+export type Framework = 'jest' | 'mocha' | 'node' | 'pytest';
+
+/** How test files are run, all of them alike. */
+interface FileOptions {
+  /**
+   * Default "jest". Its program is the project's own (`node_modules/.bin`, or `bin` in
+   * `.venv` or `venv`, of `cwd` and above), otherwise one in PATH.
+   */
+  framework?: Framework;
+  /** What the program is given before its file, such as `['--config', 'other.json']`. */
+  args?: readonly string[];
+  /** The project's folder, from which files are named; default: the current one. */
+  cwd?: string;
+  /** Changes of this process's environment; `null` takes a variable away. */
+  env?: CommandUnit['env'];
+}
+
+export interface ExecuteOptions extends FileOptions {
+  /** How many files run at once, 1 to 1024; default 10. */
+  maxConcurrent?: number;
+  /** How often a failing file runs in all, from 1; default 3. */
+  retryAttempts?: number;
+  /** Seconds that an attempt may take; default 60; 0: no limit. */
+  retryTimeout?: number;
+  /** Seconds before the second attempt; doubles with each; default 2. */
+  retryBackoff?: number;
+  /** Least seconds between two starts; default 0.1. */
+  throttlePeriod?: number;
+}
+
+/** What became of a file. All but `attempts` and `outcome` is of its last attempt. */
+export interface FileResult {
+  /** As it was given. */
+  file: string;
+  /** "flaky": it failed, then passed on a retry. */
+  outcome: OutcomeName;
+  /** Whether it passed, if only on a retry. */
+  passed: boolean;
+  attempts: number;
+  /** The exit status; -N where the signal N ended it; null where neither is known. */
+  returncode: number | null;
+  timedOut: boolean;
+  /** Seconds by the clock. */
+  duration: number;
+  /** What it printed: 256 KiB of each, from the beginning and the end. */
+  stdout: string;
+  stderr: string;
+  /** Seconds of processor time, of the command and the processes that it waited for. */
+  cpu: number;
+  /** The most memory that one of them had resident. */
+  peakBytes: number;
+}
+
+export interface ExecuteResult {
+  total: number;
+  passed: number;
+  failed: number;
+  /** Percent of the files, to two decimals; 0 where there is none. */
+  passRate: number;
+  /** In the order of the files. */
+  results: FileResult[];
+  /** Seconds by the clock. */
+  executionTime: number;
+  /** Attempts after a file's first. */
+  retries: number;
+  /** Attempts that were ended at their limit. */
+  timeouts: number;
+  framework: Framework;
+  /** Seconds by the clock, divided by the number of files. */
+  avgTimePerTest: number;
+}
+
+/**
+ * Runs test files, each by its framework's own command.
+ *
+ * @example
+ * const { passed, total } = await executeTests(['a.test.js', 'b.test.js'], { maxConcurrent: 4 });
+ * @throws (rejects) before anything starts: TypeError where an argument is wrong; Error
+ *   (QE_ENOTFOUND) where a file or the framework's program is missing
+ */
+export function executeTests(
+  files: readonly string[],
+  options?: ExecuteOptions,
+): Promise<ExecuteResult>;
+
+export interface DetectOptions extends FileOptions {
+  /** How often each file runs, from 1; default 10. */
+  iterations?: number;
+  /** How many runs of a file at once, 1 to 1024; default 3. */
+  maxConcurrent?: number;
+  /** Seconds that a run may take; default 30; 0: no limit. */
+  retryTimeout?: number;
+  /** Least seconds between the starts of two runs of a file; default 0.2. */
+  throttlePeriod?: number;
+  /** How many files at once, 1 to 1024; default 2. */
+  maxConcurrentFiles?: number;
+  /** Seconds after which no more runs of a file start, from 1; default 300. */
+  fileTimeout?: number;
+  /** Least seconds between the starts of two files; default 0.5. */
+  filePeriod?: number;
+}
+
+/** A file by its runs. */
+export interface FlakyFile {
+  /** As it was given. */
+  file: string;
+  /** How often it ran. */
+  iterations: number;
+  passed: number;
+  failed: number;
+  isFlaky: boolean;
+  /** As in {@link Flakiness}. */
+  flakinessScore: number;
+  /** From 0 to 1. */
+  passRate: number;
+  pattern: Flakiness['pattern'];
+}
+
+export interface DetectResult {
+  totalTests: number;
+  flakyTests: number;
+  /** The flaky ones. */
+  flakyList: FlakyFile[];
+  /** Percent of the files, to two decimals. */
+  flakinessRate: number;
+  /** Seconds by the clock. */
+  executionTime: number;
+  /** Of all files. */
+  totalRuns: number;
+  /** Seconds by the clock, divided by the number of files. */
+  avgTimePerTest: number;
+  framework: Framework;
+  /** How many files have each pattern, flaky or not. */
+  patternDistribution: { [Name in Flakiness['pattern']]?: number };
+}
+
+/**
+ * Runs each test file many times, without retries, and says which are flaky.
+ *
+ * @throws (rejects) as {@link executeTests} does
+ */
+export function detectFlaky(
+  files: readonly string[],
+  options?: DetectOptions,
+): Promise<DetectResult>;
 
 // --------------------------------------------------------------------- results
 

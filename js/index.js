@@ -1,6 +1,7 @@
 'use strict';
 // What `require('qe-jest')` gives: the core, for programs. index.d.ts documents it.
 
+const { detectFlaky, executeTests } = require('./execute');
 const { History, Outcome, Record, VERSION, analyze, cpuCount, runUnits, work } = require('./units');
 
 // Plain names alone: import finds them so.
@@ -11,6 +12,8 @@ module.exports = {
   VERSION,
   analyze,
   cpuCount,
+  detectFlaky,
+  executeTests,
   runUnits,
   work,
 };

@@ -23,3 +23,20 @@ test("the guide's example prints what the guide says", async () => {
   const said = guide.match(/It prints `(.*?)`, `(.*?)` and,.*?`(.*?)`/).slice(1);
   assert.deepEqual(stdout.trim().split('\n'), said);
 });
+
+test("the guide's example for test files prints what the guide says", async (t) => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'qe-test-'));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  fs.mkdirSync(path.join(folder, 'node_modules'));
+  fs.symlinkSync(ROOT, path.join(folder, 'node_modules', 'qe-jest'));
+  for (const name of ['one.test.js', 'two.test.js']) {
+    fs.writeFileSync(path.join(folder, name), "require('node:test')('passes', () => {});");
+  }
+  const guide = fs.readFileSync(path.join(ROOT, 'docs', 'guide-js.md'), 'utf8');
+  const [, text] = /^```js\n\/\/ files\.mjs\n(.*?)^```/ms.exec(guide);
+  fs.writeFileSync(path.join(folder, 'files.mjs'), text);
+  const { status, stdout, stderr } = await run([process.execPath, 'files.mjs'], { cwd: folder });
+  assert.deepEqual([status, stderr], [0, '']);
+  const said = /it prints `(.*?)`, `(.*?)` and `(.*?)`/.exec(guide).slice(1);
+  assert.deepEqual(stdout.trim().split('\n'), said);
+});

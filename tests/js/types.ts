@@ -6,6 +6,8 @@ import {
   VERSION,
   analyze,
   cpuCount,
+  detectFlaky,
+  executeTests,
   runUnits,
   work,
   type Flakiness,
@@ -63,6 +65,30 @@ async function events(): Promise<void> {
   await run.return();
 }
 
+async function commands(): Promise<void> {
+  const units = [{ id: 'a', argv: ['true'], env: { A: '1', B: null }, cwd: '/' }];
+  for await (const event of runUnits(units, { grace: 1, throttle: 0.1, outputBytes: 1000 })) {
+    if (event.kind === 'finish' || event.kind === 'lost') {
+      const said: string = event.stdout + event.stderr + (event.signal ?? '');
+      const status: number | null = event.exitCode;
+      void [said, status];
+    }
+  }
+}
+
+async function files(): Promise<void> {
+  const done = await executeTests(['a.js'], { framework: 'mocha', retryAttempts: 1 });
+  const outcome: OutcomeName | undefined = done.results[0]?.outcome;
+  const { flakyList, patternDistribution } = await detectFlaky(['a.js']);
+  const score: number | undefined = flakyList[0]?.flakinessScore;
+  const random: number | undefined = patternDistribution.RANDOM;
+  // @ts-expect-error no such framework
+  await executeTests(['a.js'], { framework: 'nose' });
+  // @ts-expect-error no retries are made
+  await detectFlaky(['a.js'], { retryAttempts: 2 });
+  void [outcome, score, random];
+}
+
 void work(({ unit, seed, send }) => {
   const index: number = unit;
   const own: bigint = seed;
@@ -93,7 +119,9 @@ history.close();
 // @ts-expect-error an id is needed
 runUnits([{ item: 1 }], { argv: ['node'] });
 // @ts-expect-error argv is needed
-runUnits([], {});
+runUnits([{ id: 'a' }], {});
+// @ts-expect-error a grace is for commands
+runUnits([{ id: 'a' }], { argv: ['node'], grace: 1 });
 // @ts-expect-error no such option
 runUnits([], { argv: ['node'], worker: 2 });
 // @ts-expect-error no such outcome
@@ -105,5 +133,5 @@ history.save({}, 1, 2, 3);
 // @ts-expect-error the numbers are fixed
 Outcome.passed = 2;
 
-void [version, processors, pattern, durations, value, events];
+void [version, processors, pattern, durations, value, events, commands, files];
 export type { RunEvent };
