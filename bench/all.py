@@ -44,12 +44,21 @@ def _parity(python: str) -> str:
     return "```\n" + done.stdout.strip() + "\n```"
 
 
+def _spawn(program: Path) -> str:
+    """The core's commands, by a program that prints its own table."""
+    done = subprocess.run([program], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{program} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds")
     parser.add_argument("--most", type=int, default=100_000, help="tests in the growth curve")
     parser.add_argument("--suites-python", required=True, help="interpreter of the real suites")
     parser.add_argument("--js-packages", required=True, type=Path, help="where node_modules is")
+    parser.add_argument("--spawn", required=True, type=Path, help="what bench/spawn.c makes")
     args = parser.parse_args()
     packages = args.js_packages.resolve()
     parts = [
@@ -60,6 +69,7 @@ def main() -> None:
         "## Private dirty memory of a worker (5,000 trivial tests)\n\n" + workers.report(3),
         f"## JavaScript\n\n{javascript.versions(packages)}.\n\n"
         + javascript.report(packages, args.rounds),
+        "## Commands of the core, beside `xargs -P` (`/bin/true`)\n\n" + _spawn(args.spawn),
         "## Growth\n\n![seconds by tests and by workers](growth.svg)\n\n"
         + growth.report(HERE / "growth.svg", args.most),
     ]
