@@ -52,7 +52,7 @@ function makeParentRunner(Mocha) {
     /** Plays what can be played: files in their order, first their tests at the root. */
     #advance() {
       if (this.over) return;
-      for (;;) {
+      while (!this.stopping) {
         const { cursor, session } = this;
         if (cursor.file === session.files.length) {
           if (cursor.stage === 1) break;
@@ -60,20 +60,28 @@ function makeParentRunner(Mocha) {
         }
         const stage = session.events[cursor.file].stages[cursor.stage];
         while (stage.events.length > 0) {
-          if (!this.#play(stage.events.shift(), cursor.file)) return this.#end();
+          if (!this.#play(stage.events.shift(), cursor.file)) return this.#stop();
         }
         const none = cursor.stage === 0 && !this.#atRoot(cursor.file);
         if (!stage.over && !none) return;
         if (cursor.stage === 1) {
           this.#closeTo(this.suite);
           // Serially the next file's suites would not begin.
-          if (this.failures > 0 && this.suite.bail()) return this.#end();
+          if (this.failures > 0 && this.suite.bail()) return this.#stop();
         }
         cursor.file += 1;
       }
       if (!this.session.done) return;
       for (const item of this.session.atEnd) this.#play(item, ROOT);
       this.#end();
+    }
+
+    /** Nothing of the files is played any more: hooks at the root, in leaving workers, are. */
+    #stop() {
+      this.stopping = true;
+      this.#closeTo(this.suite);
+      this.session.stop();
+      this.#advance();
     }
 
     /** Whether a file has tests at the root that will run. */

@@ -17,6 +17,7 @@ const { ROOT, digest } = require('./tree');
 
 const WORKER = path.join(__dirname, 'worker.js');
 const MOST_ATTEMPTS = 1000; // at one file: each goes on behind a test that ended its worker
+const PATIENCE_MS = 1000; // with tests that run when the run is to end
 const MOST_EARLY = 20; // workers that end before they run a test
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
@@ -83,6 +84,7 @@ class Session {
     this.ready = new Set(); // workers that have loaded all
     this.bad = new Map(); // why a file could not be loaded
     this.done = false;
+    this.running = new Set(); // units
     this.changed = () => {};
     this.tree = new Promise((resolve, reject) => {
       this.loaded = resolve;
@@ -147,6 +149,19 @@ class Session {
     fs.renameSync(`${file}.new`, file);
   }
 
+  /** No test begins any more; workers leave, for which hooks at the root run. */
+  stop() {
+    if (this.closed) return;
+    fs.writeFileSync(path.join(this.folder, 'stop'), '');
+    this.core.stop();
+    this.patience = setInterval(() => {
+      if (this.running.size === 0) return;
+      this.close();
+      this.done = true;
+      this.changed();
+    }, PATIENCE_MS);
+  }
+
   /** Ends whatever still runs. */
   close() {
     if (this.closed) return;
@@ -154,6 +169,7 @@ class Session {
     for (const name of SIGNALS) process.off(name, this.onSignal);
     process.off('exit', this.onExit);
     this.growth.end();
+    clearInterval(this.patience);
     this.core.close();
     fs.rmSync(this.folder, { recursive: true, force: true });
   }
@@ -182,10 +198,15 @@ class Session {
       case qe.EV_DATA:
         this.#data(event, file);
         break;
+      case qe.EV_START:
+        this.running.add(event.unit);
+        break;
       case qe.EV_FINISH:
+        this.running.delete(event.unit);
         file.close();
         break;
       case qe.EV_LOST:
+        this.running.delete(event.unit);
         this.#lost(event, file);
         break;
       case qe.EV_EXIT:

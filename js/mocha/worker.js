@@ -270,6 +270,7 @@ class SpecWorker {
 
   step(name, thing) {
     this.core.phase(this.claim ? qe.CALL : qe.SESSION); // each has the time limit
+    if (fs.existsSync(path.join(this.run.folder, 'stop'))) this.runner.abort();
     const key = this.#key(thing);
     if (key && this.claim) this.journal.start(key);
     this.event(name, thing);
@@ -326,7 +327,7 @@ class SpecWorker {
       end: () => this.end(),
     });
     this.mocha.cleanReferencesAfterRun(false);
-    await new Promise((resolve) => this.mocha.run(resolve));
+    await new Promise((resolve) => (this.runner = this.mocha.run(resolve)));
     this.core.phase(qe.SESSION);
     const patience = this.run.timeout * 500 || Infinity; // half the time limit
     for (const found of await this.handles.left(patience)) this.send(messages.OPEN, found);
