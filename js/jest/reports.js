@@ -6,9 +6,9 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const { Junit } = require('../junit');
+const { Recording } = require('../recording');
 const { Sharding } = require('../sharding');
 const { FlakyTable } = require('./flaky');
-const { Recording } = require('./recording');
 
 const JUNIT_OUTCOMES = { passed: 'passed', failed: 'failed' }; // others: skipped
 
@@ -20,7 +20,7 @@ class Reports {
     this.rootDir = globalConfig.rootDir;
     this.watches = globalConfig.watch || globalConfig.watchAll;
     this.passes = passes;
-    this.recording = new Recording(this.rootDir, options);
+    this.recording = new Recording('jest', this.rootDir, options);
     this.junit = options.reportJunit ? new Junit('jest') : null;
     this.table = passes ? new FlakyTable(passes.length) : null;
   }

@@ -4,10 +4,9 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
-const qe = require('../addon');
+const qe = require('./addon');
 
 const IGNORE = '# Everything here is made by qe; nothing of it belongs in git.\n*\n';
-const FILES = 'jest/files'; // key in the history: {file: [seconds, failed]}
 const KEEP_RUNS = 200;
 const FIRST = 1e6; // seconds: what failed the last time comes before all else
 
@@ -29,7 +28,13 @@ class Recording {
   #names = new Map(); // of files, relative
   #started = Date.now() / 1000;
 
-  constructor(rootDir, options) {
+  /**
+   * @param {string} runner "jest": what it is called in the history, and in warnings
+   * @param {{reportJson?: string}} options
+   */
+  constructor(runner, rootDir, options) {
+    this.runner = runner;
+    this.key = `${runner}/files`; // in the history: {file: [seconds, failed]}
     this.rootDir = rootDir;
     this.options = options;
     this.history = this.#open();
@@ -51,14 +56,14 @@ class Recording {
 
   #read() {
     try {
-      return JSON.parse(this.history?.get(FILES) ?? '{}');
+      return JSON.parse(this.history?.get(this.key) ?? '{}');
     } catch {
       return {};
     }
   }
 
   #warn(text) {
-    process.stderr.write(`qe-jest: warning: ${text}\n`);
+    process.stderr.write(`qe-${this.runner}: warning: ${text}\n`);
   }
 
   #name(file) {
@@ -67,12 +72,14 @@ class Recording {
     return name;
   }
 
+  /** How a file was the last time: [seconds, failed]; undefined where it was not. */
+  known(file) {
+    return this.before[this.#name(file)];
+  }
+
   /** Expected seconds of a file: what failed the last time first, then what is longest. */
   expected(test) {
-    const [seconds, failed] = this.before[this.#name(test.path)] ?? [
-      (test.duration ?? 0) / 1000,
-      0,
-    ];
+    const [seconds, failed] = this.known(test.path) ?? [(test.duration ?? 0) / 1000, 0];
     return seconds + (failed ? FIRST : 0);
   }
 
@@ -125,7 +132,7 @@ class Recording {
     const wall = Date.now() / 1000 - this.#started;
     try {
       if (this.history) {
-        this.history.put(FILES, JSON.stringify({ ...this.before, ...this.#files }), 0);
+        this.history.put(this.key, JSON.stringify({ ...this.before, ...this.#files }), 0);
         this.history.save(this.#record, this.#started, wall, run.workers);
         this.history.gc(KEEP_RUNS);
         this.history.close();
