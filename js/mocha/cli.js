@@ -12,7 +12,16 @@ const { pathToFileURL } = require('node:url');
 const { OPTIONS, UsageError, help, parse } = require('../options');
 const { findMocha, mochaModules } = require('./modules');
 
-const OURS = OPTIONS.filter(({ key }) => key === 'workers' || key === 'timeout');
+const KEYS = [
+  'workers',
+  'timeout',
+  'maxWorkerRss',
+  'shard',
+  'shardDurations',
+  'reportJson',
+  'reportJunit',
+];
+const OURS = OPTIONS.filter(({ key }) => KEYS.includes(key));
 const NODE_STARTED = 'QE_MOCHA_NODE'; // node's own flags have been given to this process
 const PARENT_PIPE = 3;
 
@@ -64,13 +73,18 @@ function followParent() {
 /** Puts our loading and our runner in the place of mocha's. */
 function replace(root, { Mocha }, options) {
   const { makeParentRunner } = require('./runner');
+  const { Reports } = require('./reports');
   const { Session } = require('./session');
   const { Builder } = require('./tree');
   const ParentRunner = makeParentRunner(Mocha);
 
   Mocha.prototype.loadFilesAsync = async function loadInWorkers() {
     this.lazyLoadFiles(true);
-    const session = new Session(root, this.files, this.options, options);
+    const { sharding } = options;
+    const mine = options.shard ? share(sharding, this.files, this.options.file) : null;
+    const { grep, dryRun } = this.options;
+    const reports = new Reports(options, sharding, !grep && !dryRun);
+    const session = new Session(root, this.files, this.options, options, reports, mine);
     let tree;
     try {
       tree = await session.tree;
@@ -78,14 +92,34 @@ function replace(root, { Mocha }, options) {
       session.close();
       throw error;
     }
-    const things = new Builder(Mocha).build(this.suite, tree);
+    const { suite } = this;
+    const things = new Builder(Mocha).build(suite, tree);
+    if (suite.hasOnly()) reports.whole = false;
+    if (mine) keep(suite, things, mine);
     this._runnerClass = class extends ParentRunner {
       constructor(...args) {
         super(...args);
-        this.attach(session, tree, things);
+        this.attach(session, tree, things, Boolean(mine));
       }
     };
   };
+}
+
+/** The indexes of this shard's files; what `--file` names is every shard's. */
+function share(sharding, files, everywhere = []) {
+  const name = (file) => path.relative('', file);
+  const all = new Set(everywhere.map(name));
+  const mine = sharding.select(files.map(name).filter((file) => !all.has(file)));
+  const indexes = [...files.keys()];
+  return new Set(indexes.filter((i) => all.has(name(files[i])) || mine.has(name(files[i]))));
+}
+
+/** Leaves of the root suite what some files define, once `.only` has been obeyed. */
+function keep(suite, things, mine) {
+  if (suite.hasOnly()) suite.filterOnly();
+  const kept = new Set([...mine].flatMap((index) => [...things[index].values()]));
+  suite.tests = suite.tests.filter((test) => kept.has(test));
+  suite.suites = suite.suites.filter((each) => kept.has(each));
 }
 
 async function run(argv) {
@@ -112,6 +146,11 @@ async function run(argv) {
   // Mocha's own parallel mode forbids what serial runs allow: ours is in its place.
   const workers = options.workers ?? mocha.jobs ?? undefined;
   for (const name of ['parallel', 'p', 'jobs', 'j']) delete mocha[name];
+  if (options.shard || options.shardDurations !== undefined) {
+    const { Sharding } = require('../sharding');
+    const { shard, shardDurations: durations } = options;
+    options.sharding = new Sharding({ shard, durations });
+  }
   replace(root, parts, { timeout: 0, ...options, workers });
   process.argv = [process.execPath, bin, ...rest];
   await parts.main([], mocha);
@@ -119,6 +158,10 @@ async function run(argv) {
 
 async function main(argv) {
   try {
+    if (argv[0] === '--verify-shards') {
+      process.stdout.write(`qe-mocha: ${require('../sharding').verify(argv.slice(1))}\n`);
+      return;
+    }
     await run(argv);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;

@@ -71,10 +71,10 @@ function unpack(packed) {
   return Object.setPrototypeOf(found, inherited);
 }
 
-/** An error of ours: it has no stack of its own. */
-function plainError(message) {
+/** An error of ours: its stack, if any, is that of what it tells of. */
+function plainError(message, stack) {
   const error = new Error(message);
-  error.stack = `Error: ${message}`;
+  error.stack = stack ? `Error: ${message}\n${stack}` : `Error: ${message}`;
   return error;
 }
 

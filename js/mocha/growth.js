@@ -6,14 +6,18 @@
 const SOON_MS = 10;
 
 class Growth {
-  #wanted = 1;
+  #wanted;
   #running = 0; // workers that run tests
   #spent = 0; // seconds that these have run
   #since = 0;
   #timer;
 
-  /** @param {(count: number) => void} grow is given how many workers are to run now */
-  constructor(most, grow) {
+  /**
+   * @param {number} first how many there are at once
+   * @param {(count: number) => void} grow is given how many are to run now
+   */
+  constructor(first, most, grow) {
+    this.#wanted = first;
     this.most = most;
     this.grow = grow;
   }

@@ -17,8 +17,9 @@ function makeParentRunner(Mocha) {
 
   return class ParentRunner extends Runner {
     /** The session whose events are played, and the tree, from loading. */
-    attach(session, tree, things) {
+    attach(session, tree, things, filtered) {
       this.session = session;
+      this.filtered = filtered; // `.only` has been obeyed
       this.tree = tree;
       this.things = things;
     }
@@ -29,7 +30,7 @@ function makeParentRunner(Mocha) {
         this.emit(constants.EVENT_DELAY_BEGIN, root);
         this.emit(constants.EVENT_DELAY_END);
       }
-      if (root.hasOnly()) root.filterOnly();
+      if (!this.filtered && root.hasOnly()) root.filterOnly();
       this.state = constants.STATE_RUNNING;
       this.open = []; // suites that have begun, outermost first
       this.replaced = new Map();
@@ -118,12 +119,12 @@ function makeParentRunner(Mocha) {
         this.#lost(item, file);
         return !this.suite.bail();
       } else {
-        this.#event(item.event, file, item.worker);
+        this.#event(item.event, file, item);
       }
       return true;
     }
 
-    #event({ name, id, title, patch, error }, file, worker) {
+    #event({ name, id, title, patch, error, at }, file, { worker, slot }) {
       let thing = this.#find(id, file) ?? this.#unknown(title);
       if (this.#isRepeated(thing, worker)) return;
       if (name === constants.EVENT_SUITE_BEGIN) return this.#begin(thing);
@@ -134,7 +135,10 @@ function makeParentRunner(Mocha) {
       }
       if (patch) Object.assign(thing, patch);
       if (name === constants.EVENT_TEST_FAIL) this.failures += 1;
-      this.emit(name, thing, ...(error === undefined ? [] : [unpack(error)]));
+      if (at) this.session.reports.begin(thing, at, slot);
+      const told = error === undefined ? [] : [unpack(error)];
+      this.session.reports.end(name, thing, { file: this.session.files[file], error: told[0] });
+      this.emit(name, thing, ...told);
       if (name === constants.EVENT_HOOK_END) {
         const { parent } = thing;
         thing.title = `${thing.originalTitle} in "${parent.title || (parent.root ? '{root}' : '')}"`;
@@ -179,7 +183,7 @@ function makeParentRunner(Mocha) {
     }
 
     /** A test, hook or file has ended its worker. */
-    #lost({ running, hook, lost, file: name, worker }, file) {
+    #lost({ running, hook, lost, outcome, stack, file: name, worker, slot }, file) {
       const known = running && this.#find(running.id, file);
       if (known && this.#isRepeated(known, worker)) return;
       const thing = known ?? this.#unknown(running?.title ?? this.#fileTitle(name));
@@ -188,12 +192,18 @@ function makeParentRunner(Mocha) {
       thing.state = 'failed';
       thing.duration = running ? Math.max(0, Date.now() - running.since) : 0;
       this.failures += 1;
-      this.emit(
-        constants.EVENT_TEST_FAIL,
-        thing,
-        plainError(thing.file ? `${lost} (${thing.file})` : lost),
-      );
+      const where = thing.file ? ` (${thing.file})` : '';
+      const error = plainError(`${lost}${where}`, this.#filtered(stack));
+      if (running) this.session.reports.begin(thing, running.since, slot);
+      this.session.reports.end('fail', thing, { file: this.session.files[file], error, outcome });
+      this.emit(constants.EVENT_TEST_FAIL, thing, error);
       if (!hook) this.emit(constants.EVENT_TEST_END, thing);
+    }
+
+    /** A stack as mocha shows it. */
+    #filtered(stack) {
+      if (!stack || this.fullStackTrace) return stack;
+      return Mocha.utils.stackTraceFilter()(stack);
     }
 
     #fileTitle(name) {
@@ -206,6 +216,7 @@ function makeParentRunner(Mocha) {
       this.session.close();
       while (this.open.length > 0) this.emit(constants.EVENT_SUITE_END, this.open.pop());
       if (!this.total && this._opts.failZero) this.failures = 1;
+      this.session.report();
       this.emit(constants.EVENT_RUN_END);
       this.state = constants.STATE_STOPPED;
       for (const warning of this.session.warnings ?? []) {

@@ -10,6 +10,7 @@ const qe = require('../addon');
 const { describe } = require('../ending');
 const { decode } = require('../jest/plain');
 const { scratch } = require('../scratch');
+const { LOOK, readStack } = require('../watchdog');
 const { plainError, unpack } = require('./errors');
 const { Growth } = require('./growth');
 const messages = require('./messages');
@@ -72,9 +73,14 @@ class FileEvents {
 }
 
 class Session {
-  constructor(root, files, mochaOptions, options) {
+  /**
+   * @param {string} root mocha's folder
+   * @param {Set<number> | null} mine which of the files run: all are loaded
+   */
+  constructor(root, files, mochaOptions, options, reports, mine) {
     this.files = files;
     this.timeout = options.timeout;
+    this.reports = reports;
     this.folder = scratch('qe-mocha');
     this.events = files.map((file, index) => new FileEvents(index));
     this.atEnd = []; // what workers tell when no file is left
@@ -90,10 +96,11 @@ class Session {
       this.loaded = resolve;
       this.failed = reject;
     });
-    this.#start(root, mochaOptions, options);
+    if (mine) for (const file of this.events) if (!mine.has(file.index)) file.close();
+    this.#start(root, mochaOptions, options, mine);
   }
 
-  #start(root, mochaOptions, { workers }) {
+  #start(root, mochaOptions, { workers, maxWorkerRss }, mine) {
     const { files, folder } = this;
     const run = {
       root,
@@ -102,31 +109,35 @@ class Session {
       argv: process.argv,
       options: sendable(mochaOptions),
       timeout: this.timeout,
+      maxWorkerRss,
     };
     const file = path.join(folder, 'run');
     fs.writeFileSync(file, v8.serialize(run), { mode: 0o600 });
     process.env.QE_MOCHA_RUN = file;
-    this.workers = Math.min(workers ?? qe.cpuCount(), files.length);
+    const count = mine?.size ?? files.length;
+    this.workers = Math.max(1, Math.min(workers ?? qe.cpuCount(), count));
+    const { order, first } = this.reports.plan(files, this.workers);
+    const items = mine ? order.filter((item) => mine.has(item)) : order;
     const inherited = process.execArgv.filter((arg) => !arg.startsWith('--inspect'));
     this.core = new qe.Session(
-      files.map((name, item) => ({
-        id: `${item}:${name}`,
+      items.map((item) => ({
+        id: `${item}:${files[item]}`,
         item,
         retries: MOST_ATTEMPTS,
-        timeout: this.timeout,
+        timeout: this.timeout && this.timeout + LOOK,
       })),
       {
         argv: [process.execPath, ...inherited, WORKER],
         workers: this.workers,
-        firstWorkers: 1,
+        firstWorkers: first,
         callOnly: true,
-        inOrder: true, // reporters hear of files in their order
-        endTimeout: this.timeout,
+        inOrder: true, // that of the plan
+        endTimeout: this.timeout && this.timeout + LOOK,
       },
       (events, end) => this.#take(events, end),
     );
     delete process.env.QE_MOCHA_RUN;
-    this.growth = new Growth(this.workers, (count) => this.core.grow(count));
+    this.growth = new Growth(first, this.workers, (wanted) => this.core.grow(wanted));
     this.onSignal = (name) => {
       this.close();
       process.kill(process.pid, name);
@@ -160,6 +171,11 @@ class Session {
       this.done = true;
       this.changed();
     }, PATIENCE_MS);
+  }
+
+  /** Writes what the run leaves behind. */
+  report() {
+    this.reports.finish({ workers: this.workers, interrupted: false }, this.growth.cost);
   }
 
   /** Ends whatever still runs. */
@@ -203,6 +219,7 @@ class Session {
         break;
       case qe.EV_FINISH:
         this.running.delete(event.unit);
+        this.reports.took(this.files[event.item], Number(event.data.toString()) || 0);
         file.close();
         break;
       case qe.EV_LOST:
@@ -248,7 +265,7 @@ class Session {
         if (file) file.note(value);
         else if (value.name === 'hook')
           this.endings.set(this.#worker(event), { ...value, since: Date.now() });
-        target({ event: value, worker: this.#worker(event) }, value.stage);
+        target({ event: value, worker: this.#worker(event), slot: event.slot }, value.stage);
         break;
       case messages.STAGE:
         file.stages[0].over = true;
@@ -258,7 +275,7 @@ class Session {
         target({ stop: true });
         break;
       case messages.UNLOADABLE:
-        target({ file: this.files[event.item], lost: this.bad.get(event.item) });
+        target({ file: this.files[event.item], ...this.bad.get(event.item) });
         break;
       case messages.FILE:
         target({ described: value });
@@ -302,13 +319,21 @@ class Session {
     return `Timeout: its worker did nothing else for ${limit} and was killed (--test-timeout-hard)${what}`;
   }
 
+  /** Where it was, as far as its watchdog has seen that. */
+  #where(event) {
+    const { outcome } = event;
+    if (outcome !== qe.TIMEOUT) return { outcome };
+    return { outcome, stack: readStack(path.join(this.folder, `${event.slot}.stack`)) };
+  }
+
   /** The attempt ended with its process; another one goes on behind what it ran. */
   #lost(event, file) {
     if (event.outcome === qe.NONE) return;
     const marker = path.join(this.folder, `loading.${event.slot}.${event.epoch}`);
     if (fs.existsSync(marker)) {
       const index = Number(fs.readFileSync(marker, 'utf8'));
-      if (!this.bad.has(index)) this.bad.set(index, this.#why(event, ' while it loaded this file'));
+      const lost = this.#why(event, ' while it loaded this file');
+      if (!this.bad.has(index)) this.bad.set(index, { lost, ...this.#where(event) });
       this.#playNow(this.#printed(event));
       return;
     }
@@ -325,10 +350,15 @@ class Session {
       return;
     }
     const running = file.running.get('hook') ?? file.running.get('test');
-    const lost = this.#why(event, '');
+    const where = this.#where(event);
     const hook = file.running.has('hook');
-    if (!running) file.push({ file: this.files[event.item], lost: `${lost} between its tests` });
-    else file.push({ running, hook, lost, worker: this.#worker(event) });
+    if (running) {
+      const lost = this.#why(event, '');
+      file.push({ running, hook, lost, ...where, worker: this.#worker(event), slot: event.slot });
+    } else {
+      const lost = this.#why(event, ' between its tests');
+      file.push({ file: this.files[event.item], lost, ...where });
+    }
     if (running?.id?.[0] === ROOT) file.push({ stop: true }); // a root hook: as in mocha
     file.running.clear();
   }
@@ -337,8 +367,9 @@ class Session {
     const lost = this.#why(event, '');
     const worker = this.#worker(event);
     const running = this.endings.get(worker);
-    if (running) this.atEnd.push({ running, hook: true, lost, worker });
-    else this.atEnd.push({ file: 'the end of a worker', lost });
+    const where = this.#where(event);
+    if (running) this.atEnd.push({ running, hook: true, lost, ...where, worker });
+    else this.atEnd.push({ file: 'the end of a worker', lost, ...where });
   }
 }
 

@@ -12,6 +12,7 @@ const qe = require('../addon');
 const { encode } = require('../jest/plain');
 const { Journal, Progress, nameOf } = require('../jest/progress');
 const { pack } = require('./errors');
+const { Watchdog } = require('../watchdog');
 const { Handles } = require('./handles');
 const messages = require('./messages');
 const { mochaModules } = require('./modules');
@@ -36,9 +37,19 @@ class SpecWorker {
     this.stage = 1;
     this.journal = null;
     this.handles = new Handles();
+    const { folder, timeout, maxWorkerRss } = run;
+    const stack = path.join(folder, `${this.job.slot}.stack`);
+    this.watchdog = timeout ? new Watchdog(timeout, stack) : null;
+    this.mostMemory = maxWorkerRss ?? Infinity;
     Object.assign(this, mochaModules(run.root));
     process.env.MOCHA_WORKER_ID = String(this.job.slot);
     this.#captureOutput();
+  }
+
+  /** What runs from now on has the time limit. */
+  limit(phase) {
+    this.watchdog?.begin();
+    this.core.phase(phase);
   }
 
   send(kind, value) {
@@ -114,7 +125,7 @@ class SpecWorker {
       const index = this.run.files.indexOf(file);
       this.owners.enter(index);
       fs.writeFileSync(marker, String(index));
-      this.core.phase(qe.CALL); // each file has the time limit
+      this.limit(qe.CALL); // each file has the time limit
     });
     const ready = options.delay && new Promise((resolve) => suite.once('run', resolve));
     const numbered = this.run.files.map((file, index) => [file, index]);
@@ -137,6 +148,7 @@ class SpecWorker {
     }
     this.seconds = performance.now() / 1000; // since this process began
     if (!fs.existsSync(path.join(this.run.folder, 'go'))) this.send(messages.TREE, this.tree);
+    this.watchdog?.end();
     this.core.phase(qe.TEARDOWN); // waiting has no limit
     const go = path.join(this.run.folder, 'go');
     while (!fs.existsSync(go)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
@@ -155,10 +167,12 @@ class SpecWorker {
 
   next() {
     if (!this.claim) {
+      if (process.memoryUsage.rss() > this.mostMemory) return null; // another takes its place
       const claim = this.core.claim(true);
       if (!claim || !this.core.start(claim)) return null;
       this.#begin(claim);
     }
+    this.began = performance.now();
     const index = this.claim.item;
     const part = this.parts[index];
     const described = this.tree.files[index];
@@ -189,7 +203,7 @@ class SpecWorker {
     this.claim = claim;
     this.failed = false;
     this.open = true;
-    this.core.phase(qe.CALL);
+    this.limit(qe.CALL);
   }
 
   stageEnds() {
@@ -202,14 +216,16 @@ class SpecWorker {
     if (stopped) this.send(messages.STOP, null);
     this.handles.note(this.run.files[this.claim.item]);
     this.journal.end();
+    this.watchdog?.end();
     this.core.phase(qe.TEARDOWN);
     this.open = false;
-    this.core.finish(this.failed ? qe.FAILED : qe.PASSED, Buffer.alloc(0));
+    const seconds = (performance.now() - this.began) / 1000;
+    this.core.finish(this.failed ? qe.FAILED : qe.PASSED, Buffer.from(String(seconds)));
     this.claim = null;
   }
 
   end() {
-    this.core.phase(qe.SESSION);
+    this.limit(qe.SESSION);
   }
 
   /** Mocha's reporter in this process: sends the events that real reporters get. */
@@ -269,7 +285,7 @@ class SpecWorker {
   }
 
   step(name, thing) {
-    this.core.phase(this.claim ? qe.CALL : qe.SESSION); // each has the time limit
+    this.limit(this.claim ? qe.CALL : qe.SESSION); // each has the time limit
     if (fs.existsSync(path.join(this.run.folder, 'stop'))) this.runner.abort();
     const key = this.#key(thing);
     if (key && this.claim) this.journal.start(key);
@@ -277,7 +293,7 @@ class SpecWorker {
   }
 
   over(name, thing, error) {
-    this.core.phase(this.claim ? qe.CALL : qe.SESSION); // and so has what comes between
+    this.limit(this.claim ? qe.CALL : qe.SESSION); // and so has what comes between
     this.event(name, thing, error);
     const key = this.#key(thing);
     if (key && this.claim) this.journal.done(key, thing.state ?? name);
@@ -292,6 +308,7 @@ class SpecWorker {
   event(name, thing, error) {
     const message = { name, stage: this.stage, id: this.numbers.get(thing) ?? null };
     if (thing.type) message.patch = this.#patch(thing);
+    if (name === 'test' || name === 'hook') message.at = Date.now();
     if (!message.id) message.title = thing.title;
     if (error !== undefined) message.error = pack(error, this.Mocha.reporters.Base);
     this.send(messages.EVENT, message);
@@ -319,7 +336,7 @@ class SpecWorker {
       this.core.finish(qe.FAILED, Buffer.alloc(0));
       return;
     }
-    this.core.phase(qe.CALL);
+    this.limit(qe.CALL);
     this.mocha._runnerClass = makeUnitRunner(this.Mocha.Runner, {
       next: () => this.next(),
       stage: () => this.stageEnds(),
@@ -328,7 +345,7 @@ class SpecWorker {
     });
     this.mocha.cleanReferencesAfterRun(false);
     await new Promise((resolve) => (this.runner = this.mocha.run(resolve)));
-    this.core.phase(qe.SESSION);
+    this.limit(qe.SESSION);
     const patience = this.run.timeout * 500 || Infinity; // half the time limit
     for (const found of await this.handles.left(patience)) this.send(messages.OPEN, found);
   }
@@ -340,8 +357,9 @@ async function main() {
   delete process.env.QE_MOCHA_RUN;
   process.argv = run.argv;
   Error.stackTraceLimit = Infinity; // as mocha's command line has it
-  await new SpecWorker(core, run).work();
-  core.phase(qe.SESSION);
+  const worker = new SpecWorker(core, run);
+  await worker.work();
+  worker.limit(qe.SESSION);
   process.on('exit', () => core.bye()); // behind the listeners of tests, which may hang
 }
 

@@ -1,0 +1,140 @@
+'use strict';
+// What a run leaves behind: history, JSON result, JUnit XML, durations for shards.
+
+const path = require('node:path');
+
+const qe = require('../addon');
+const { Names } = require('../jest/progress');
+const { Junit } = require('../junit');
+const { Recording } = require('../recording');
+
+const LOAD = 'mocha/load'; // key in the history: seconds that a worker takes to load
+
+const STATUS = { pass: 'passed', fail: 'failed', retry: 'failed', pending: 'pending' };
+const JUNIT = { passed: 'passed', failed: 'failed', pending: 'skipped' };
+
+class Reports {
+  #files = new Map(); // by name: {seconds, failed, names, tests}
+  #keys = new WeakMap(); // of tests and hooks
+  #begun = new WeakMap(); // [seconds since the epoch in ms, worker's slot]
+
+  /** @param {boolean} whole whether the files' durations are those of all their tests */
+  constructor(options, sharding, whole) {
+    this.options = options;
+    this.folder = process.cwd();
+    this.sharding = sharding;
+    this.whole = whole;
+    this.recording = new Recording('mocha', this.folder, options);
+    this.junit = options.reportJunit ? new Junit('mocha') : null;
+    this.loading = Number(this.recording.history?.get(LOAD) ?? NaN);
+  }
+
+  /** The order in which files begin, by index; and how many workers are worth starting. */
+  plan(files, most) {
+    const known = files.map((file) => this.recording.known(file));
+    const sum = known.reduce((all, one) => all + (one?.[0] ?? 0), 0);
+    const first = Math.max(1, Math.min(most, Math.floor(sum / this.loading) || 1));
+    const failed = (i) => known[i]?.[1] ?? 0;
+    const seconds = (i) => (first > 1 ? (known[i]?.[0] ?? Infinity) : 0);
+    const order = files.map((_, i) => i);
+    order.sort((a, b) => failed(b) - failed(a) || seconds(b) - seconds(a) || a - b);
+    return { order, first };
+  }
+
+  #file(name) {
+    if (!this.#files.has(name)) {
+      this.#files.set(name, { seconds: 0, failed: false, names: new Names(), tests: new Map() });
+    }
+    return this.#files.get(name);
+  }
+
+  #key(thing, file) {
+    const first = thing.retriedTest?.() ?? thing;
+    let key = this.#keys.get(first);
+    if (!key) this.#keys.set(first, (key = file.names.key(thing.fullTitle())));
+    return key;
+  }
+
+  /** A test or hook begins, in the worker of a slot. */
+  begin(thing, at, slot) {
+    this.#begun.set(thing, [at, slot]);
+  }
+
+  /** What became of a test, or of a hook that failed. */
+  end(name, thing, { file: otherwise, error, outcome } = {}) {
+    if (!(name in STATUS) || (thing.type === 'hook' && name !== 'fail')) return;
+    const where = thing.file ?? otherwise;
+    if (!where) return;
+    const file = this.#file(where);
+    const key = this.#key(thing, file);
+    const [startAt, slot] = this.#begun.get(thing) ?? [Date.now(), 0];
+    const stack = error && String(error.stack || error.message || error);
+    const attempt = (thing.currentRetry?.() ?? 0) + 1;
+    const result = {
+      status: STATUS[name],
+      startAt,
+      duration: thing.duration ?? 0,
+      failureMessages: stack ? [stack] : [],
+      titles: thing.titlePath(),
+    };
+    const ending = outcome ?? (thing.type === 'hook' ? qe.ERROR : undefined);
+    const before = file.tests.get(key);
+    this.recording.attempt({ test: { path: where }, attempt, slot }, key, result, ending);
+    const flaky = name === 'pass' && attempt > 1;
+    // A test that passed and then failed, by what it left behind, has failed.
+    if (before?.[1].status === 'failed' && name !== 'pass') return;
+    file.tests.set(key, [key, result, flaky ? qe.FLAKY : ending]);
+  }
+
+  took(file, seconds) {
+    this.#file(file).seconds += seconds;
+  }
+
+  /** Writes what there is. `run`: what is said of the run as a whole. */
+  finish(run, loading) {
+    const seconds = {};
+    for (const [path_, file] of this.#files) {
+      const tests = [...file.tests.values()];
+      const failed = tests.some(([, { status }]) => status === 'failed');
+      const known = this.recording.known(path_)?.[0];
+      this.recording.file(path_, this.whole ? file.seconds : (known ?? 0), failed, tests);
+      const name = path.relative(this.folder, path_);
+      seconds[name] = file.seconds;
+      for (const [, { status, titles, duration, failureMessages }, ending] of tests) {
+        this.junit?.add(name, {
+          titles,
+          outcome: ending === qe.ERROR ? 'error' : JUNIT[status],
+          seconds: duration / 1000,
+          message: failureMessages[0],
+        });
+      }
+    }
+    if (loading) this.#keep(loading);
+    this.recording.finish({ ...run, shard: this.sharding?.description ?? undefined });
+    const { reportJunit, shardDurations } = this.options;
+    this.#write('--report-junit', reportJunit, () => this.junit?.write(path.resolve(reportJunit)));
+    if (this.whole) {
+      this.#write('--shard-durations', shardDurations, () => this.sharding?.write(seconds));
+    }
+  }
+
+  #keep(loading) {
+    try {
+      this.recording.history?.put(LOAD, String(loading), 0);
+    } catch {
+      // what follows says why
+    }
+  }
+
+  #write(option, file, write) {
+    try {
+      write();
+    } catch (error) {
+      process.stderr.write(
+        `qe-mocha: warning: ${option}: ${file} was not written: ${error.message}\n`,
+      );
+    }
+  }
+}
+
+module.exports = { Reports };
