@@ -77,6 +77,16 @@ function replace(root, { Mocha }, options) {
   const { Session } = require('./session');
   const { Builder } = require('./tree');
   const ParentRunner = makeParentRunner(Mocha);
+  const sessions = new WeakMap(); // by Mocha
+  const { run: stockRun } = Mocha.prototype;
+
+  // A global set-up that fails ends the run before our runner has begun.
+  Mocha.prototype.run = function run(done) {
+    return stockRun.call(this, (failures) => {
+      sessions.get(this)?.close();
+      done?.(failures);
+    });
+  };
 
   Mocha.prototype.loadFilesAsync = async function loadInWorkers() {
     this.lazyLoadFiles(true);
@@ -85,6 +95,7 @@ function replace(root, { Mocha }, options) {
     const { grep, dryRun } = this.options;
     const reports = new Reports(options, sharding, !grep && !dryRun);
     const session = new Session(root, this.files, this.options, options, reports, mine);
+    sessions.set(this, session);
     let tree;
     try {
       tree = await session.tree;

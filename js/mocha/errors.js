@@ -2,6 +2,7 @@
 // Errors between processes: as a reporter sees them, with the same own properties in the
 // same order, bounded, and without anything in them that can throw.
 
+const path = require('node:path');
 const util = require('node:util');
 
 const { plain } = require('../jest/plain');
@@ -20,6 +21,17 @@ const attempt = (get, otherwise) => {
 const isErrorLike = (value) =>
   value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';
 
+const OURS = `${__dirname}${path.sep}`;
+
+/** A stack as mocha alone would have it. */
+function withoutUs(stack) {
+  if (typeof stack !== 'string' || !stack.includes(OURS)) return stack;
+  return stack
+    .split('\n')
+    .filter((line) => !(/^\s+at /.test(line) && line.includes(OURS)))
+    .join('\n');
+}
+
 /** What JSON keeps of an error. */
 function pack(error, Base, depth = 0) {
   if (error === null || typeof error !== 'object') return { value: plain(error) };
@@ -35,7 +47,8 @@ function pack(error, Base, depth = 0) {
   }
   const names = attempt(() => Object.getOwnPropertyNames(error), []);
   for (const name of names.slice(0, MOST_PROPERTIES)) {
-    const value = attempt(() => error[name]);
+    const found = attempt(() => error[name]);
+    const value = name === 'stack' ? withoutUs(found) : found;
     const nested = isErrorLike(value) && depth < MOST_CAUSES;
     packed.properties.push({
       name,

@@ -13,4 +13,5 @@ module.exports = {
   FILE: 9, // what this file defines, where it differs from what was told before
   OPEN: 10, // [file, kinds]: handles that a file has left open
   READY: 11, // all files are loaded, which took so many seconds; tests run from here on
+  LEAVING: 12, // nothing of mocha's follows: what is printed now, listeners of "exit" print
 };

@@ -18,6 +18,12 @@ function part(root, name) {
   return require(fs.existsSync(`${file}.cjs`) ? `${file}.cjs` : `${file}.js`);
 }
 
+/** Whether its program is an ES module. */
+function isModule(root) {
+  const { type } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
+  return type === 'module';
+}
+
 function mochaModules(root) {
   return {
     Mocha: part(root, 'lib/mocha'),
@@ -31,4 +37,4 @@ function mochaModules(root) {
   };
 }
 
-module.exports = { findMocha, mochaModules };
+module.exports = { findMocha, isModule, mochaModules };

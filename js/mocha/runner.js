@@ -3,6 +3,7 @@
 // in which one process would have run it, so that every reporter works as it is.
 
 const { plainError, unpack } = require('./errors');
+const { print } = require('./session');
 const { Builder, ROOT } = require('./tree');
 
 /** Whether a suite is this thing or above it. */
@@ -35,6 +36,7 @@ function makeParentRunner(Mocha) {
       this.open = []; // suites that have begun, outermost first
       this.replaced = new Map();
       this.tellers = new Map(); // which worker tells of each hook at the root
+      this.muted = new Set(); // workers in a hook that another one tells of
       this.cursor = { stage: 0, file: 0 };
       this.finish = fn;
       const runs = this.grepTotal(root) > 0;
@@ -110,7 +112,7 @@ function makeParentRunner(Mocha) {
     /** Emits one thing. False: mocha would run nothing behind it. */
     #play(item, file) {
       if (item.printed) {
-        (item.error ? process.stderr : process.stdout).write(item.printed);
+        if (!this.muted.has(item.worker)) print(item);
       } else if (item.stop) {
         return false;
       } else if (item.described) {
@@ -126,7 +128,11 @@ function makeParentRunner(Mocha) {
 
     #event({ name, id, title, patch, error, at }, file, { worker, slot }) {
       let thing = this.#find(id, file) ?? this.#unknown(title);
-      if (this.#isRepeated(thing, worker)) return;
+      if (this.#isRepeated(thing, worker)) {
+        if (name === constants.EVENT_HOOK_BEGIN) this.muted.add(worker);
+        else this.muted.delete(worker);
+        return;
+      }
       if (name === constants.EVENT_SUITE_BEGIN) return this.#begin(thing);
       if (name === constants.EVENT_SUITE_END) return this.#closeTo(thing.parent);
       if (name === constants.EVENT_TEST_BEGIN) {
@@ -217,6 +223,7 @@ function makeParentRunner(Mocha) {
       while (this.open.length > 0) this.emit(constants.EVENT_SUITE_END, this.open.pop());
       if (!this.total && this._opts.failZero) this.failures = 1;
       this.session.report();
+      process.once('exit', () => this.session.last.forEach(print));
       this.emit(constants.EVENT_RUN_END);
       this.state = constants.STATE_STOPPED;
       for (const warning of this.session.warnings ?? []) {

@@ -39,6 +39,8 @@ function sendable(options) {
   return { ...found, parallel: false, files: undefined };
 }
 
+const print = ({ printed, error }) => (error ? process.stderr : process.stdout).write(printed);
+
 /** One file's events: those of its tests at the root, and those of its suites. */
 class FileEvents {
   constructor(index) {
@@ -83,6 +85,8 @@ class Session {
     this.reports = reports;
     this.folder = scratch('qe-mocha');
     this.events = files.map((file, index) => new FileEvents(index));
+    this.last = []; // what they print when they exit
+    this.leaving = new Set(); // workers that do
     this.atEnd = []; // what workers tell when no file is left
     this.printed = new Map(); // by worker, before the tree is known
     this.environment = { ...process.env };
@@ -242,10 +246,12 @@ class Session {
     const target = (item, stage) => (file ? file.push(item, stage) : this.atEnd.push(item));
     const kind = event.dataKind;
     if (kind === messages.STDOUT || kind === messages.STDERR) {
-      const item = { printed: event.data, error: kind === messages.STDERR };
+      const worker = this.#worker(event);
+      const item = { printed: event.data, error: kind === messages.STDERR, worker };
       // What files print when they are loaded is printed once, not by each worker.
       if (this.treeFrom === undefined) this.#printed(event).push(item);
-      else if (this.ready.has(this.#worker(event))) target(item);
+      else if (this.leaving.has(worker)) this.last.push(item);
+      else if (this.ready.has(worker)) target(item);
       return;
     }
     const value = decode(event.data);
@@ -270,6 +276,9 @@ class Session {
       case messages.STAGE:
         file.stages[0].over = true;
         file.stage = 1;
+        break;
+      case messages.LEAVING:
+        this.leaving.add(this.#worker(event));
         break;
       case messages.STOP:
         target({ stop: true });
@@ -305,8 +314,7 @@ class Session {
   }
 
   #playNow(items) {
-    for (const { printed, error } of items)
-      (error ? process.stderr : process.stdout).write(printed);
+    for (const item of items) print(item);
   }
 
   #warn(text) {
@@ -373,4 +381,4 @@ class Session {
   }
 }
 
-module.exports = { Session };
+module.exports = { Session, print };

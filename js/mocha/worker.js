@@ -15,7 +15,7 @@ const { pack } = require('./errors');
 const { Watchdog } = require('../watchdog');
 const { Handles } = require('./handles');
 const messages = require('./messages');
-const { mochaModules } = require('./modules');
+const { isModule, mochaModules } = require('./modules');
 const { Owners, describe, digest } = require('./tree');
 const { makeUnitRunner, removeFinished } = require('./unit-runner');
 
@@ -32,7 +32,7 @@ class SpecWorker {
     this.core = core;
     this.run = run;
     this.job = core.job();
-    this.open = false; // a unit runs: what is printed is its own
+    this.open = false; // what is printed is sent
     this.claim = null;
     this.stage = 1;
     this.journal = null;
@@ -218,7 +218,6 @@ class SpecWorker {
     this.journal.end();
     this.watchdog?.end();
     this.core.phase(qe.TEARDOWN);
-    this.open = false;
     const seconds = (performance.now() - this.began) / 1000;
     this.core.finish(this.failed ? qe.FAILED : qe.PASSED, Buffer.from(String(seconds)));
     this.claim = null;
@@ -358,7 +357,11 @@ async function main() {
   process.argv = run.argv;
   Error.stackTraceLimit = Infinity; // as mocha's command line has it
   const worker = new SpecWorker(core, run);
+  // What tests see as require.main: from mocha 12 on it is an ES module, so there is none.
+  if (isModule(run.root)) process.mainModule = undefined;
+  else module.filename = process.argv[1];
   await worker.work();
+  worker.send(messages.LEAVING, null);
   worker.limit(qe.SESSION);
   process.on('exit', () => core.bye()); // behind the listeners of tests, which may hang
 }

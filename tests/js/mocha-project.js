@@ -1,6 +1,7 @@
 'use strict';
 // Small mocha projects in temporary folders, and both programs run in them.
 
+const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -53,6 +54,28 @@ function run(program, folder, args = [], environment) {
 const qeMocha = (folder, ...rest) => run(QE_MOCHA, folder, ...rest);
 const mocha = (folder, ...rest) => run(MOCHA, folder, ...rest);
 
+/** What is of one run alone is taken out of an output. */
+function masked({ stdout, stderr, code }) {
+  const text = stdout
+    .replace(/\(\d+(\.\d+)?m?s\)/g, '(TIME)')
+    .replace(/: \d+ms$/gm, ': TIME')
+    .replace(/"(start|end|speed)": *"[^"]*"/g, '"$1":MASKED')
+    .replace(/"duration": *\d+/g, '"duration":MASKED')
+    .replace(/(time|timestamp)="[^"]*"/g, '$1="MASKED"')
+    .replace(/node:events:\d+:\d+/g, 'node:events');
+  // Whoever has asked mocha to load the files.
+  const loading = stderr.replace(/^ +at (async|process\.processTicks).*\n/gm, '');
+  return { stdout: text, stderr: loading, code };
+}
+
+/** Runs both, whose outputs must be equal; returns that of mocha. */
+async function same(folder, args, environment) {
+  const serial = masked(await mocha(folder, args, environment));
+  const ours = masked(await qeMocha(folder, ['--parallel=2', ...args], environment));
+  assert.deepEqual(ours, serial, args.join(' '));
+  return serial;
+}
+
 /** What the json reporter wrote: states and messages, by full title. */
 function results({ stdout }) {
   const report = JSON.parse(stdout.slice(stdout.indexOf('{')));
@@ -63,4 +86,15 @@ function results({ stdout }) {
   return { stats: report.stats, tests: found };
 }
 
-module.exports = { MOCHA, MODULES, QE_MOCHA, REPOSITORY, mocha, project, qeMocha, results, start };
+module.exports = {
+  MOCHA,
+  MODULES,
+  QE_MOCHA,
+  REPOSITORY,
+  mocha,
+  project,
+  qeMocha,
+  results,
+  same,
+  start,
+};

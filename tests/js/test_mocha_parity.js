@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const test = require('node:test');
 
-const { mocha, project, qeMocha } = require('./mocha-project');
+const { mocha, project, qeMocha, same } = require('./mocha-project');
 
 const REPORTERS = [
   'spec',
@@ -77,27 +77,6 @@ const TORTURE = {
     it('has no suite either', () => { console.error('printed to stderr'); });`,
   'test/d.js': `describe('empty', () => {}); describe('<last> & least', () => { it('"quoted"', () => {}); });`,
 };
-
-/** Takes out of an output what is of one run alone. */
-function masked({ stdout, stderr, code }) {
-  const text = stdout
-    .replace(/\(\d+(\.\d+)?m?s\)/g, '(TIME)')
-    .replace(/: \d+ms$/gm, ': TIME')
-    .replace(/"(start|end|speed)": *"[^"]*"/g, '"$1":MASKED')
-    .replace(/"duration": *\d+/g, '"duration":MASKED')
-    .replace(/(time|timestamp)="[^"]*"/g, '$1="MASKED"')
-    .replace(/node:events:\d+:\d+/g, 'node:events');
-  // Whoever has asked mocha to load the files.
-  const loading = stderr.replace(/^ +at (async|process\.processTicks).*\n/gm, '');
-  return { stdout: text, stderr: loading, code };
-}
-
-async function same(folder, args, environment) {
-  const serial = masked(await mocha(folder, args, environment));
-  const ours = masked(await qeMocha(folder, ['--parallel=2', ...args], environment));
-  assert.deepEqual(ours, serial, args.join(' '));
-  return serial;
-}
 
 test('every reporter writes what it writes serially', async (t) => {
   const folder = project(t, TORTURE);
