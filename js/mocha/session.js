@@ -321,17 +321,16 @@ class Session {
     (this.warnings ??= []).push(text);
   }
 
+  /** What ended a worker, and where it was as far as its watchdog has seen that. */
   #why(event, what) {
-    if (event.outcome !== qe.TIMEOUT) return `Crashed: its worker ${describe(event.status)}${what}`;
-    const limit = `${this.timeout} s`;
-    return `Timeout: its worker did nothing else for ${limit} and was killed (--test-timeout-hard)${what}`;
-  }
-
-  /** Where it was, as far as its watchdog has seen that. */
-  #where(event) {
     const { outcome } = event;
-    if (outcome !== qe.TIMEOUT) return { outcome };
-    return { outcome, stack: readStack(path.join(this.folder, `${event.slot}.stack`)) };
+    if (outcome !== qe.TIMEOUT) {
+      return { lost: `Crashed: its worker ${describe(event.status)}${what}`, outcome };
+    }
+    const stack = readStack(path.join(this.folder, `${event.slot}.stack`));
+    const where = stack ? '' : ', in native code or waiting for what never came';
+    const killed = `its worker did nothing else for ${this.timeout} s and was killed`;
+    return { lost: `Timeout: ${killed} (--test-timeout-hard)${what}${where}`, outcome, stack };
   }
 
   /** The attempt ended with its process; another one goes on behind what it ran. */
@@ -340,44 +339,39 @@ class Session {
     const marker = path.join(this.folder, `loading.${event.slot}.${event.epoch}`);
     if (fs.existsSync(marker)) {
       const index = Number(fs.readFileSync(marker, 'utf8'));
-      const lost = this.#why(event, ' while it loaded this file');
-      if (!this.bad.has(index)) this.bad.set(index, { lost, ...this.#where(event) });
+      if (!this.bad.has(index)) {
+        this.bad.set(index, this.#why(event, ' while it loaded this file'));
+      }
       this.#playNow(this.#printed(event));
       return;
     }
     if (this.treeFrom === undefined) {
-      this.failed(plainError(this.#why(event, ' before the spec files were loaded')));
+      this.failed(plainError(this.#why(event, ' before the spec files were loaded').lost));
       return;
     }
     if (!this.ready.has(this.#worker(event))) {
       // It had loaded all and run nothing: whatever ended it, another one begins.
       this.early = (this.early ?? 0) + 1;
       if (this.early <= MOST_EARLY) return;
-      file.push({ file: this.files[event.item], lost: this.#why(event, ' before its tests') });
+      file.push({ file: this.files[event.item], ...this.#why(event, ' before its tests') });
       file.push({ stop: true });
       return;
     }
     const running = file.running.get('hook') ?? file.running.get('test');
-    const where = this.#where(event);
     const hook = file.running.has('hook');
-    if (running) {
-      const lost = this.#why(event, '');
-      file.push({ running, hook, lost, ...where, worker: this.#worker(event), slot: event.slot });
-    } else {
-      const lost = this.#why(event, ' between its tests');
-      file.push({ file: this.files[event.item], lost, ...where });
-    }
+    const why = this.#why(event, running ? '' : ' between its tests');
+    if (!running) file.push({ file: this.files[event.item], ...why });
+    else file.push({ running, hook, ...why, worker: this.#worker(event), slot: event.slot });
     if (running?.id?.[0] === ROOT) file.push({ stop: true }); // a root hook: as in mocha
     file.running.clear();
   }
 
   #lostAtEnd(event) {
-    const lost = this.#why(event, '');
+    const why = this.#why(event, '');
     const worker = this.#worker(event);
     const running = this.endings.get(worker);
-    const where = this.#where(event);
-    if (running) this.atEnd.push({ running, hook: true, lost, ...where, worker });
-    else this.atEnd.push({ file: 'the end of a worker', lost, ...where });
+    if (running) this.atEnd.push({ running, hook: true, ...why, worker });
+    else this.atEnd.push({ file: 'the end of a worker', ...why });
   }
 }
 

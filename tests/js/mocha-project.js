@@ -88,7 +88,6 @@ function results({ stdout }) {
 
 module.exports = {
   MOCHA,
-  MODULES,
   QE_MOCHA,
   REPOSITORY,
   mocha,

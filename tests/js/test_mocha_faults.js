@@ -10,15 +10,7 @@ const test = require('node:test');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { stripVTControlCharacters } = require('node:util');
 
-const {
-  MODULES,
-  QE_MOCHA,
-  REPOSITORY,
-  project,
-  qeMocha,
-  results,
-  start,
-} = require('./mocha-project');
+const { QE_MOCHA, REPOSITORY, project, qeMocha, results, start } = require('./mocha-project');
 
 const JSON_REPORT = ['--reporter', 'json', '--parallel=2'];
 const TIMED_OUT = /Timeout: its worker did nothing else for 1 s and was killed/;
@@ -31,6 +23,7 @@ test('what blocks its worker is killed by name, and the rest runs', async (t) =>
         it('loops', () => { for (;;); });
         it('waits', () => { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); });
         it('never settles', function () { this.timeout(100); return new Promise(() => {}); });
+        it('has all the time', function () { this.timeout(0); return new Promise(() => {}); });
         it('behind it', () => {});
         describe('hook', () => { beforeEach(() => { for (;;); }); it('x', () => {}); it('y', () => {}); });
         describe('whole', () => { before('first', () => { for (;;); }); it('x', () => {}); });
@@ -42,7 +35,8 @@ test('what blocks its worker is killed by name, and the rest runs', async (t) =>
   });
   const run = await qeMocha(folder, [...JSON_REPORT, '--test-timeout-hard=1']);
   const { tests, stats } = results(run);
-  for (const name of ['loops', 'waits']) assert.match(tests[`a ${name}`], TIMED_OUT);
+  for (const name of ['loops', 'waits', 'has all the time'])
+    assert.match(tests[`a ${name}`], TIMED_OUT);
   assert.match(tests['a loops'], /test\/a\.js/);
   assert.match(tests['a never settles'], /Timeout of 100ms exceeded/);
   assert.match(tests['a hook "before each" hook for "x"'], TIMED_OUT);
@@ -53,7 +47,8 @@ test('what blocks its worker is killed by name, and the rest runs', async (t) =>
     assert.equal(tests[name], 'passed', name);
   }
   assert.equal(stats.suites, 5, 'each suite is told once');
-  assert.equal(run.code, 7);
+  assert.match(tests['a has all the time'], /waiting for what never came/);
+  assert.equal(run.code, 8);
 });
 
 test('hooks at the root and the end of a worker have the limit too', async (t) => {
@@ -260,22 +255,31 @@ const ENDS = [
 for (const [signal, ...flags] of ENDS) {
   test(`${[signal, ...flags].join(' ')} to the parent leaves no process`, async (t) => {
     const folder = project(t, {
-      'test/a.js': "it('hangs', () => { require('fs').writeFileSync('begun', ''); for (;;); });",
+      'test/a.js': `it('hangs', () => {
+        require('child_process').spawn('sleep', ['300'], { detached: true, stdio: 'ignore' });
+        require('fs').writeFileSync('begun', '');
+        for (;;);
+      });`,
       'test/b.js': "it('passes', () => {});",
     });
+    const TMPDIR = path.join(folder, 'tmp');
+    fs.mkdirSync(TMPDIR);
     const mark = `QE_TEST_MARK=${path.basename(folder)}`;
     const child = start(QE_MOCHA, folder, ['--parallel=2', ...flags], {
       QE_TEST_MARK: path.basename(folder),
+      TMPDIR,
     });
     const gone = once(child, 'exit');
     for (let i = 0; i < 500 && !fs.existsSync(path.join(folder, 'begun')); i++) await sleep(20);
-    assert.ok(marked(mark).length >= 2, 'a worker runs');
+    assert.ok(marked(mark).length >= 3, 'a worker runs, and what it has started');
     child.kill(signal);
     const [, by] = await gone;
     assert.equal(by, signal);
     const end = Date.now() + 1000;
     while (marked(mark).length > 0 && Date.now() < end) await sleep(20);
     assert.deepEqual(marked(mark), []);
+    // What a SIGKILL of the one that has it leaves, the next run removes.
+    assert.equal(fs.readdirSync(TMPDIR).length, signal === 'SIGKILL' && flags.length === 0 ? 1 : 0);
   });
 }
 
@@ -305,11 +309,14 @@ test('an addon that is missing, or cannot be loaded, is one line', async (t) => 
     'a.test.js': "test('a', () => {});",
     'package.json': '{}',
   });
+  const modules = path.join(REPOSITORY, 'node_modules'); // jest, too
+  fs.rmSync(path.join(folder, 'node_modules'));
+  fs.symlinkSync(modules, path.join(folder, 'node_modules'));
   const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'qe-mocha-test-'));
   t.after(() => fs.rmSync(copy, { recursive: true }));
   fs.cpSync(path.join(REPOSITORY, 'js'), path.join(copy, 'js'), { recursive: true });
   fs.cpSync(path.join(REPOSITORY, 'package.json'), path.join(copy, 'package.json'));
-  fs.symlinkSync(MODULES, path.join(copy, 'node_modules'));
+  fs.symlinkSync(modules, path.join(copy, 'node_modules'));
   const prebuilt = path.join(copy, 'prebuilds', `linux-${process.arch}`);
   const line = (why) =>
     new RegExp(
