@@ -25,6 +25,17 @@ const OURS = OPTIONS.filter(({ key }) => KEYS.includes(key));
 const NODE_STARTED = 'QE_MOCHA_NODE'; // node's own flags have been given to this process
 const PARENT_PIPE = 3;
 
+/** Mocha takes any option for one of a plugin's: what is qe-jest's alone is refused. */
+function refuseOthers(words) {
+  const end = words.indexOf('--');
+  for (const word of end < 0 ? words : words.slice(0, end)) {
+    const flag = word.split('=', 1)[0];
+    const known = OPTIONS.find((option) => option.flag === flag);
+    if (!known || known.key === 'retries') continue; // that is mocha's own
+    throw new UsageError(`${flag}: is an option of qe-jest alone`);
+  }
+}
+
 /** Why mocha runs as it is, without us; null where it does not. */
 function stockReason(options) {
   if (process.platform !== 'linux') return 'workers of the core need Linux';
@@ -135,6 +146,7 @@ function keep(suite, things, mine) {
 
 async function run(argv) {
   const { options, rest } = parse(argv, OURS);
+  refuseOthers(rest);
   const root = findMocha(process.cwd());
   const parts = mochaModules(root);
   const bin = path.join(root, 'bin', 'mocha.js');

@@ -292,6 +292,17 @@ test('what cannot be done is one line that says what to do', async (t) => {
   fs.writeFileSync(path.join(old, 'package.json'), '{ "name": "mocha", "version": "9.2.2" }');
   const cases = [
     [folder, ['--parallel=none'], '--parallel=none: takes a whole number from 1'],
+    [folder, ['--flaky=3'], '--flaky: is an option of qe-jest alone'],
+    [
+      folder,
+      ['--shard-by-time=3/2'],
+      '--shard-by-time=3/2: takes I/N, such as 1/3: the first of three shards',
+    ],
+    [
+      folder,
+      ['--max-worker-rss=much'],
+      '--max-worker-rss=much: takes bytes from 1, or such as 512M or 1.5G',
+    ],
     [folder, ['--parallel=0'], '--parallel=0: takes a whole number from 1'],
     [folder, ['--test-timeout-hard=soon'], '--test-timeout-hard=soon: takes a number from 0.001'],
     [empty, [], 'mocha is not installed here: npm install --save-dev mocha'],
