@@ -105,6 +105,10 @@ function replace(root, { Mocha }, options) {
     const mine = options.shard ? share(sharding, this.files, this.options.file) : null;
     const { grep, dryRun } = this.options;
     const reports = new Reports(options, sharding, !grep && !dryRun);
+    if (mine?.size === 0) {
+      reports.finish({ workers: 0, interrupted: false });
+      return;
+    }
     const session = new Session(root, this.files, this.options, options, reports, mine);
     sessions.set(this, session);
     let tree;

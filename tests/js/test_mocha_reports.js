@@ -152,13 +152,17 @@ test('`.only` in one shard leaves nothing of the others', async (t) => {
     'test/c.js': "describe('c', () => { it('c', () => { throw new Error(); }); });",
   });
   const tests = [];
-  for (const index of [1, 2, 3]) {
-    const words = [`--shard-by-time=${index}/3`, '--reporter=json'];
+  const names = [1, 2, 3, 4, 5].map((index) => `${index}.json`);
+  for (const index of [1, 2, 3, 4, 5]) {
+    // More shards than files: some have none.
+    const words = [`--shard-by-time=${index}/5`, `--report-json=${index}.json`, '--reporter=json'];
     const run = await qeMocha(folder, words);
     assert.equal(run.code, 0);
     tests.push(...Object.keys(results(run).tests));
   }
   assert.deepEqual(tests, ['a']);
+  const { code } = await qeMocha(folder, ['--verify-shards', ...names]);
+  assert.equal(code, 0);
 });
 
 test('a worker that holds too much memory is replaced between files', async (t) => {
