@@ -323,7 +323,7 @@ static bool anything_there(const qe_session *s)
 static void wait_once(qe_session *s, uint64_t now, uint64_t wake)
 {
     _Atomic uint32_t *asleep = &s->exec.arena.head->asleep;
-    bool busy = s->traffic >= BUSY_EVENTS;
+    bool busy = s->traffic >= (s->options.lazy_events ? 1 : BUSY_EVENTS);
     uint64_t most = busy ? now + NAP_NS : wake;
     uint64_t until = wake < most ? wake : most;
     uint64_t ms = until > now ? (until - now + 999999u) / 1000000u : 0;

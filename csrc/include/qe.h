@@ -282,6 +282,9 @@ typedef struct qe_options {
                                its end; 0: 256 KiB; at most 64 MiB */
     bool plain_events;   /* one PLAIN event for an attempt that passed
                                       with nothing to tell */
+    bool
+        lazy_events; /* the host need not hear of each event at once: behind one,
+                           more are waited for, some milliseconds */
     uint64_t seed;
 } qe_options;
 

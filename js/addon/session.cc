@@ -353,6 +353,7 @@ class Session : public Napi::ObjectWrap<Session> {
         options.isolate = from.flag("isolate");
         options.func_only = from.flag("callOnly");
         options.in_order = from.flag("inOrder");
+        options.lazy_events = from.flag("lazyEvents");
         options.peak_memory = from.flag("peakMemory");
         options.maxfail = from.count("maxFailures", 0);
         options.max_restarts = from.count("maxRestarts", UINT32_MAX);

@@ -33,6 +33,20 @@ static void one_worker_runs_all_where_no_more_are_wanted(void **state)
     assert_int_equal(w->workers, 1);
 }
 
+/* The host hears of all events, whatever it waits for between them. */
+static void a_host_without_hurry_hears_of_all(void **state)
+{
+    struct world *w = *state;
+
+    w->body = body_dies_once;
+    w->options.workers = 2;
+    w->options.lazy_events = true;
+    world_add_many(w, 40, 1, 0, 1);
+    world_run(w);
+    for (uint32_t u = 0; u < w->units; u++)
+        assert_int_equal(w->unit[u].outcome, u == 1 ? QE_FLAKY : QE_PASSED);
+}
+
 static void in_order_one_worker_runs_them_as_planned(void **state)
 {
     struct world *w = *state;
@@ -92,6 +106,7 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
         T(one_worker_runs_all_where_no_more_are_wanted),
         T(in_order_one_worker_runs_them_as_planned),
+        T(a_host_without_hurry_hears_of_all),
         T(the_others_start_when_they_are_wanted),
         T(a_lost_attempt_does_not_wait_for_a_worker_held_back),
 #undef T
