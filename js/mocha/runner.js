@@ -126,7 +126,7 @@ function makeParentRunner(Mocha) {
       return true;
     }
 
-    #event({ name, id, title, patch, error, at }, file, { worker, slot }) {
+    #event({ name, id, title, patch, error, at, passed }, file, { worker, slot }) {
       let thing = this.#find(id, file) ?? this.#unknown(title);
       if (this.#isRepeated(thing, worker)) {
         if (name === constants.EVENT_HOOK_BEGIN) this.muted.add(worker);
@@ -142,13 +142,17 @@ function makeParentRunner(Mocha) {
       if (patch) Object.assign(thing, patch);
       if (name === constants.EVENT_TEST_FAIL) this.failures += 1;
       if (at) this.session.reports.begin(thing, at, slot);
-      const told = error === undefined ? [] : [unpack(error)];
-      this.session.reports.end(name, thing, { file: this.session.files[file], error: told[0] });
-      this.emit(name, thing, ...told);
+      if (passed) this.#tell(constants.EVENT_TEST_PASS, thing, file);
+      this.#tell(name, thing, file, ...(error === undefined ? [] : [unpack(error)]));
       if (name === constants.EVENT_HOOK_END) {
         const { parent } = thing;
         thing.title = `${thing.originalTitle} in "${parent.title || (parent.root ? '{root}' : '')}"`;
       }
+    }
+
+    #tell(name, thing, file, ...told) {
+      this.session.reports.end(name, thing, { file: this.session.files[file], error: told[0] });
+      this.emit(name, thing, ...told);
     }
 
     /** Each worker runs the root's `before` and `after` hooks: one of them tells. */

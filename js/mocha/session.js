@@ -136,6 +136,7 @@ class Session {
         firstWorkers: first,
         callOnly: true,
         inOrder: true, // that of the plan
+        lazyEvents: true, // nobody sees some milliseconds
         endTimeout: this.timeout && this.timeout + LOOK,
       },
       (events, end) => this.#take(events, end),

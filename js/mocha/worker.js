@@ -305,11 +305,18 @@ class SpecWorker {
   }
 
   event(name, thing, error) {
+    // Mocha says these two in a row: they go in one.
+    if (name === 'pass') {
+      this.passed = thing;
+      return;
+    }
     const message = { name, stage: this.stage, id: this.numbers.get(thing) ?? null };
     if (thing.type) message.patch = this.#patch(thing);
     if (name === 'test' || name === 'hook') message.at = Date.now();
     if (!message.id) message.title = thing.title;
     if (error !== undefined) message.error = pack(error, this.Mocha.reporters.Base);
+    if (name === 'test end' && this.passed === thing) message.passed = true;
+    this.passed = null;
     this.send(messages.EVENT, message);
   }
 
