@@ -126,7 +126,7 @@ test('without a prebuilt addon, one line says how to build it, and that builds i
   fs.rmSync(path.join(installed, 'prebuilds'), { recursive: true });
   const before = await run([process.execPath, '-e', MAPS], { cwd: folder });
   assert.equal(before.status, 1);
-  const [line] = before.stderr.match(/Error: qe-jest: .*/);
+  const [line] = before.stderr.match(/Error: no addon for .*/);
   const [, script] = /build it with: node (.*)$/.exec(line);
   assert.equal(script, path.join('node_modules', 'qe-jest', 'js', 'install.js'));
 
