@@ -88,7 +88,14 @@ test('the next run begins with what failed, then with what takes longest', async
         this.timeout(0);
         fs.appendFileSync('order', '${name}');
         if (process.env.FAILS === '${name}') throw new Error('told to');
-        setTimeout(done, '${name}' === process.env.SLOW ? 8000 : 1);
+        // For one that was claimed before: it begins when its worker has loaded.
+        const { AWAITS, SLOW } = process.env;
+        const begun = () => !AWAITS || fs.readFileSync('order', 'utf8').includes(AWAITS);
+        let patience = 1000;
+        (function look() {
+          if (!begun() && patience-- > 0) return setTimeout(look, 20);
+          setTimeout(done, '${name}' === SLOW ? 8000 : 1);
+        })();
       }); });`;
   }
   const folder = project(t, files);
@@ -104,7 +111,7 @@ test('the next run begins with what failed, then with what takes longest', async
   assert.equal(await run({}, '--parallel=1'), 'cabd');
   assert.equal(await run({ SLOW: 'd' }, '--parallel=1'), 'abcd');
   // That is worth two workers at once, and one of them begins with it.
-  assert.match(await run({}, '--parallel=2'), /^.?d/);
+  assert.match(await run({ AWAITS: 'd' }, '--parallel=2'), /^.?d/);
   assert.equal(fs.readFileSync(path.join(folder, '.qe/.gitignore'), 'utf8').includes('*'), true);
 });
 
