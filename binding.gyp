@@ -20,7 +20,7 @@
       "cflags_c": ["-std=c11"],
       "cflags_cc": ["-std=c++17", "-fexceptions"],
       "cflags_cc!": ["-fno-exceptions", "-fno-rtti"],
-      "libraries": ["<!@(pkg-config --libs sqlite3 libcjson)"],
+      "libraries": ["<!@(pkg-config --libs sqlite3 libcjson)", "-lm"],
       "ldflags": ["-Wl,-rpath,'$$ORIGIN'"],
       "conditions": [
         ["'<!(echo $QE_WERROR)'=='1'", {"cflags": ["-Werror"]}]

@@ -120,6 +120,7 @@ def extension() -> Extension:
             *strict,
             *cflags,
         ],
+        libraries=["m"],
         extra_link_args=libs,
         depends=sorted(headers),
         py_limited_api=True,
