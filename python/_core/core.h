@@ -18,6 +18,7 @@ int core_add_run(PyObject *module);
 int core_add_worker(PyObject *module);
 int core_add_record(PyObject *module);
 int core_add_objects(PyObject *module);
+int core_add_stats(PyObject *module);
 
 /* A new object of a type of the module, by its name. */
 PyObject *core_new_object(PyObject *module, const char *name);

@@ -108,7 +108,8 @@ static int add_constants(PyObject *m)
 static int exec_module(PyObject *m)
 {
     return add_constants(m) || core_add_run(m) || core_add_worker(m) ||
-                   core_add_record(m) || core_add_objects(m)
+                   core_add_record(m) || core_add_objects(m) ||
+                   core_add_stats(m)
                ? -1
                : 0;
 }
