@@ -9,6 +9,7 @@
         "js/addon/record.cc",
         "js/addon/session.cc",
         "js/addon/shard.cc",
+        "js/addon/stats.cc",
         "js/addon/worker.cc"
       ],
       "include_dirs": [

@@ -44,7 +44,152 @@ export interface Flakiness {
  *
  * @throws TypeError where one is something else, or none counts
  */
-export function analyze(outcomes: ReadonlyArray<boolean | OutcomeName>): Flakiness;
+export function analyze(outcomes: Outcomes): Flakiness;
+
+/** Outcomes of one test, the oldest first, as {@link analyze} takes them. */
+export type Outcomes = ReadonlyArray<boolean | OutcomeName>;
+
+/** Where a failure rate lies, from 0 to 1. */
+export interface Interval {
+  low: number;
+  high: number;
+}
+
+/** Decides between two failure rates, one run after another (Wald 1945). */
+export interface Sprt {
+  readonly verdict: 'OPEN' | 'STABLE' | 'FLAKY';
+  /** Failures and passes up to the decision. */
+  readonly failures: number;
+  readonly passes: number;
+  /** ln of the likelihood of the runs under `rate1`, by that under `rate0`. */
+  readonly lnRatio: number;
+  /** Counts one run, and returns the verdict; once it is decided, nothing changes it. */
+  step(failed: boolean): 'OPEN' | 'STABLE' | 'FLAKY';
+}
+
+/** Where the failure rate changed most. */
+export interface Change {
+  /** The likelihood ratio. */
+  statistic: number;
+  /** How often shuffles of the outcomes reach it. */
+  p: number;
+  /** Results before it. */
+  at: number;
+  /** Failure rates before and after it. */
+  before: number;
+  after: number;
+}
+
+/** What kind of sequence outcomes make. */
+export interface Pattern {
+  /**
+   * "UNTYPED": less than 3 passes or failures. "NO_PATTERN": none seen, and so few results can
+   * show none. "INTERMITTENT": failures come in bursts.
+   */
+  name:
+    | 'UNTYPED'
+    | 'NO_PATTERN'
+    | 'RANDOM'
+    | 'ALTERNATING'
+    | 'INTERMITTENT'
+    | 'DEGRADING'
+    | 'IMPROVING';
+  failures: number;
+  passes: number;
+  /** Runs of equal results. */
+  runs: number;
+  /** p-values by Holm over these three; 1 where untyped. */
+  few: number;
+  many: number;
+  change: number;
+  /** The smallest p that so few results can have. */
+  least: number;
+  changePoint: Change;
+  /** Of a cluster: marginal likelihoods of bursts, and of one change. */
+  lnMarkov: number;
+  lnChange: number;
+}
+
+/** Which rates are looked for, Beta(a, b), and the one above which they are. */
+export interface EvidenceOptions {
+  /** Default 0.5. */
+  a?: number;
+  /** Default 5. */
+  b?: number;
+  /** Default 0.001. */
+  rate0?: number;
+}
+
+/**
+ * What passes and failures say, and how sure one may be of it. The formulas and their sources
+ * are in csrc/include/qe_stats.h.
+ *
+ * Counts are whole numbers up to 1e9. `alpha` is the chance of being wrong that one accepts,
+ * 0.05 by default, from 1e-12 to 1 - 1e-12. Each throws a TypeError that names what is wrong.
+ */
+export interface Stats {
+  /** The rate's interval, from a number of runs that was fixed before the first. */
+  jeffreys(failures: number, passes: number, alpha?: number): Interval;
+  /** The same for display: from 0 where nothing failed, to 1 where everything did. */
+  jeffreysClamped(failures: number, passes: number, alpha?: number): Interval;
+  /** Never less sure than 1 - alpha, and wider for that. */
+  clopperPearson(failures: number, passes: number, alpha?: number): Interval;
+  wilson(failures: number, passes: number, alpha?: number): Interval;
+  /** Where one may look after every run, and stop when one likes. */
+  confidenceSequence(failures: number, passes: number, alpha?: number): Interval;
+  /** How many runs show a failure with 1 - alpha, of a test that fails with this rate. */
+  runsToSee(rate: number, alpha?: number): number;
+  /** The chance that so many runs show a failure. */
+  power(rate: number, runs: number): number;
+  /** The smallest rate of which so many passes would have shown a failure with 1 - alpha. */
+  rateSeen(runs: number, alpha?: number): number;
+  /** Rates are 0.001 and 0.05, alpha and beta 0.05 by default. */
+  Sprt: new (options?: {
+    /** What is still called healthy, and above it what must not be missed. */
+    rate0?: number;
+    rate1?: number;
+    /** The chance to call `rate0` flaky, and that to call `rate1` stable. */
+    alpha?: number;
+    beta?: number;
+  }) => Sprt;
+  /** ln of the evidence that a test fails more often than `rate0`, whenever one stops. */
+  evidence(failures: number, passes: number, options?: EvidenceOptions): number;
+  /** That it fails, and passes, more often than `rate0`: that it is flaky. */
+  evidenceFlaky(failures: number, passes: number, options?: EvidenceOptions): number;
+  /**
+   * Which tests are confirmed, at most alpha of them wrongly on average, also where tests fail
+   * together. `tests` counts all of them, where `lnE` is of some only.
+   */
+  eBh(lnE: readonly number[], alpha?: number, tests?: number): boolean[];
+  /** Adjusted p-values: with 1 - alpha none of those at most alpha is rejected wrongly. */
+  holm(p: readonly number[]): number[];
+  /** Of those at most alpha, a share of at most alpha is rejected wrongly on average. */
+  benjaminiHochberg(p: readonly number[]): number[];
+  /** Whether two conditions fail at different rates; `more`: the second more often. */
+  fisher(
+    failures1: number,
+    passes1: number,
+    failures2: number,
+    passes2: number,
+  ): { two: number; more: number; less: number };
+  /** Whether chance makes so few, or so many, runs of equal results. */
+  runsTest(failures: number, passes: number, runs: number): { few: number; many: number };
+  /** How far each result depends on the last: failure rates after both, and a test of it. */
+  markov(outcomes: Outcomes): {
+    afterFailure: number;
+    afterPass: number;
+    lambda: number;
+    lag1: number;
+    g2: number;
+    p: number;
+  };
+  /** `seed`: 0 (default) to 2^32 - 1; `permutations`: 999 by default, at most 1e6. */
+  changePoint(outcomes: Outcomes, seed?: number, permutations?: number): Change;
+  /** Types a sequence of outcomes of one test in one condition. */
+  pattern(outcomes: Outcomes, alpha?: number, seed?: number, permutations?: number): Pattern;
+}
+
+export const stats: Readonly<Stats>;
 
 // ------------------------------------------------------------------------ runs
 

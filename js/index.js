@@ -2,6 +2,7 @@
 // What `require('qe-jest')` gives: the core, for programs. index.d.ts documents it.
 
 const { detectFlaky, executeTests } = require('./execute');
+const { stats } = require('./stats');
 const { History, Outcome, Record, VERSION, analyze, cpuCount, runUnits, work } = require('./units');
 
 // Plain names alone: import finds them so.
@@ -15,5 +16,6 @@ module.exports = {
   detectFlaky,
   executeTests,
   runUnits,
+  stats,
   work,
 };

@@ -44,7 +44,8 @@ function refuse(message) {
   return Object.assign(new TypeError(message), { code: 'QE_EINVAL' });
 }
 
-function analyze(outcomes) {
+/** Outcomes as true (passed), false (failed) or undefined (not counted). */
+function resultsOf(outcomes) {
   if (!Array.isArray(outcomes)) throw refuse(`outcomes: takes an array, not ${typeof outcomes}`);
   const results = outcomes.map((outcome, i) => {
     if (typeof outcome === 'boolean') return outcome;
@@ -56,8 +57,10 @@ function analyze(outcomes) {
   if (!results.some((result) => result !== undefined)) {
     throw refuse('outcomes: none of them counts: takes at least one that passed or failed');
   }
-  return qe.flakiness(results);
+  return results;
 }
+
+const analyze = (outcomes) => qe.flakiness(resultsOf(outcomes));
 
 const SIGNALS = Object.fromEntries(
   Object.entries(os.constants.signals).map(([name, number]) => [number, name]),
@@ -223,6 +226,7 @@ module.exports = {
   VERSION,
   analyze,
   cpuCount,
+  resultsOf,
   runUnits,
   work,
 };

@@ -84,6 +84,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports)
     add_record(env, exports);
     add_session(env, exports);
     add_shard(env, exports);
+    add_stats(env, exports);
     add_worker(env, exports);
     return exports;
 }

@@ -9,9 +9,11 @@ import {
   detectFlaky,
   executeTests,
   runUnits,
+  stats,
   work,
   type Flakiness,
   type OutcomeName,
+  type Pattern,
   type RunEvent,
   type Unit,
 } from 'qe-jest';
@@ -20,6 +22,16 @@ const version: string = VERSION;
 const processors: number = cpuCount();
 const found: Flakiness = analyze([true, 'failed']);
 const pattern: 'STABLE_PASS' | 'STABLE_FAIL' | 'INTERMITTENT' | 'RANDOM' = found.pattern;
+
+const interval: { low: number; high: number } = stats.jeffreys(1, 9);
+const sprt = new stats.Sprt({ rate0: 0.01 });
+const verdict: 'OPEN' | 'STABLE' | 'FLAKY' = sprt.step(true);
+const shape: Pattern['name'] = stats.pattern([true, 'failed'], 0.05, 1).name;
+const chosen: boolean[] = stats.eBh([stats.evidenceFlaky(1, 9, { rate0: 0.01 })]);
+// @ts-expect-error a count is a number
+stats.fisher('1', 2, 3, 4);
+// @ts-expect-error it is not to be changed
+sprt.failures = 3;
 
 interface Mine extends Unit {
   file: string;
@@ -134,4 +146,5 @@ history.save({}, 1, 2, 3);
 Outcome.passed = 2;
 
 void [version, processors, pattern, durations, value, events, commands, files];
+void [interval, verdict, shape, chosen];
 export type { RunEvent };
