@@ -6,4 +6,6 @@ module.exports = {
   CASE_RESULT: 2, // [path, assertion result]
   FILE_RESULT: 3, // jest's result of a whole file
   FILE_ERROR: 4, // why a file could not be run: {message, stack, code}
+  HOOK: 5, // [type, test cases]: it fails with these; [null, []]: it is over
+  OPEN: 6, // [path, kinds]: handles that a file has left open
 };

@@ -13,6 +13,13 @@ class Names {
     this.#seen.set(name, count + 1);
     return `${count}:${name}`;
   }
+
+  /** The keys that tests would have, were they to begin now. */
+  peek(names) {
+    const ahead = new Names();
+    ahead.#seen = new Map(this.#seen);
+    return names.map((name) => ahead.key(name));
+  }
 }
 
 const nameOf = (key) => key.slice(key.indexOf(':') + 1);
@@ -25,33 +32,41 @@ class Progress {
     this.done = new Map(); // status, by key
     this.lost = new Set(); // keys of tests that ended their worker
     this.failures = new Map(); // how often a test has failed, by key
-    this.stuck = false; // a worker died where no test was running
+    this.stuck = false; // a worker died before any test was over, and none was running
     let ended = true;
+    let came = 0; // tests that were over in an attempt
     const running = new Set(); // several, where tests are concurrent
+    let hooked = []; // what fails with the hook that runs
+    const died = () => this.#died(ended, new Set([...running, ...hooked]), came);
     for (const [what, key, status] of this.#lines()) {
       if (what === 'attempt') {
-        this.#died(ended, running);
+        died();
         running.clear();
+        hooked = [];
+        came = 0;
         this.attempts += 1;
         ended = false;
       } else if (what === 'start') {
         running.add(key);
+      } else if (what === 'hook') {
+        hooked = key;
       } else if (what === 'end') {
         ended = true;
       } else {
+        came += 1;
         running.delete(key);
         this.done.set(key, status);
         if (status === 'failed') this.failures.set(key, (this.failures.get(key) ?? 0) + 1);
       }
     }
-    this.#died(ended, running);
+    died();
     this.complete = this.attempts > 0 && ended; // what is left are failures
   }
 
   /** The attempt before ended with its worker, unless it said that it had ended. */
-  #died(ended, running) {
+  #died(ended, running, came) {
     if (ended) return;
-    this.stuck = running.size === 0;
+    this.stuck = running.size === 0 && came === 0;
     for (const key of running) {
       this.lost.add(key);
       this.failures.set(key, (this.failures.get(key) ?? 0) + 1);
@@ -95,6 +110,11 @@ class Journal {
   done(name, status) {
     const key = this.#running.get(name)?.shift() ?? this.#names.key(name);
     this.#write('done', key, status);
+  }
+
+  /** A hook begins, with which tests fail; none: it is over. */
+  hook(names) {
+    this.#write('hook', this.#names.peek(names));
   }
 
   /** The attempt ended by itself. */

@@ -14,6 +14,7 @@ function settle(result, test, jest, globalConfig) {
   result.numPassingTests = of('passed');
   result.numPendingTests = of('pending') + of('disabled');
   result.numTodoTests = of('todo');
+  result.skipped = result.numPendingTests === result.testResults.length;
   if (result.numFailingTests === 0) result.failureMessage = result.testExecError?.message ?? null;
   const { config } = test.context;
   const failures = jest.formatResultsErrors(result.testResults, config, globalConfig, test.path);
@@ -28,6 +29,7 @@ class FileResult {
     this.cases = new Map(); // the last result of each test that ran, by key
     this.invocations = new Map();
     this.running = new Map(); // test cases, by key
+    this.hook = { type: null, cases: new Map() }; // what runs before or after all tests
     this.names = new Names();
     this.error = null;
     this.losses = [];
@@ -42,6 +44,13 @@ class FileResult {
     this.slot = slot;
     this.names = new Names();
     this.running.clear();
+    this.hooked(null, []);
+  }
+
+  /** A hook begins, with which tests fail; without a type: it is over. */
+  hooked(type, cases) {
+    const keys = this.names.peek(cases.map((one) => one.fullName));
+    this.hook = { type, cases: new Map(cases.map((one, i) => [keys[i], one])) };
   }
 
   start(testCase) {
@@ -84,7 +93,10 @@ class FileResult {
   /** The worker died; `why` is the message, and `now` milliseconds since the epoch. */
   lost(why, now) {
     const failed = [];
-    for (const [key, testCase] of this.running) {
+    const { type, cases } = this.hook;
+    const [first, ...stack] = why.split('\n');
+    if (type) why = [`${first}, in a hook ${type}`, ...stack].join('\n');
+    for (const [key, testCase] of [...this.running, ...cases]) {
       const result = {
         ancestorTitles: testCase.ancestorTitles,
         duration: Math.max(0, now - (testCase.startedAt ?? now)),
@@ -106,6 +118,7 @@ class FileResult {
     this.losses.push(why);
     if (failed.length === 0) this.error = { message: why, stack: why };
     this.running.clear();
+    this.hooked(null, []);
     return failed;
   }
 
@@ -127,7 +140,7 @@ class FileResult {
     this.#mergeParts(result, jest);
     const start = Math.min(this.started, last?.perfStats.start ?? this.started);
     result.perfStats = { ...result.perfStats, start, end: now, runtime: now - start };
-    if (this.error && !last) result.testExecError = this.error;
+    if (this.error) result.testExecError = this.error;
     settle(result, this.test, jest, globalConfig);
     return result;
   }

@@ -36,6 +36,7 @@ class Run {
     this.tests = tests;
     this.folder = folder;
     this.interrupted = false;
+    this.left = new Map(); // the kinds of handles that files have left open
     const { globalConfig, options } = runner;
     this.passes = options.flaky ? planPasses(options.flaky, globalConfig) : null;
     this.reports = new Reports(globalConfig, options, this.passes);
@@ -124,6 +125,10 @@ class Run {
       if (!end) return;
       for (const name of SIGNALS) process.off(name, this.onSignal);
       this.reports.finish({ workers: this.workers, interrupted: this.interrupted });
+      for (const [file, kinds] of this.left) {
+        const name = path.relative(this.runner.globalConfig.rootDir, file);
+        process.stderr.write(`qe-jest: ${name} leaves open: ${kinds.join(', ')}\n`);
+      }
       if (this.gaveUp) throw new Error(this.gaveUp);
       this.resolve();
     });
@@ -180,6 +185,12 @@ class Run {
         this.reports.attempt(file, file.done(value[1]), value[1]);
         await this.#emitCase('test-case-result', value);
         break;
+      case messages.HOOK:
+        file.hooked(...value);
+        break;
+      case messages.OPEN:
+        this.left.set(...value);
+        break;
       case messages.FILE_RESULT:
         file.whole.push(value);
         break;
@@ -193,7 +204,10 @@ class Run {
 
   /** Why a worker was lost: a message, where it says where, with the lines of a stack. */
   #reason(event) {
-    if (event.outcome !== qe.TIMEOUT) return `Crashed: its worker ${describe(event.status)}`;
+    if (event.outcome !== qe.TIMEOUT) {
+      const file = path.join(this.folder, `${event.slot}.report`);
+      return `Crashed: its worker ${describe(event.status, file)}`;
+    }
     const { timeout } = this.runner.options;
     const stack = readStack(path.join(this.folder, `${event.slot}.stack`));
     const where = stack ? `\n${stack}` : ', in native code or waiting for what never came';

@@ -7,8 +7,11 @@ const path = require('node:path');
 const v8 = require('node:v8');
 
 const qe = require('../addon');
+const { writeReason } = require('../ending');
+const { Handles } = require('../mocha/handles');
 const { jestModules } = require('./modules');
 const messages = require('./messages');
+const { watchHooks } = require('./hooks');
 const { encode } = require('./plain');
 const { Watchdog } = require('../watchdog');
 const { Journal, Progress, nameOf } = require('./progress');
@@ -17,11 +20,15 @@ const scriptCache = require('./script-cache');
 const escape = (text) => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
 const anyOf = (keys) => [...new Set([...keys].map(nameOf))].map(escape).join('|');
 
+const PATIENCE_MS = 500; // for what files have left open to end by itself, as jest's
+
 class FileWorker {
   constructor(core, run) {
     this.core = core;
     this.run = run;
     this.contexts = new Map();
+    this.journal = null; // of the file that runs
+    this.handles = new Handles();
     const jest = jestModules(run.core);
     this.TestRunner = jest.TestRunner;
     this.jest = jest;
@@ -30,6 +37,7 @@ class FileWorker {
     process.env.JEST_WORKER_ID = this.workerId;
     const { timeout, maxWorkerRss } = run.options;
     this.watchdog = timeout ? new Watchdog(timeout, path.join(run.folder, `${slot}.stack`)) : null;
+    writeReason(path.join(run.folder, `${slot}.report`));
     this.mostMemory = maxWorkerRss ?? run.globalConfig.workerIdleMemoryLimit ?? Infinity;
   }
 
@@ -49,10 +57,18 @@ class FileWorker {
       const { config, moduleMap } = this.run.projects[id];
       await this.jest.preloadResolver?.(config.resolver); // jest 30
       const map = this.jest.HasteMap.getStatic(config).getModuleMapFromJSON(moduleMap);
+      watchHooks(config.testRunner, (type, cases) => this.hook(type, cases));
       found = { config, resolver: this.jest.Runtime.createResolver(config, map) };
       this.contexts.set(id, found);
     }
     return found;
+  }
+
+  /** A hook begins, with which tests fail, or is over. */
+  hook(type, cases) {
+    this.limit();
+    this.journal.hook(cases.map((one) => one.fullName));
+    this.send(messages.HOOK, [type, cases]);
   }
 
   /** The pattern of the names that are still to be run; null: all, undefined: none. */
@@ -79,7 +95,7 @@ class FileWorker {
     if (pattern === undefined || progress.stuck) {
       return { again: false, failed: true };
     }
-    const journal = new Journal(file);
+    const journal = (this.journal = new Journal(file));
     const globalConfig = { ...this.run.globalConfig };
     const order = this.run.passes?.[claim.pass];
     if (order)
@@ -118,6 +134,7 @@ class FileWorker {
     );
     process.env.JEST_WORKER_ID = this.workerId; // a serial run has set it to 1
     await done;
+    this.handles.note(test.path);
     journal.end();
     if (failed) {
       again = this.pattern(new Progress(file)) !== undefined;
@@ -126,6 +143,7 @@ class FileWorker {
   }
 
   async work() {
+    this.handles.begin();
     for (let claim; (claim = this.core.claim(true));) {
       if (!this.core.start(claim)) break;
       this.limit();
@@ -136,6 +154,7 @@ class FileWorker {
       this.core.finish(failed ? qe.FAILED : qe.PASSED, Buffer.from(again ? 'R' : ''));
       if (process.memoryUsage.rss() > this.mostMemory) break; // another takes its place
     }
+    for (const found of await this.handles.left(PATIENCE_MS)) this.send(messages.OPEN, found);
     this.core.bye();
   }
 }
