@@ -101,7 +101,7 @@ class Recording {
       pass,
       worker: slot,
       outcome: outcome ?? OUTCOMES[result.status] ?? qe.SKIPPED,
-      start: (result.startAt ?? Date.now()) / 1000,
+      start: (result.startAt ?? result.startedAt ?? Date.now()) / 1000,
       duration: (result.duration ?? 0) / 1000,
       message: result.failureMessages.length > 0 ? firstLine(result.failureMessages[0]) : null,
     });

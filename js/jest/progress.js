@@ -52,6 +52,8 @@ class Progress {
         hooked = key;
       } else if (what === 'end') {
         ended = true;
+      } else if (what === 'repeated') {
+        running.delete(key);
       } else {
         came += 1;
         running.delete(key);
@@ -69,6 +71,7 @@ class Progress {
     this.stuck = running.size === 0 && came === 0;
     for (const key of running) {
       this.lost.add(key);
+      if (this.done.get(key) === 'passed') continue; // when it ran the first time
       this.failures.set(key, (this.failures.get(key) ?? 0) + 1);
     }
   }
@@ -105,11 +108,22 @@ class Journal {
     const key = this.#names.key(name);
     this.#running.set(name, [...(this.#running.get(name) ?? []), key]);
     this.#write('start', key);
+    return key;
+  }
+
+  /** The key of the test of a name that is over next. */
+  next(name) {
+    return this.#running.get(name)?.[0] ?? this.#names.peek([name])[0];
   }
 
   done(name, status) {
     const key = this.#running.get(name)?.shift() ?? this.#names.key(name);
     this.#write('done', key, status);
+  }
+
+  /** A test whose result is known ran once more. */
+  repeated(name) {
+    this.#write('repeated', this.#running.get(name)?.shift() ?? this.#names.key(name));
   }
 
   /** A hook begins, with which tests fail; none: it is over. */

@@ -5,7 +5,8 @@
 const { FLAKY } = require('../addon');
 const { Names } = require('./progress');
 
-const SUMS = ['added', 'fileDeleted', 'matched', 'unchecked', 'unmatched', 'updated'];
+// What does not match is that of the last attempt: all that still fails was in it.
+const SUMS = ['added', 'matched', 'updated'];
 
 /** Makes a file's numbers and its message those of its tests. */
 function settle(result, test, jest, globalConfig) {
@@ -82,7 +83,9 @@ class FileResult {
     }
   }
 
-  #keep(key, result) {
+  #keep(key, { startedAt, ...result }) {
+    // In jest 30's result of a file that is called `startAt`.
+    if (startedAt !== undefined) result.startAt ??= startedAt;
     const before = this.invocations.get(key) ?? 0;
     this.invocations.set(key, before + (result.invocations ?? 1));
     if (result.status === 'failed') this.failures.add(key);

@@ -71,18 +71,35 @@ class FileWorker {
     this.send(messages.HOOK, [type, cases]);
   }
 
-  /** The pattern of the names that are still to be run; null: all, undefined: none. */
-  pattern(progress) {
-    const given = this.run.globalConfig.testNamePattern;
-    const wanted = given ? `(?=[\\s\\S]*(?:${given}))` : '';
+  /**
+   * Whether tests whose results are known run once more where a worker was lost: what
+   * it had measured of them, and their snapshots, were lost with it.
+   */
+  repeats(progress, { path: file }) {
+    if (progress.complete || progress.attempts === 0) return false;
+    if (this.run.globalConfig.collectCoverage) return true;
+    const { dir, base } = path.parse(file);
+    if (fs.existsSync(path.join(dir, '__snapshots__', `${base}.snap`))) return true;
+    return fs.readFileSync(file, 'utf8').includes('Snapshot(');
+  }
+
+  /** Keys of tests that have failed and may run again. */
+  again(progress) {
     const { retries } = this.run.options;
-    const again = [...progress.failures]
+    return [...progress.failures]
       .filter(([key, count]) => count <= retries && progress.done.get(key) !== 'passed')
       .map(([key]) => key);
+  }
+
+  /** The pattern of the names that are still to be run; null: all, undefined: none. */
+  pattern(progress, repeats) {
+    const given = this.run.globalConfig.testNamePattern;
+    const wanted = given ? `(?=[\\s\\S]*(?:${given}))` : '';
+    const again = this.again(progress);
     if (progress.complete) {
       return again.length > 0 ? `^(?:${anyOf(again)})$` : undefined;
     }
-    const over = new Set([...progress.done.keys(), ...progress.lost]);
+    const over = new Set([...(repeats ? [] : progress.done.keys()), ...progress.lost]);
     for (const key of again) over.delete(key);
     return over.size > 0 ? `^(?!(?:${anyOf(over)})$)${wanted}` : null;
   }
@@ -91,7 +108,10 @@ class FileWorker {
     const test = this.run.tests[claim.item];
     const file = path.join(this.run.folder, `${claim.unit}.progress`);
     const progress = new Progress(file);
-    const pattern = this.pattern(progress);
+    const repeats = this.repeats(progress, test);
+    const pattern = this.pattern(progress, repeats);
+    const retried = new Set(this.again(progress));
+    const known = (key) => repeats && progress.done.has(key) && !retried.has(key);
     if (pattern === undefined || progress.stuck) {
       return { again: false, failed: true };
     }
@@ -106,12 +126,17 @@ class FileWorker {
     let again = false;
     runner.on('test-case-start', (args) => {
       this.limit(); // each test by itself
-      journal.start(args[1].fullName);
-      this.send(messages.CASE_START, args);
+      const key = journal.start(args[1].fullName);
+      if (!known(key)) this.send(messages.CASE_START, args);
     });
     runner.on('test-case-result', (args) => {
       this.limit(); // and what comes between tests
-      journal.done(args[1].fullName, args[1].status);
+      const { fullName, status } = args[1];
+      if (known(journal.next(fullName))) {
+        journal.repeated(fullName);
+        return;
+      }
+      journal.done(fullName, status);
       this.send(messages.CASE_RESULT, args);
     });
     runner.on('test-file-success', ([, result]) => {
