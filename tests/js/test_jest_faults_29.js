@@ -1,0 +1,3 @@
+'use strict';
+
+require('./faults').faults('jest-faults-29', '^29');
