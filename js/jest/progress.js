@@ -24,6 +24,34 @@ class Names {
 
 const nameOf = (key) => key.slice(key.indexOf(':') + 1);
 
+function readLines(file) {
+  let text;
+  try {
+    text = fs.readFileSync(file, 'utf8');
+  } catch {
+    return [];
+  }
+  const lines = text.split('\n');
+  lines.pop(); // what follows the last line's end was cut short
+  return lines.map((line) => JSON.parse(line));
+}
+
+const lossesOf = (file) => `${file}.lost`;
+
+/**
+ * Notes, in the parent, that a worker was lost: what it had sent is known only there.
+ *
+ * @param {string} file of the progress
+ * @param {number} attempt
+ * @param {boolean} killed by what may have had no reason in the file
+ * @param {string[]} keys of the tests that fail with it
+ */
+function noteLoss(file, attempt, killed, keys) {
+  fs.appendFileSync(lossesOf(file), `${JSON.stringify([attempt, killed, keys])}\n`, {
+    mode: 0o600,
+  });
+}
+
 /** What is known of a file's tests from the attempts so far. */
 class Progress {
   constructor(file) {
@@ -32,24 +60,28 @@ class Progress {
     this.done = new Map(); // status, by key
     this.lost = new Set(); // keys of tests that ended their worker
     this.failures = new Map(); // how often a test has failed, by key
-    this.stuck = false; // a worker died before any test was over, and none was running
+    this.stuck = false; // the last worker died where no test was running
+    this.vain = 0; // how many in a row died so, and before any test was over
+    this.killed = false; // the last was killed, by what may have had no reason in the file
+    this.missing = false; // what was lost with it is not known yet
+    const losses = new Map(readLines(lossesOf(file)).map(([attempt, ...loss]) => [attempt, loss]));
     let ended = true;
     let came = 0; // tests that were over in an attempt
+    let attempt; // its number, where the parent says what was lost with it
     const running = new Set(); // several, where tests are concurrent
-    let hooked = []; // what fails with the hook that runs
-    const died = () => this.#died(ended, new Set([...running, ...hooked]), came);
-    for (const [what, key, status] of this.#lines()) {
+    const died = () => {
+      if (!ended) this.#died(attempt ? losses.get(attempt) : [false, running], came);
+    };
+    for (const [what, key, status] of readLines(file)) {
       if (what === 'attempt') {
         died();
         running.clear();
-        hooked = [];
         came = 0;
         this.attempts += 1;
+        attempt = key;
         ended = false;
       } else if (what === 'start') {
         running.add(key);
-      } else if (what === 'hook') {
-        hooked = key;
       } else if (what === 'end') {
         ended = true;
       } else if (what === 'repeated') {
@@ -65,27 +97,18 @@ class Progress {
     this.complete = this.attempts > 0 && ended; // what is left are failures
   }
 
-  /** The attempt before ended with its worker, unless it said that it had ended. */
-  #died(ended, running, came) {
-    if (ended) return;
-    this.stuck = running.size === 0 && came === 0;
+  /** The attempt before ended with its worker: whether that was killed, and its tests. */
+  #died(loss, came) {
+    this.missing = loss === undefined;
+    const [killed, running] = loss ?? [false, []];
+    this.killed = killed;
+    this.stuck = [...running].length === 0;
+    this.vain = this.stuck && came === 0 ? this.vain + 1 : 0;
     for (const key of running) {
       this.lost.add(key);
       if (this.done.get(key) === 'passed') continue; // when it ran the first time
       this.failures.set(key, (this.failures.get(key) ?? 0) + 1);
     }
-  }
-
-  #lines() {
-    let text;
-    try {
-      text = fs.readFileSync(this.file, 'utf8');
-    } catch {
-      return [];
-    }
-    const lines = text.split('\n');
-    lines.pop(); // what follows the last line's end was cut short
-    return lines.map((line) => JSON.parse(line));
   }
 }
 
@@ -95,9 +118,10 @@ class Journal {
   #names = new Names();
   #running = new Map(); // keys, by name
 
-  constructor(file) {
+  /** @param {number} [attempt] its number, where the parent calls `noteLoss` */
+  constructor(file, attempt) {
     this.#fd = fs.openSync(file, 'a', 0o600);
-    this.#write('attempt');
+    this.#write('attempt', attempt);
   }
 
   #write(...line) {
@@ -126,11 +150,6 @@ class Journal {
     this.#write('repeated', this.#running.get(name)?.shift() ?? this.#names.key(name));
   }
 
-  /** A hook begins, with which tests fail; none: it is over. */
-  hook(names) {
-    this.#write('hook', this.#names.peek(names));
-  }
-
   /** The attempt ended by itself. */
   end() {
     this.#write('end');
@@ -138,4 +157,4 @@ class Journal {
   }
 }
 
-module.exports = { Journal, Names, Progress, nameOf };
+module.exports = { Journal, Names, Progress, nameOf, noteLoss };

@@ -93,8 +93,21 @@ class FileResult {
     this.cases.set(key, { ...result, invocations: before + (result.invocations ?? 1) });
   }
 
-  /** The worker died; `why` is the message, and `now` milliseconds since the epoch. */
-  lost(why, now) {
+  /** An attempt came to its end, with jest's result of the file, or why there is none. */
+  ended(result, failure) {
+    if (result) this.whole.push(result);
+    this.failure = failure;
+    if (this.error?.killed) this.error = null; // the file had no part in that
+  }
+
+  /**
+   * The worker died.
+   *
+   * @param {string} why the message
+   * @param {number} now milliseconds since the epoch
+   * @param {boolean} killed by what may have had no reason in the file
+   */
+  lost(why, now, killed) {
     const failed = [];
     const { type, cases } = this.hook;
     const [first, ...stack] = why.split('\n');
@@ -119,7 +132,7 @@ class FileResult {
       failed.push([key, result]);
     }
     this.losses.push(why);
-    if (failed.length === 0) this.error = { message: why, stack: why };
+    if (failed.length === 0) this.error = { message: why, stack: why, killed: killed && !type };
     this.running.clear();
     this.hooked(null, []);
     return failed;
@@ -127,7 +140,7 @@ class FileResult {
 
   /** Why jest gets no result of the file; undefined: it gets one. */
   whyNone() {
-    if (this.losses.length === 0) return this.failure;
+    if (this.failure || this.losses.length === 0) return this.failure;
     if (this.cases.size > 0 || this.whole.length > 0) return undefined;
     const [message, ...stack] = this.losses.at(-1).split('\n');
     return Object.assign(new Error(message), { stack: [`Error: ${message}`, ...stack].join('\n') });
@@ -143,7 +156,10 @@ class FileResult {
     this.#mergeParts(result, jest);
     const start = Math.min(this.started, last?.perfStats.start ?? this.started);
     result.perfStats = { ...result.perfStats, start, end: now, runtime: now - start };
-    if (this.error) result.testExecError = this.error;
+    if (this.error) {
+      const { message, stack } = this.error;
+      result.testExecError = { message, stack };
+    }
     settle(result, this.test, jest, globalConfig);
     return result;
   }

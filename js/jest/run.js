@@ -12,11 +12,13 @@ const { LOOK, readStack } = require('../watchdog');
 const { FlakyFile, planPasses } = require('./flaky');
 const messages = require('./messages');
 const { decode } = require('./plain');
+const { noteLoss } = require('./progress');
 const { Reports } = require('./reports');
 const { FileResult } = require('./results');
 
 const WORKER = path.join(__dirname, 'worker.js');
 const MOST_ATTEMPTS = 1000; // at one file, those that go on behind a lost test included
+const { SIGKILL } = os.constants.signals;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']; // that end the run
 
 /** What was asked of jest; where nothing was, the processors that there are for us. */
@@ -188,14 +190,17 @@ class Run {
       case messages.HOOK:
         file.hooked(...value);
         break;
+      case messages.KNOWN:
+        file.error = null;
+        break;
       case messages.OPEN:
         this.left.set(...value);
         break;
       case messages.FILE_RESULT:
-        file.whole.push(value);
+        file.ended(value);
         break;
       case messages.FILE_ERROR:
-        file.failure = Object.assign(new Error(value.message), value);
+        file.ended(undefined, Object.assign(new Error(value.message), value));
         break;
       default:
         throw new Error(`unknown message ${event.dataKind} of ${test.path}`);
@@ -216,7 +221,16 @@ class Run {
 
   async #lost(event, file, test) {
     if (event.outcome === qe.NONE) return;
-    for (const [key, result] of file.lost(this.#reason(event), Date.now())) {
+    // Nothing but a limit of time or an end of its own has its reason in the file.
+    const killed = event.outcome === qe.CRASHED && (event.status & 0x7f) === SIGKILL;
+    const lost = file.lost(this.#reason(event), Date.now(), killed);
+    noteLoss(
+      path.join(this.folder, `${event.unit}.progress`),
+      event.attempt,
+      killed,
+      lost.map(([key]) => key),
+    );
+    for (const [key, result] of lost) {
       file.endings.set(key, event.outcome);
       this.reports.attempt(file, key, result, event.outcome);
       await this.#emitCase('test-case-result', [test.path, result]);

@@ -20,6 +20,9 @@ const scriptCache = require('./script-cache');
 const escape = (text) => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
 const anyOf = (keys) => [...new Set([...keys].map(nameOf))].map(escape).join('|');
 
+const POLL_MS = 5;
+const MOST_WAIT_MS = 30_000; // a parent that is as busy as that is none
+const MOST_VAIN = 20; // workers that something kills before a test of a file is over
 const PATIENCE_MS = 500; // for what files have left open to end by itself, as jest's
 
 class FileWorker {
@@ -67,8 +70,16 @@ class FileWorker {
   /** A hook begins, with which tests fail, or is over. */
   hook(type, cases) {
     this.limit();
-    this.journal.hook(cases.map((one) => one.fullName));
     this.send(messages.HOOK, [type, cases]);
+  }
+
+  /** What is known of a file; where a worker was lost with it, once the parent knows. */
+  async progress(file) {
+    for (let waited = 0; ; waited += POLL_MS) {
+      const found = new Progress(file);
+      if (!found.missing || waited > MOST_WAIT_MS) return found;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
   }
 
   /**
@@ -107,15 +118,21 @@ class FileWorker {
   async runFile(claim) {
     const test = this.run.tests[claim.item];
     const file = path.join(this.run.folder, `${claim.unit}.progress`);
-    const progress = new Progress(file);
+    const progress = await this.progress(file);
     const repeats = this.repeats(progress, test);
     const pattern = this.pattern(progress, repeats);
     const retried = new Set(this.again(progress));
     const known = (key) => repeats && progress.done.has(key) && !retried.has(key);
-    if (pattern === undefined || progress.stuck) {
-      return { again: false, failed: true };
+    if (pattern === undefined) {
+      this.send(messages.KNOWN, null);
+      const failed = [...progress.failures.keys()].some(
+        (key) => progress.done.get(key) !== 'passed',
+      );
+      return { again: false, failed };
     }
-    const journal = (this.journal = new Journal(file));
+    if (progress.vain > (progress.killed ? MOST_VAIN : 0)) return { again: false, failed: true };
+    this.limit();
+    const journal = (this.journal = new Journal(file, claim.attempt));
     const globalConfig = { ...this.run.globalConfig };
     const order = this.run.passes?.[claim.pass];
     if (order)
@@ -171,7 +188,6 @@ class FileWorker {
     this.handles.begin();
     for (let claim; (claim = this.core.claim(true));) {
       if (!this.core.start(claim)) break;
-      this.limit();
       const { again, failed } = await this.runFile(claim);
       if (failed && !again) this.core.countFailure();
       this.watchdog?.end();
