@@ -198,4 +198,4 @@ function torture(name, jest, link) {
   });
 }
 
-module.exports = { torture };
+module.exports = { comparable, torture };

@@ -1,0 +1,3 @@
+'use strict';
+
+require('./kills').kills('jest-kills-29', '^29', 60, 60);

@@ -1,0 +1,3 @@
+'use strict';
+
+require('./kills').kills('jest-kills-30', '^30', 100, 0);
