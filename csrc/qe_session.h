@@ -77,7 +77,8 @@ struct qe_session {
     uint64_t retry_due_ns;    /* when the first of them may start, or before */
     uint32_t next_park;       /* whose turn it is to make room */
     uint32_t crashes;
-    uint32_t false_starts; /* workers in a row that died before any attempt */
+    uint32_t false_starts; /* workers in a row that died before any attempt,
+                              weighed */
     uint32_t refusals;     /* in a row: the system would start no worker */
     int refused_errno;     /* why the last one was refused; 0: none was */
     bool refused_told;

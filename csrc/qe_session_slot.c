@@ -1,4 +1,5 @@
 /* What happens to one worker: its start, its events, its end. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -7,7 +8,7 @@
 
 #include "qe_session.h"
 
-#define FALSE_STARTS_MAX 3
+#define FALSE_STARTS_MAX 30 /* one that nobody killed counts ten */
 #define VOIDS_MAX 20
 #define REFUSALS_MAX 12u
 #define REFUSAL_PAUSE_NS UINT64_C(250000000)
@@ -476,8 +477,10 @@ bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out)
         if (out->phase == QE_PHASE_SESSION) {
             read_stack(s, slot, out);
         }
-        if (!w->began && job->job != QE__JOB_KEEPER &&
-            ++s->false_starts >= FALSE_STARTS_MAX && s->trouble == 0) {
+        if (!w->began && job->job != QE__JOB_KEEPER) {
+            s->false_starts += w->exit.value == SIGKILL ? 1 : 10;
+        }
+        if (s->false_starts >= FALSE_STARTS_MAX && s->trouble == 0) {
             s->trouble = QE_EGONE;
         }
     }

@@ -163,39 +163,53 @@ static void as_many_crashes_as_allowed_do_not(void **state)
     assert_int_equal(w->give_ups, 0);
 }
 
+/* word[0]: how they die; word[1]: how many. */
 static void begin_dies(struct world *w, qe_worker *worker)
 {
     (void) worker;
     if (atomic_fetch_add(&w->shared->gate[0], 1) <
         atomic_load(&w->shared->word[1]))
-        _exit(5);
+        die((int) (int64_t) atomic_load(&w->shared->word[0]));
+}
+
+static void run_with_false_starts(struct world *w, int how, uint64_t most,
+                                  uint32_t workers)
+{
+    w->begin = begin_dies;
+    atomic_store(&w->shared->word[0], (uint64_t) (int64_t) how);
+    atomic_store(&w->shared->word[1], most);
+    world_add_many(w, 20, 4, 0, 0);
+    if (most == UINT64_MAX) {
+        world_start(w);
+        world_finish(w);
+        assert_int_equal(w->give_ups, 1);
+        assert_int_equal(w->give_up_error, QE_EGONE);
+        assert_int_equal(atomic_load(&w->shared->all_starts), 0);
+    } else {
+        world_run(w);
+        assert_int_equal(w->give_ups, 0);
+    }
+    assert_int_equal(w->workers, workers);
 }
 
 static void workers_that_die_at_their_start_give_the_run_up(void **state)
 {
-    struct world *w = *state;
-
-    w->begin = begin_dies;
-    atomic_store(&w->shared->word[1], UINT64_MAX);
-    world_add_many(w, 20, 4, 0, 0);
-    world_start(w);
-    world_finish(w);
-    assert_int_equal(w->give_ups, 1);
-    assert_int_equal(w->give_up_error, QE_EGONE);
-    assert_int_equal(w->workers, 3);
-    assert_int_equal(atomic_load(&w->shared->all_starts), 0);
+    run_with_false_starts(*state, -6, UINT64_MAX, 3);
 }
 
 static void two_deaths_at_the_start_do_not(void **state)
 {
-    struct world *w = *state;
+    run_with_false_starts(*state, -6, 2, 3);
+}
 
-    w->begin = begin_dies;
-    atomic_store(&w->shared->word[1], 2);
-    world_add_many(w, 20, 4, 0, 0);
-    world_run(w);
-    assert_int_equal(w->give_ups, 0);
-    assert_int_equal(w->workers, 3);
+static void thirty_kills_at_the_start_give_the_run_up(void **state)
+{
+    run_with_false_starts(*state, SIGKILL, UINT64_MAX, 30);
+}
+
+static void twenty_nine_kills_at_the_start_do_not(void **state)
+{
+    run_with_false_starts(*state, SIGKILL, 29, 30);
 }
 
 /* ----------------------------------------------------------- what tests fork */
@@ -460,6 +474,8 @@ int main(void)
         T(as_many_crashes_as_allowed_do_not),
         T(workers_that_die_at_their_start_give_the_run_up),
         T(two_deaths_at_the_start_do_not),
+        T(twenty_nine_kills_at_the_start_do_not),
+        T(thirty_kills_at_the_start_give_the_run_up),
         T(a_child_that_a_test_forked_has_no_say),
         T(a_child_that_stays_does_not_delay_the_end),
         T(garbage_in_the_ring_loses_no_unit),
