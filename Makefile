@@ -97,10 +97,11 @@ build/editable.stamp: $(CORE_SOURCES) setup.py pyproject.toml $(VENV).stamp | bu
 	@touch $@
 
 .PHONY: dist
-dist: build/sdist.stamp ## Make the source distribution and the wheel in build/dist
+dist: build/sdist.stamp build/addon.stamp ## Make source distribution, wheel and npm package in build/dist
 	@rm -rf build/lib* build/bdist.*
 	@$(VENV)/bin/python -m pip wheel -q --disable-pip-version-check --no-deps \
 	    --no-build-isolation -w build/dist .
+	@npm pack --ignore-scripts --silent --pack-destination build/dist >/dev/null
 	@ls -1 build/dist
 
 build/sdist.stamp: $(CORE_SOURCES) $(PY_SOURCES) $(PACKAGING) $(VENV).stamp

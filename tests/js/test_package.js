@@ -75,6 +75,41 @@ test('with no install script run, the addon loads with the libraries beside it',
   assert.deepEqual(await mapped(), own);
 });
 
+test('it loads by require and by import, in threads as well, from the same files', async () => {
+  const own = [...LIBRARIES, 'qe-jest.glibc.node'].map((n) => path.join(installed, PREBUILDS, n));
+  const used = `
+    const passed = qe.analyze([true, false, true]).score > 0 && qe.cpuCount() >= 1;
+    const maps = fs.readFileSync('/proc/self/maps', 'utf8');
+    const files = [...new Set(maps.match(/\\/.*(?:sqlite3|cjson|\\.node)\\S*/g))].sort();
+  `;
+  const thread = `
+    const fs = require('node:fs');
+    const qe = require('qe-jest');
+    ${used}
+    require('node:worker_threads').parentPort.postMessage({ passed, files });
+  `;
+  const main = `
+    import fs from 'node:fs';
+    import { Worker } from 'node:worker_threads';
+    import * as qe from 'qe-jest';
+    ${used}
+    const told = [{ passed, files }];
+    for (let i = 0; i < 3; i++) {
+      const worker = new Worker(${JSON.stringify(thread)}, { eval: true });
+      told.push(await new Promise((resolve, reject) => {
+        worker.once('message', resolve);
+        worker.once('error', reject);
+      }));
+    }
+    console.log(JSON.stringify(told));
+  `;
+  fs.writeFileSync(path.join(folder, 'main.mjs'), main);
+  const done = await run([process.execPath, 'main.mjs'], { cwd: folder });
+  assert.equal(done.stderr, '');
+  const wanted = { passed: true, files: own };
+  assert.deepEqual(JSON.parse(done.stdout), [wanted, wanted, wanted, wanted]);
+});
+
 test('the commands run, by npx and by their files', async () => {
   const { stderr } = await npm(folder, 'exec', '--no', '--', 'qe-jest', '--parallel=2');
   assert.match(stderr, /^PASS .*a\.test\.js/m);
@@ -126,7 +161,10 @@ test('without a prebuilt addon, one line says how to build it, and that builds i
   fs.rmSync(path.join(installed, 'prebuilds'), { recursive: true });
   const before = await run([process.execPath, '-e', MAPS], { cwd: folder });
   assert.equal(before.status, 1);
-  const [line] = before.stderr.match(/Error: no addon for .*/);
+  const [, line] = before.stderr.match(/^Error: (no addon .*)/m);
+  const bin = path.join(folder, 'node_modules', '.bin', 'qe-jest');
+  const command = await run([bin], { cwd: folder });
+  assert.deepEqual([command.status, command.stderr], [2, `qe-jest: ${line}\n`]);
   const [, script] = /build it with: node (.*)$/.exec(line);
   assert.equal(script, path.join('node_modules', 'qe-jest', 'js', 'install.js'));
 
