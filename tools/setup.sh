@@ -73,6 +73,8 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
             ;;
         esac
         have "${CXX:-g++}" || need g++
+        have git || need git         # jest --watch asks it what has changed
+        have script || need bsdutils # a terminal for jest --watch
         have pkg-config || need pkg-config
         library 'libcjson >= 1.7' libcjson-dev
         library 'sqlite3 >= 3.31' libsqlite3-dev

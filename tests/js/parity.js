@@ -229,6 +229,45 @@ const OTHERS = {
   'again.json': config('<rootDir>/again'),
 };
 
+// Suites that npm packages ship: object-path's is for mocha, and jest runs it as well; that
+// of qs is for tape, and each of its files is one test here.
+const SHIPPED = { 'shipped.json': config('<rootDir>/shipped', { testRegex: 'test\\.js$' }) };
+for (const file of ['parse', 'stringify', 'utils']) {
+  SHIPPED[`shipped/${file}.test.js`] = `
+    const tape = require('tape');
+    test('${file}', async () => {
+      const rows = [];
+      const stream = tape.createStream({ objectMode: true });
+      stream.on('data', (row) => rows.push(row));
+      const over = new Promise((resolve) => stream.on('end', resolve));
+      require('./qs/test/${file}');
+      await over;
+      const asserts = rows.filter((row) => row.type === 'assert');
+      expect(asserts.filter((row) => !row.ok).map((row) => row.name)).toEqual([]);
+      expect(asserts.length).toBeGreaterThan(100);
+    }, 60_000);
+  `;
+}
+const SHIPPED_PACKAGES = [
+  'object-path@^0.11',
+  'qs@^6.14',
+  // What their tests use.
+  'chai@^4',
+  'es-value-fixtures@^1.7',
+  'for-each@^0.3',
+  'has-override-mistake@^1',
+  'has-property-descriptors@^1',
+  'has-proto@^1',
+  'has-symbols@^1',
+  'has-bigints@^1',
+  'iconv-lite@^0.5',
+  'mock-property@^1',
+  'object-inspect@^1',
+  'qs-iconv@^1',
+  'safer-buffer@^2',
+  'tape@^5',
+];
+
 /** How often each thing was covered, or whether it was. */
 function covered(coverage, counts) {
   const found = {};
@@ -241,16 +280,20 @@ function covered(coverage, counts) {
 
 /** The tests, for a version range of jest and the link that its snapshots begin with. */
 function parity(name, jest, link) {
-  const files = { ...PLAIN, ...COVERED, ...SNAPSHOTS(link), ...OTHERS };
+  const files = { ...PLAIN, ...COVERED, ...SNAPSHOTS(link), ...OTHERS, ...SHIPPED };
   const packages = [`jest@${jest}`, `@jest/test-result@${jest}`];
   let folder;
 
   before(async () => {
     folder = await project(
       name,
-      [...packages, '@babel/preset-env@^7', '@babel/preset-typescript@^7'],
+      [...packages, '@babel/preset-env@^7', '@babel/preset-typescript@^7', ...SHIPPED_PACKAGES],
       files,
     );
+    for (const shipped of ['qs', 'object-path']) {
+      const from = path.join(folder, 'node_modules', shipped);
+      fs.cpSync(from, path.join(folder, 'shipped', shipped), { recursive: true });
+    }
   });
 
   const bin = (program) => path.join(folder, 'node_modules', '.bin', program);
@@ -333,6 +376,12 @@ function parity(name, jest, link) {
     assert.equal((await same(['-c', 'esm.json'], esm)).report.numPassedTests, 2);
     const { report } = await same(['-c', 'typed.json']);
     assert.deepEqual([report.numPassedTests, report.numFailedTests], [1, 1]);
+  });
+
+  test(`${name}: the suites of qs and object-path`, async () => {
+    const { report } = await same(['-c', 'shipped.json']);
+    assert.ok(report.numTotalTests > 80, `${report.numTotalTests} tests`);
+    assert.equal(report.numFailedTests, 0);
   });
 
   for (const provider of ['babel', 'v8']) {
