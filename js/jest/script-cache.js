@@ -16,15 +16,14 @@ function helps(globalConfig) {
   return major < 22 && globalConfig.coverageProvider !== 'v8';
 }
 
-function mayBeShared(code, options) {
+/** Whether a file may have one script at all, whatever its code is. */
+function isDependency(options) {
   return (
     options?.parsingContext !== undefined &&
     typeof options.filename === 'string' &&
     DEPENDENCY.test(options.filename) &&
     options.cachedData === undefined &&
-    options.contextExtensions === undefined &&
-    !code.startsWith('#!') &&
-    !DYNAMIC_IMPORT.test(code)
+    options.contextExtensions === undefined
   );
 }
 
@@ -44,17 +43,22 @@ function install() {
   }
 
   vm.compileFunction = function compileFunction(code, params = [], options = {}) {
-    if (typeof code !== 'string' || !mayBeShared(code, options)) {
+    if (typeof code !== 'string' || !isDependency(options)) {
       return original.call(this, code, params, options);
     }
     const key = `${options.filename}\0${params.join(',')}`;
     let known = scripts.get(key);
     if (known?.code !== code) {
       // What only looks like a function's body once it is wrapped must still fail.
-      original.call(this, code, params, options);
+      const compiled = original.call(this, code, params, options);
+      if (code.startsWith('#!') || DYNAMIC_IMPORT.test(code)) {
+        scripts.set(key, { code, script: null });
+        return compiled;
+      }
       known = compile(code, params, options);
       scripts.set(key, known);
     }
+    if (known.script === null) return original.call(this, code, params, options);
     return known.script.runInContext(options.parsingContext);
   };
   return () => {
