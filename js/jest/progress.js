@@ -42,14 +42,14 @@ const lossesOf = (file) => `${file}.lost`;
  * Notes, in the parent, that a worker was lost: what it had sent is known only there.
  *
  * @param {string} file of the progress
- * @param {number} attempt
+ * @param {number} pid of the worker
  * @param {boolean} killed by what may have had no reason in the file
  * @param {string[]} keys of the tests that fail with it
+ * @param {[string, string][]} known statuses of tests, by key: others are to be run again
  */
-function noteLoss(file, attempt, killed, keys) {
-  fs.appendFileSync(lossesOf(file), `${JSON.stringify([attempt, killed, keys])}\n`, {
-    mode: 0o600,
-  });
+function noteLoss(file, pid, killed, keys, known) {
+  const line = `${JSON.stringify([pid, killed, keys, known])}\n`;
+  fs.appendFileSync(lossesOf(file), line, { mode: 0o600 });
 }
 
 /** What is known of a file's tests from the attempts so far. */
@@ -64,13 +64,13 @@ class Progress {
     this.vain = 0; // how many in a row died so, and before any test was over
     this.killed = false; // the last was killed, by what may have had no reason in the file
     this.missing = false; // what was lost with it is not known yet
-    const losses = new Map(readLines(lossesOf(file)).map(([attempt, ...loss]) => [attempt, loss]));
+    const losses = new Map(readLines(lossesOf(file)).map(([pid, ...loss]) => [pid, loss]));
     let ended = true;
     let came = 0; // tests that were over in an attempt
-    let attempt; // its number, where the parent says what was lost with it
+    let pid; // of its worker, where the parent says what was lost with that
     const running = new Set(); // several, where tests are concurrent
     const died = () => {
-      if (!ended) this.#died(attempt ? losses.get(attempt) : [false, running], came);
+      if (!ended) this.#died(pid ? losses.get(pid) : [false, running, this.done], came);
     };
     for (const [what, key, status] of readLines(file)) {
       if (what === 'attempt') {
@@ -78,7 +78,7 @@ class Progress {
         running.clear();
         came = 0;
         this.attempts += 1;
-        attempt = key;
+        pid = key;
         ended = false;
       } else if (what === 'start') {
         running.add(key);
@@ -100,13 +100,13 @@ class Progress {
   /** The attempt before ended with its worker: whether that was killed, and its tests. */
   #died(loss, came) {
     this.missing = loss === undefined;
-    const [killed, running] = loss ?? [false, []];
+    const [killed, running, known] = loss ?? [false, [], this.done];
+    this.done = new Map(known);
     this.killed = killed;
     this.stuck = [...running].length === 0;
     this.vain = this.stuck && came === 0 ? this.vain + 1 : 0;
     for (const key of running) {
       this.lost.add(key);
-      if (this.done.get(key) === 'passed') continue; // when it ran the first time
       this.failures.set(key, (this.failures.get(key) ?? 0) + 1);
     }
   }
@@ -118,10 +118,10 @@ class Journal {
   #names = new Names();
   #running = new Map(); // keys, by name
 
-  /** @param {number} [attempt] its number, where the parent calls `noteLoss` */
-  constructor(file, attempt) {
+  /** @param {number} [pid] of this worker, where the parent calls `noteLoss` */
+  constructor(file, pid) {
     this.#fd = fs.openSync(file, 'a', 0o600);
-    this.#write('attempt', attempt);
+    this.#write('attempt', pid);
   }
 
   #write(...line) {

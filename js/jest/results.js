@@ -67,6 +67,11 @@ class FileResult {
     return key;
   }
 
+  /** The last status of each test that ran, by key. */
+  statuses() {
+    return [...this.cases].map(([key, { status }]) => [key, status]);
+  }
+
   /**
    * Each test: key, last result, and its outcome where that says less.
    *

@@ -219,17 +219,23 @@ class Run {
     return `Timeout: its worker did nothing else for ${timeout} s and was killed (--test-timeout-hard)${where}`;
   }
 
-  async #lost(event, file, test) {
-    if (event.outcome === qe.NONE) return;
+  async #lost(event, begun, test) {
+    const progress = path.join(this.folder, `${event.unit}.progress`);
+    if (event.outcome === qe.NONE) {
+      // What it had sent last cannot be read: no fault of the file's.
+      noteLoss(progress, event.pid, true, [], begun?.statuses() ?? []);
+      return;
+    }
+    if (!begun) {
+      await this.#begin(event, test); // its worker was lost before it could say so
+      this.#files.get(event.unit).begin(event);
+    }
+    const file = this.#files.get(event.unit);
     // Nothing but a limit of time or an end of its own has its reason in the file.
     const killed = event.outcome === qe.CRASHED && (event.status & 0x7f) === SIGKILL;
     const lost = file.lost(this.#reason(event), Date.now(), killed);
-    noteLoss(
-      path.join(this.folder, `${event.unit}.progress`),
-      event.attempt,
-      killed,
-      lost.map(([key]) => key),
-    );
+    const keys = lost.map(([key]) => key);
+    noteLoss(progress, event.pid, killed, keys, file.statuses());
     for (const [key, result] of lost) {
       file.endings.set(key, event.outcome);
       this.reports.attempt(file, key, result, event.outcome);

@@ -132,7 +132,7 @@ class FileWorker {
     }
     if (progress.vain > (progress.killed ? MOST_VAIN : 0)) return { again: false, failed: true };
     this.limit();
-    const journal = (this.journal = new Journal(file, claim.attempt));
+    const journal = (this.journal = new Journal(file, process.pid));
     const globalConfig = { ...this.run.globalConfig };
     const order = this.run.passes?.[claim.pass];
     if (order)
