@@ -36,19 +36,22 @@ function readLines(file) {
   return lines.map((line) => JSON.parse(line));
 }
 
+/** What a worker and the parent call an attempt alike. */
+const attemptOf = (pid, attempt) => `${pid}.${attempt}`;
+
 const lossesOf = (file) => `${file}.lost`;
 
 /**
  * Notes, in the parent, that a worker was lost: what it had sent is known only there.
  *
  * @param {string} file of the progress
- * @param {number} pid of the worker
+ * @param {string} by the worker's process and the attempt, as `attemptOf` puts them
  * @param {boolean} killed by what may have had no reason in the file
  * @param {string[]} keys of the tests that fail with it
  * @param {[string, string][]} known statuses of tests, by key: others are to be run again
  */
-function noteLoss(file, pid, killed, keys, known) {
-  const line = `${JSON.stringify([pid, killed, keys, known])}\n`;
+function noteLoss(file, by, killed, keys, known) {
+  const line = `${JSON.stringify([by, killed, keys, known])}\n`;
   fs.appendFileSync(lossesOf(file), line, { mode: 0o600 });
 }
 
@@ -64,13 +67,15 @@ class Progress {
     this.vain = 0; // how many in a row died so, and before any test was over
     this.killed = false; // the last was killed, by what may have had no reason in the file
     this.missing = false; // what was lost with it is not known yet
-    const losses = new Map(readLines(lossesOf(file)).map(([pid, ...loss]) => [pid, loss]));
+    const losses = new Map(readLines(lossesOf(file)).map(([by, ...loss]) => [by, loss]));
     let ended = true;
     let came = 0; // tests that were over in an attempt
-    let pid; // of its worker, where the parent says what was lost with that
+    let by; // the attempt, where the parent says what was lost with its worker
     const running = new Set(); // several, where tests are concurrent
     const died = () => {
-      if (!ended) this.#died(pid ? losses.get(pid) : [false, running, this.done], came);
+      // Also of one that had ended: the parent may not have heard all of it.
+      if (losses.has(by)) ended = false;
+      if (!ended) this.#died(by ? losses.get(by) : [false, running, this.done], came);
     };
     for (const [what, key, status] of readLines(file)) {
       if (what === 'attempt') {
@@ -78,7 +83,7 @@ class Progress {
         running.clear();
         came = 0;
         this.attempts += 1;
-        pid = key;
+        by = key;
         ended = false;
       } else if (what === 'start') {
         running.add(key);
@@ -118,10 +123,10 @@ class Journal {
   #names = new Names();
   #running = new Map(); // keys, by name
 
-  /** @param {number} [pid] of this worker, where the parent calls `noteLoss` */
-  constructor(file, pid) {
+  /** @param {string} [by] of `attemptOf`, where the parent calls `noteLoss` */
+  constructor(file, by) {
     this.#fd = fs.openSync(file, 'a', 0o600);
-    this.#write('attempt', pid);
+    this.#write('attempt', by);
   }
 
   #write(...line) {
@@ -157,4 +162,4 @@ class Journal {
   }
 }
 
-module.exports = { Journal, Names, Progress, nameOf, noteLoss };
+module.exports = { Journal, Names, Progress, attemptOf, nameOf, noteLoss };

@@ -12,7 +12,7 @@ const { LOOK, readStack } = require('../watchdog');
 const { FlakyFile, planPasses } = require('./flaky');
 const messages = require('./messages');
 const { decode } = require('./plain');
-const { noteLoss } = require('./progress');
+const { attemptOf, noteLoss } = require('./progress');
 const { Reports } = require('./reports');
 const { FileResult } = require('./results');
 
@@ -221,9 +221,10 @@ class Run {
 
   async #lost(event, begun, test) {
     const progress = path.join(this.folder, `${event.unit}.progress`);
+    const by = attemptOf(event.pid, event.attempt);
     if (event.outcome === qe.NONE) {
       // What it had sent last cannot be read: no fault of the file's.
-      noteLoss(progress, event.pid, true, [], begun?.statuses() ?? []);
+      noteLoss(progress, by, true, [], begun?.statuses() ?? []);
       return;
     }
     if (!begun) {
@@ -235,7 +236,7 @@ class Run {
     const killed = event.outcome === qe.CRASHED && (event.status & 0x7f) === SIGKILL;
     const lost = file.lost(this.#reason(event), Date.now(), killed);
     const keys = lost.map(([key]) => key);
-    noteLoss(progress, event.pid, killed, keys, file.statuses());
+    noteLoss(progress, by, killed, keys, file.statuses());
     for (const [key, result] of lost) {
       file.endings.set(key, event.outcome);
       this.reports.attempt(file, key, result, event.outcome);

@@ -14,7 +14,7 @@ const messages = require('./messages');
 const { watchHooks } = require('./hooks');
 const { encode } = require('./plain');
 const { Watchdog } = require('../watchdog');
-const { Journal, Progress, nameOf } = require('./progress');
+const { Journal, Progress, attemptOf, nameOf } = require('./progress');
 const scriptCache = require('./script-cache');
 
 const escape = (text) => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
@@ -132,7 +132,7 @@ class FileWorker {
     }
     if (progress.vain > (progress.killed ? MOST_VAIN : 0)) return { again: false, failed: true };
     this.limit();
-    const journal = (this.journal = new Journal(file, process.pid));
+    const journal = (this.journal = new Journal(file, attemptOf(process.pid, claim.attempt)));
     const globalConfig = { ...this.run.globalConfig };
     const order = this.run.passes?.[claim.pass];
     if (order)
