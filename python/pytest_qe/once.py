@@ -18,7 +18,19 @@ from typing import Any, NoReturn
 
 import pytest
 
-from . import _core, belongings, compat, covering, heap, junit, logs, reports, startmethod, uncaught
+from . import (
+    _core,
+    belongings,
+    compat,
+    covering,
+    heap,
+    junit,
+    logs,
+    reports,
+    startmethod,
+    uncaught,
+    workerterminal,
+)
 from .events import DataKind
 from .leaving import Leaving
 from .worker import Plans, Worker
@@ -121,7 +133,7 @@ class Keeper(Worker):
         # Where nothing is captured it prints to the controller's own: the workers
         # that it forks still need all pipes.
         belongings.own_capture(self.config, self.job, [])
-        compat.add_worker_terminal(self.config, None)
+        workerterminal.add(self.config, None)
         logs.own_log_file(self.config, self.plans.log_file)
         self.config.pluginmanager.register(self, "qe-keeper")
         self.adopted = True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, compat, live, logs, planning, worker
+from . import _core, live, logs, planning, worker, workerterminal
 from . import options as opts
 from .covering import Journals
 from .debugger import Lender
@@ -117,7 +117,7 @@ def start(
 
         argv = spawn.command(controller, session.items, plans)
     else:
-        compat.make_worker_terminal(config)
+        workerterminal.make(config)
     leaving = Leaving()
     gc.collect()  # or each worker would find what is there
     _fill_free_lists()

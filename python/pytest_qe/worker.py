@@ -27,6 +27,7 @@ from . import (
     reports,
     shortcuts,
     uncaught,
+    workerterminal,
 )
 from .covering import Journal, Journals
 from .debugger import Borrower, Desk
@@ -161,7 +162,7 @@ class Worker:
         ends = [] if self.own is not None else self.plans.ends
         self.own = belongings.own_capture(self.config, self.job, ends) or self.own
         screen = Screen(*self.plans.screen) if self.plans.screen else None
-        compat.add_worker_terminal(self.config, screen)
+        workerterminal.add(self.config, screen)
         logs.own_log_file(self.config, self.plans.log_file)
         if screen is not None and logs.wants_live_log(self.config):
             logs.own_live_log(self, screen)
