@@ -7,15 +7,20 @@ import itertools
 import math
 import random
 
-import numpy as np
 import pytest
-from scipy import optimize, special
-from scipy import stats as scipy_stats
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
 
-from pytest_qe import stats
-from pytest_qe.errors import InvalidArgument
+# Other versions of Python and pytest run a part of the tests, without what these need.
+for name in ("numpy", "scipy", "statsmodels"):
+    pytest.importorskip(name, reason=f"compares with {name}, of the dependency group test")
+
+import numpy as np  # noqa: E402
+from scipy import optimize, special  # noqa: E402
+from scipy import stats as scipy_stats  # noqa: E402
+from statsmodels.stats.multitest import multipletests  # noqa: E402
+from statsmodels.stats.proportion import proportion_confint  # noqa: E402
+
+from pytest_qe import stats  # noqa: E402
+from pytest_qe.errors import InvalidArgument  # noqa: E402
 
 NAN = float("nan")
 
