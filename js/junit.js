@@ -1,8 +1,9 @@
 'use strict';
 // JUnit XML of a run, in the form that pytest's has: one suite, a case for each test.
 
-const fs = require('node:fs');
 const path = require('node:path');
+
+const { writeWhole } = require('./files');
 
 // What XML 1.0 cannot hold; no reader takes it, escaped or not.
 // eslint-disable-next-line no-control-regex
@@ -56,15 +57,7 @@ class Junit {
 
   write(file) {
     this.#suite.time((Date.now() - this.#started) / 1000);
-    const temporary = `${file}.${process.pid}.tmp`;
-    fs.mkdirSync(path.dirname(file), { recursive: true });
-    try {
-      fs.writeFileSync(temporary, this.#builder.build());
-      fs.renameSync(temporary, file);
-    } catch (error) {
-      fs.rmSync(temporary, { force: true });
-      throw error;
-    }
+    writeWhole(file, this.#builder.build());
   }
 }
 

@@ -3,10 +3,10 @@
 
 const { UsageError } = require('./usage');
 
-const number = (least, whole) => (text) => {
+const number = (least, most, whole) => (text) => {
   const value = text.trim() === '' ? NaN : Number(text);
-  if (!(value >= least) || !Number.isFinite(value) || (whole && !Number.isInteger(value))) {
-    throw new UsageError(`a ${whole ? 'whole ' : ''}number from ${least}`);
+  if (!(value >= least && value <= most) || (whole && !Number.isInteger(value))) {
+    throw new UsageError(`a ${whole ? 'whole ' : ''}number from ${least} to ${most}`);
   }
   return value;
 };
@@ -39,35 +39,35 @@ const OPTIONS = [
     flag: '--parallel',
     takes: '[=N]',
     optional: true,
-    parse: number(1, true),
+    parse: number(1, 1024, true),
     key: 'workers',
     help: 'N workers; default: as many as this process may use processors',
   },
   {
     flag: '--test-timeout-hard',
     takes: '=SECONDS',
-    parse: number(0.001),
+    parse: number(0.001, 1e6),
     key: 'timeout',
     help: 'kill the worker of a test, hook or file load that takes longer, and go on',
   },
   {
     flag: '--retries',
     takes: '=N',
-    parse: number(0, true),
+    parse: number(0, 1000, true),
     key: 'retries',
     help: 'run the failing tests of a file again, in a fresh worker, up to N times',
   },
   {
     flag: '--retry-backoff',
     takes: '=SECONDS',
-    parse: number(0),
+    parse: number(0, 1e6),
     key: 'backoff',
     help: 'wait before the first retry; doubles with each',
   },
   {
     flag: '--flaky',
     takes: '=N',
-    parse: number(2, true),
+    parse: number(2, 10_000, true),
     key: 'flaky',
     help: 'run all N times, in fresh workers and shuffled orders; fail where results differ',
   },

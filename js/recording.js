@@ -66,9 +66,16 @@ class Recording {
     process.stderr.write(`qe-${this.runner}: warning: ${text}\n`);
   }
 
+  /** @param {string|{path: string, label?: string}} file where several have one path */
   #name(file) {
-    let name = this.#names.get(file);
-    if (name === undefined) this.#names.set(file, (name = path.relative(this.rootDir, file)));
+    const { path: own, label } = typeof file === 'string' ? { path: file } : file;
+    const key = label ? `${label}: ${own}` : own;
+    let name = this.#names.get(key);
+    if (name === undefined) {
+      name = path.relative(this.rootDir, own);
+      if (label) name = `${label}: ${name}`;
+      this.#names.set(key, name);
+    }
     return name;
   }
 
@@ -79,7 +86,7 @@ class Recording {
 
   /** Expected seconds of a file: what failed the last time first, then what is longest. */
   expected(test) {
-    const [seconds, failed] = this.known(test.path) ?? [(test.duration ?? 0) / 1000, 0];
+    const [seconds, failed] = this.known(test) ?? [(test.duration ?? 0) / 1000, 0];
     return seconds + (failed ? FIRST : 0);
   }
 
@@ -96,7 +103,7 @@ class Recording {
   /** An attempt at a test of a file: `key` as of `Names`. */
   attempt({ test, attempt, pass, slot }, key, result, outcome) {
     this.#record.addAttempt({
-      item: this.#item(this.#id(test.path, key)),
+      item: this.#item(this.#id(test, key)),
       attempt,
       pass,
       worker: slot,

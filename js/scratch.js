@@ -49,4 +49,4 @@ function scratch(program) {
   return fs.mkdtempSync(path.join(os.tmpdir(), `${program}-${mine}-${process.pid}-`));
 }
 
-module.exports = { scratch };
+module.exports = { isAlive, scratch };

@@ -6,6 +6,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const qe = require('./addon');
+const { writeWhole } = require('./files');
 const { UsageError } = require('./usage');
 
 const SCHEMA = 1;
@@ -35,14 +36,7 @@ function writeDurations(file, files) {
   const rounded = Object.fromEntries(
     names.map((name) => [name, Math.round(files[name] * 1e4) / 1e4]),
   );
-  const temporary = `${file}.${process.pid}.tmp`;
-  try {
-    fs.writeFileSync(temporary, `${JSON.stringify({ schema: SCHEMA, files: rounded }, null, 1)}\n`);
-    fs.renameSync(temporary, file);
-  } catch (error) {
-    fs.rmSync(temporary, { force: true });
-    throw error;
-  }
+  writeWhole(file, `${JSON.stringify({ schema: SCHEMA, files: rounded }, null, 1)}\n`);
 }
 
 class Sharding {

@@ -2,8 +2,8 @@
 // What a worker sends besides the core's own events, by `dataKind`.
 
 module.exports = {
-  CASE_START: 1, // [path, test case]
-  CASE_RESULT: 2, // [path, assertion result]
+  CASE_START: 1, // [path, test case, key]
+  CASE_RESULT: 2, // [path, assertion result, key, whether jest may run it again]
   FILE_RESULT: 3, // jest's result of a whole file
   FILE_ERROR: 4, // why a file could not be run: {message, stack, code}
   HOOK: 5, // [type, test cases]: it fails with these; [null, []]: it is over

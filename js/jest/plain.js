@@ -66,7 +66,8 @@ function plain(value) {
   return copy(value);
 }
 
-const encode = (value) => Buffer.from(JSON.stringify(plain(value)) ?? 'null');
+const bufferFrom = Buffer.from; // tests may put something else in its place
+const encode = (value) => bufferFrom(JSON.stringify(plain(value)) ?? 'null');
 const decode = (data) => JSON.parse(data.toString());
 
 module.exports = { decode, encode, plain };

@@ -2,7 +2,8 @@
 // How far a file is, written by its worker: a worker that takes the file over, once
 // the first was killed, goes on behind the test that hung or crashed.
 
-const fs = require('node:fs');
+// Tests may put something else in their place.
+const { appendFileSync, closeSync, openSync, readFileSync, writeSync } = require('node:fs');
 
 /** Names are not unique: a test is its name and how many of that name came before. */
 class Names {
@@ -13,13 +14,6 @@ class Names {
     this.#seen.set(name, count + 1);
     return `${count}:${name}`;
   }
-
-  /** The keys that tests would have, were they to begin now. */
-  peek(names) {
-    const ahead = new Names();
-    ahead.#seen = new Map(this.#seen);
-    return names.map((name) => ahead.key(name));
-  }
 }
 
 const nameOf = (key) => key.slice(key.indexOf(':') + 1);
@@ -27,7 +21,7 @@ const nameOf = (key) => key.slice(key.indexOf(':') + 1);
 function readLines(file) {
   let text;
   try {
-    text = fs.readFileSync(file, 'utf8');
+    text = readFileSync(file, 'utf8');
   } catch {
     return [];
   }
@@ -52,7 +46,7 @@ const lossesOf = (file) => `${file}.lost`;
  */
 function noteLoss(file, by, killed, keys, known) {
   const line = `${JSON.stringify([by, killed, keys, known])}\n`;
-  fs.appendFileSync(lossesOf(file), line, { mode: 0o600 });
+  appendFileSync(lossesOf(file), line, { mode: 0o600 });
 }
 
 /** What is known of a file's tests from the attempts so far. */
@@ -67,14 +61,18 @@ class Progress {
     this.vain = 0; // how many in a row died so, and before any test was over
     this.killed = false; // the last was killed, by what may have had no reason in the file
     this.missing = false; // what was lost with it is not known yet
+    this.count = Infinity; // how many tests the file has, where that is known
     const losses = new Map(readLines(lossesOf(file)).map(([by, ...loss]) => [by, loss]));
     let ended = true;
     let came = 0; // tests that were over in an attempt
     let by; // the attempt, where the parent says what was lost with its worker
     const running = new Set(); // several, where tests are concurrent
+    const failed = new Set(); // in this attempt, in the end
     const died = () => {
       // Also of one that had ended: the parent may not have heard all of it.
       if (losses.has(by)) ended = false;
+      for (const key of failed) this.failures.set(key, (this.failures.get(key) ?? 0) + 1);
+      failed.clear();
       if (!ended) this.#died(by ? losses.get(by) : [false, running, this.done], came);
     };
     for (const [what, key, status] of readLines(file)) {
@@ -89,13 +87,16 @@ class Progress {
         running.add(key);
       } else if (what === 'end') {
         ended = true;
+      } else if (what === 'count') {
+        this.count = key;
       } else if (what === 'repeated') {
         running.delete(key);
       } else {
         came += 1;
         running.delete(key);
         this.done.set(key, status);
-        if (status === 'failed') this.failures.set(key, (this.failures.get(key) ?? 0) + 1);
+        if (status === 'failed') failed.add(key);
+        else failed.delete(key);
       }
     }
     died();
@@ -125,40 +126,48 @@ class Journal {
 
   /** @param {string} [by] of `attemptOf`, where the parent calls `noteLoss` */
   constructor(file, by) {
-    this.#fd = fs.openSync(file, 'a', 0o600);
+    this.#fd = openSync(file, 'a', 0o600);
     this.#write('attempt', by);
   }
 
   #write(...line) {
-    fs.writeSync(this.#fd, `${JSON.stringify(line)}\n`);
+    writeSync(this.#fd, `${JSON.stringify(line)}\n`);
   }
 
+  /** Tests by their names, in the order in which they run. */
   start(name) {
     const key = this.#names.key(name);
     this.#running.set(name, [...(this.#running.get(name) ?? []), key]);
-    this.#write('start', key);
-    return key;
-  }
-
-  /** The key of the test of a name that is over next. */
-  next(name) {
-    return this.#running.get(name)?.[0] ?? this.#names.peek([name])[0];
+    this.begin(key);
   }
 
   done(name, status) {
-    const key = this.#running.get(name)?.shift() ?? this.#names.key(name);
+    this.over(this.#running.get(name)?.shift() ?? this.#names.key(name), status);
+  }
+
+  /** The file has so many tests. */
+  counts(tests) {
+    this.#write('count', tests);
+  }
+
+  /** Tests by their keys. */
+  begin(key) {
+    this.#write('start', key);
+  }
+
+  over(key, status) {
     this.#write('done', key, status);
   }
 
   /** A test whose result is known ran once more. */
-  repeated(name) {
-    this.#write('repeated', this.#running.get(name)?.shift() ?? this.#names.key(name));
+  repeated(key) {
+    this.#write('repeated', key);
   }
 
   /** The attempt ended by itself. */
   end() {
     this.#write('end');
-    fs.closeSync(this.#fd);
+    closeSync(this.#fd);
   }
 }
 

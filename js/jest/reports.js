@@ -14,10 +14,12 @@ const JUNIT_OUTCOMES = { passed: 'passed', failed: 'failed' }; // others: skippe
 
 class Reports {
   #seconds = {}; // by file
+  #paths = {}; // likewise
 
   constructor(globalConfig, options, passes) {
     this.options = options;
     this.rootDir = globalConfig.rootDir;
+    this.several = globalConfig.projects.length > 1;
     this.watches = globalConfig.watch || globalConfig.watchAll;
     this.passes = passes;
     this.recording = new Recording('jest', this.rootDir, options);
@@ -25,23 +27,43 @@ class Reports {
     this.table = passes ? new FlakyTable(passes.length) : null;
   }
 
+  /** A test file as it is remembered: with several projects it may be in each. */
+  #file({ path: file, duration, context: { config } }) {
+    const own = config.displayName?.name || path.relative(this.rootDir, config.rootDir);
+    return { path: file, duration, label: this.several ? own || config.id : undefined };
+  }
+
   #name(test) {
-    return path.relative(this.rootDir, test.path);
+    const { path: file, label } = this.#file(test);
+    const name = path.relative(this.rootDir, file);
+    return label ? `${label}: ${name}` : name;
   }
 
   expected(test) {
-    return this.recording.expected(test);
+    return this.recording.expected(this.#file(test));
   }
 
   /** An attempt at a test; `key` as of `Names`. */
-  attempt(file, key, result, outcome) {
-    this.recording.attempt(file, key, result, outcome);
+  attempt({ test, attempt, pass, slot }, key, result, outcome) {
+    const own = { test: this.#file(test), attempt, pass, slot };
+    this.recording.attempt(own, key, result, outcome);
   }
 
   /** How long a file took, or a pass over it. */
   took(test, seconds) {
     const name = this.#name(test);
     this.#seconds[name] = Math.max(seconds, this.#seconds[name] ?? 0);
+    this.#paths[name] = path.relative(this.rootDir, test.path);
+  }
+
+  /** Seconds by path: shards keep what is in several projects together. */
+  #bySharding() {
+    const found = {};
+    for (const [name, seconds] of Object.entries(this.#seconds)) {
+      const file = this.#paths[name];
+      found[file] = (found[file] ?? 0) + seconds;
+    }
+    return found;
   }
 
   /** A file has ended. `tests`: key, last result, outcome where it is another, verdict. */
@@ -49,7 +71,7 @@ class Reports {
     const name = this.#name(test);
     const error = failure ?? result?.testExecError;
     const failed = Boolean(error) || tests.some(([, one]) => one.status === 'failed');
-    this.recording.file(test.path, this.#seconds[name], failed, tests);
+    this.recording.file(this.#file(test), this.#seconds[name], failed, tests);
     if (error) {
       const message = error.stack || error.message || String(error);
       this.junit?.add(name, { titles: [], outcome: 'error', seconds: 0, message });
@@ -77,7 +99,7 @@ class Reports {
     });
     this.#write('--report-junit', reportJunit, () => this.junit?.write(path.resolve(reportJunit)));
     if (!run.interrupted) {
-      this.#write('--shard-durations', shardDurations, () => sharding?.write(this.#seconds));
+      this.#write('--shard-durations', shardDurations, () => sharding?.write(this.#bySharding()));
     }
     if (!this.table) return;
     const tell = () => fs.writeSync(2, `\n${this.table}`);

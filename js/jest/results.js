@@ -27,11 +27,14 @@ class FileResult {
     this.test = test;
     this.started = started;
     this.whole = []; // jest's results of attempts that ended
+    this.keys = []; // of the tests in each
+    this.pairs = null; // of the result that jest is given: keys and results
     this.cases = new Map(); // the last result of each test that ran, by key
     this.invocations = new Map();
+    this.before = new Map(); // those of attempts before this one
+    this.open = new Set(); // keys of tests that have failed and that jest may run again
     this.running = new Map(); // test cases, by key
-    this.hook = { type: null, cases: new Map() }; // what runs before or after all tests
-    this.names = new Names();
+    this.hook = { type: null, cases: [] }; // what runs before or after all tests
     this.error = null;
     this.losses = [];
     this.endings = new Map(); // what became of a test that ended its worker, by key
@@ -43,44 +46,37 @@ class FileResult {
     this.attempt = attempt;
     this.pass = pass;
     this.slot = slot;
-    this.names = new Names();
+    this.before = new Map(this.invocations);
+    this.open = new Set();
     this.running.clear();
     this.hooked(null, []);
   }
 
   /** A hook begins, with which tests fail; without a type: it is over. */
   hooked(type, cases) {
-    const keys = this.names.peek(cases.map((one) => one.fullName));
-    this.hook = { type, cases: new Map(cases.map((one, i) => [keys[i], one])) };
+    this.hook = { type, cases };
   }
 
-  start(testCase) {
-    this.running.set(this.names.key(testCase.fullName), testCase);
+  start(key, testCase) {
+    this.running.set(key, testCase);
   }
 
-  done(result) {
-    const key =
-      [...this.running].find(([, testCase]) => testCase.fullName === result.fullName)?.[0] ??
-      this.names.key(result.fullName);
+  done(key, result, isOpen) {
     this.running.delete(key);
+    if (isOpen) this.open.add(key);
+    else this.open.delete(key);
     this.#keep(key, result);
-    return key;
   }
 
-  /** The last status of each test that ran, by key. */
+  /** The last status of each test that ran, by key, but for those that jest runs again. */
   statuses() {
-    return [...this.cases].map(([key, { status }]) => [key, status]);
+    const over = [...this.cases].filter(([key]) => !this.open.has(key));
+    return over.map(([key, { status }]) => [key, status]);
   }
 
-  /**
-   * Each test: key, last result, and its outcome where that says less.
-   *
-   * @param {object} [merged] jest's result of the file, which has skipped tests, too
-   */
-  *tests(merged) {
-    const names = new Names();
-    const all = merged?.testResults.map((result) => [names.key(result.fullName), result]);
-    for (const [key, result] of all ?? this.cases) {
+  /** Each test: key, last result, and its outcome where that says less. */
+  *tests() {
+    for (const [key, result] of this.pairs ?? this.cases) {
       let outcome;
       if (result.status === 'failed') outcome = this.endings.get(key);
       else if (result.status === 'passed' && this.failures.has(key)) outcome = FLAKY;
@@ -91,16 +87,25 @@ class FileResult {
   #keep(key, { startedAt, ...result }) {
     // In jest 30's result of a file that is called `startAt`.
     if (startedAt !== undefined) result.startAt ??= startedAt;
-    const before = this.invocations.get(key) ?? 0;
-    this.invocations.set(key, before + (result.invocations ?? 1));
+    // Jest counts those within an attempt by itself (jest.retryTimes).
+    const invocations = (this.before.get(key) ?? 0) + (result.invocations ?? 1);
+    this.invocations.set(key, invocations);
     if (result.status === 'failed') this.failures.add(key);
     else this.endings.delete(key);
-    this.cases.set(key, { ...result, invocations: before + (result.invocations ?? 1) });
+    this.cases.set(key, { ...result, invocations });
   }
 
-  /** An attempt came to its end, with jest's result of the file, or why there is none. */
-  ended(result, failure) {
-    if (result) this.whole.push(result);
+  /**
+   * An attempt came to its end, with jest's result of the file, or why there is none.
+   *
+   * @param {string[]} [keys] of the tests in the result
+   */
+  ended(result, keys, failure) {
+    if (result) {
+      const names = new Names();
+      this.whole.push(result);
+      this.keys.push(keys ?? result.testResults.map((one) => names.key(one.fullName)));
+    }
     this.failure = failure;
     if (this.error?.killed) this.error = null; // the file had no part in that
   }
@@ -153,11 +158,14 @@ class FileResult {
 
   /** Jest's result of the file, from all attempts. */
   merge(jest, globalConfig, now) {
-    if (this.whole.length === 1 && this.losses.length === 0) return this.whole[0];
     const last = this.whole.at(-1);
+    const listed = (last?.testResults ?? []).map((one, i) => [this.keys.at(-1)[i], one]);
+    this.pairs = listed;
+    if (this.whole.length === 1 && this.losses.length === 0) return last;
+    this.pairs = this.#inOrder(listed);
     const result = last ? { ...last } : jest.createEmptyTestResult();
     result.testFilePath = this.test.path;
-    result.testResults = this.#inOrder(last?.testResults ?? []);
+    result.testResults = this.pairs.map(([, one]) => one);
     this.#mergeParts(result, jest);
     const start = Math.min(this.started, last?.perfStats.start ?? this.started);
     result.perfStats = { ...result.perfStats, start, end: now, runtime: now - start };
@@ -170,15 +178,13 @@ class FileResult {
   }
 
   #inOrder(listed) {
-    const names = new Names();
     const left = new Map(this.cases);
     const found = [];
-    for (const result of listed) {
-      const key = names.key(result.fullName);
-      found.push(left.get(key) ?? result);
+    for (const [key, result] of listed) {
+      found.push([key, left.get(key) ?? result]);
       left.delete(key);
     }
-    return [...found, ...left.values()];
+    return [...found, ...left];
   }
 
   #mergeParts(result, jest) {

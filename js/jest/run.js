@@ -60,6 +60,7 @@ class Run {
         workers: this.workers,
         callOnly: true,
         isolate: this.passes !== null,
+        inOrder: this.passes !== null, // else a file's passes would wait for each other
         backoff: options.retries > 0 ? options.backoff : 0,
       },
       (events, end) => this.take(events, end),
@@ -180,12 +181,13 @@ class Run {
     const value = decode(event.data);
     switch (event.dataKind) {
       case messages.CASE_START:
-        file.start(value[1]);
-        await this.#emitCase('test-case-start', value);
+        file.start(value[2], value[1]);
+        await this.#emitCase('test-case-start', value.slice(0, 2));
         break;
       case messages.CASE_RESULT:
-        this.reports.attempt(file, file.done(value[1]), value[1]);
-        await this.#emitCase('test-case-result', value);
+        file.done(value[2], value[1], value[3]);
+        this.reports.attempt(file, value[2], value[1]);
+        await this.#emitCase('test-case-result', value.slice(0, 2));
         break;
       case messages.HOOK:
         file.hooked(...value);
@@ -197,10 +199,10 @@ class Run {
         this.left.set(...value);
         break;
       case messages.FILE_RESULT:
-        file.ended(value);
+        file.ended(...value);
         break;
       case messages.FILE_ERROR:
-        file.ended(undefined, Object.assign(new Error(value.message), value));
+        file.ended(undefined, undefined, Object.assign(new Error(value.message), value));
         break;
       default:
         throw new Error(`unknown message ${event.dataKind} of ${test.path}`);
@@ -252,7 +254,7 @@ class Run {
     this.reports.took(test, (now - file.started) / 1000);
     const failure = file.whyNone();
     const result = failure ? undefined : file.merge(jest, globalConfig, now);
-    let ended = { failure, result, tests: [...file.tests(result)] };
+    let ended = { failure, result, tests: [...file.tests()] };
     if (this.passes) {
       const flaky = this.#flaky.get(item);
       if (!flaky.add(pass, ended)) return;

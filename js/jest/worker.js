@@ -2,7 +2,8 @@
 // A worker of a jest run: claims files, runs them by jest's own runner, sends what it
 // reports. Started by the core; finds its run by QE_WORKER and QE_JEST_RUN.
 
-const fs = require('node:fs');
+// Tests may put something else in their place.
+const { existsSync, readFileSync, writeFileSync, writeSync } = require('node:fs');
 const path = require('node:path');
 const v8 = require('node:v8');
 
@@ -11,19 +12,42 @@ const { writeReason } = require('../ending');
 const { Handles } = require('../mocha/handles');
 const { jestModules } = require('./modules');
 const messages = require('./messages');
-const { watchHooks } = require('./hooks');
+const { FileRun, listen } = require('./circus');
 const { encode } = require('./plain');
+const { isAlive } = require('../scratch');
 const { Watchdog } = require('../watchdog');
-const { Journal, Progress, attemptOf, nameOf } = require('./progress');
+const { Journal, Names, Progress, attemptOf } = require('./progress');
 const scriptCache = require('./script-cache');
 
-const escape = (text) => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
-const anyOf = (keys) => [...new Set([...keys].map(nameOf))].map(escape).join('|');
-
+const AGAIN = Buffer.from('R');
+const NO_MORE = Buffer.alloc(0);
 const POLL_MS = 5;
 const MOST_WAIT_MS = 30_000; // a parent that is as busy as that is none
+const MOST_EMPTY = 400; // looks
 const MOST_VAIN = 20; // workers that something kills before a test of a file is over
 const PATIENCE_MS = 500; // for what files have left open to end by itself, as jest's
+
+/**
+ * Waits until no other process runs the same file: passes of one would be in each
+ * other's way as jest's never are. Whose turn it is says a file with the process's
+ * number; the turn ends with the process.
+ */
+async function takeTurn(name) {
+  for (let turn = 0, empty = 0; ;) {
+    const file = `${name}.${turn}`;
+    try {
+      writeFileSync(file, `${process.pid}\n`, { flag: 'wx', mode: 0o600 });
+      return;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+    }
+    const holder = Number(readFileSync(file, 'utf8'));
+    empty = holder ? 0 : empty + 1; // it is written right now, or never will be
+    if (holder === process.pid) return;
+    if (holder ? !isAlive(holder) : empty > MOST_EMPTY) turn += 1;
+    else await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
 
 class FileWorker {
   constructor(core, run) {
@@ -31,6 +55,7 @@ class FileWorker {
     this.run = run;
     this.contexts = new Map();
     this.journal = null; // of the file that runs
+    this.fileRun = null;
     this.handles = new Handles();
     const jest = jestModules(run.core);
     this.TestRunner = jest.TestRunner;
@@ -60,17 +85,11 @@ class FileWorker {
       const { config, moduleMap } = this.run.projects[id];
       await this.jest.preloadResolver?.(config.resolver); // jest 30
       const map = this.jest.HasteMap.getStatic(config).getModuleMapFromJSON(moduleMap);
-      watchHooks(config.testRunner, (type, cases) => this.hook(type, cases));
-      found = { config, resolver: this.jest.Runtime.createResolver(config, map) };
+      const isHeard = listen(config.testRunner, () => this.fileRun);
+      found = { config, isHeard, resolver: this.jest.Runtime.createResolver(config, map) };
       this.contexts.set(id, found);
     }
     return found;
-  }
-
-  /** A hook begins, with which tests fail, or is over. */
-  hook(type, cases) {
-    this.limit();
-    this.send(messages.HOOK, [type, cases]);
   }
 
   /** What is known of a file; where a worker was lost with it, once the parent knows. */
@@ -90,8 +109,8 @@ class FileWorker {
     if (progress.complete || progress.attempts === 0) return false;
     if (this.run.globalConfig.collectCoverage) return true;
     const { dir, base } = path.parse(file);
-    if (fs.existsSync(path.join(dir, '__snapshots__', `${base}.snap`))) return true;
-    return fs.readFileSync(file, 'utf8').includes('Snapshot(');
+    if (existsSync(path.join(dir, '__snapshots__', `${base}.snap`))) return true;
+    return readFileSync(file, 'utf8').includes('Snapshot(');
   }
 
   /** Keys of tests that have failed and may run again. */
@@ -102,17 +121,15 @@ class FileWorker {
       .map(([key]) => key);
   }
 
-  /** The pattern of the names that are still to be run; null: all, undefined: none. */
-  pattern(progress, repeats) {
-    const given = this.run.globalConfig.testNamePattern;
-    const wanted = given ? `(?=[\\s\\S]*(?:${given}))` : '';
+  /** Which keys are still to be run; null: all, undefined: none. */
+  selection(progress, repeats) {
     const again = this.again(progress);
     if (progress.complete) {
-      return again.length > 0 ? `^(?:${anyOf(again)})$` : undefined;
+      return again.length > 0 ? (key) => again.includes(key) : undefined;
     }
     const over = new Set([...(repeats ? [] : progress.done.keys()), ...progress.lost]);
     for (const key of again) over.delete(key);
-    return over.size > 0 ? `^(?!(?:${anyOf(over)})$)${wanted}` : null;
+    return over.size > 0 ? (key) => !over.has(key) : null;
   }
 
   async runFile(claim) {
@@ -120,45 +137,65 @@ class FileWorker {
     const file = path.join(this.run.folder, `${claim.unit}.progress`);
     const progress = await this.progress(file);
     const repeats = this.repeats(progress, test);
-    const pattern = this.pattern(progress, repeats);
+    const wanted = this.selection(progress, repeats);
     const retried = new Set(this.again(progress));
     const known = (key) => repeats && progress.done.has(key) && !retried.has(key);
-    if (pattern === undefined) {
+    if (wanted === undefined) {
       this.send(messages.KNOWN, null);
       const failed = [...progress.failures.keys()].some(
         (key) => progress.done.get(key) !== 'passed',
       );
       return { again: false, failed };
     }
-    if (progress.vain > (progress.killed ? MOST_VAIN : 0)) return { again: false, failed: true };
+    const context = await this.context(test.project);
+    if (this.run.passes) await takeTurn(path.join(this.run.folder, `${claim.item}.turn`));
+    if (progress.vain > (progress.killed ? MOST_VAIN : 0) || progress.lost.size > progress.count) {
+      return { again: false, failed: true };
+    }
+    if (wanted !== null && !context.isHeard) return { again: false, failed: true };
     this.limit();
     const journal = (this.journal = new Journal(file, attemptOf(process.pid, claim.attempt)));
     const globalConfig = { ...this.run.globalConfig };
     const order = this.run.passes?.[claim.pass];
     if (order)
       Object.assign(globalConfig, { seed: order.seed, randomize: order.order !== 'defined' });
-    if (pattern !== null) globalConfig.testNamePattern = pattern;
     const runner = new this.TestRunner(globalConfig, this.run.context);
     let failed = false;
     let again = false;
-    runner.on('test-case-start', (args) => {
+    const fileRun = (this.fileRun = new FileRun({
+      isWanted: wanted ?? (() => true),
+      onBegin: (tests) => journal.counts(tests),
+      onHook: (type, cases) => {
+        this.limit();
+        this.send(messages.HOOK, [type, cases]);
+      },
+    }));
+    const names = new Names(); // where nobody says which test it is
+    const running = new Map();
+    runner.on('test-case-start', ([name, testCase]) => {
       this.limit(); // each test by itself
-      const key = journal.start(args[1].fullName);
-      if (!known(key)) this.send(messages.CASE_START, args);
+      const { fullName } = testCase;
+      const key = fileRun.take('started', fullName) ?? names.key(fullName);
+      running.set(fullName, key);
+      journal.begin(key);
+      if (!known(key)) this.send(messages.CASE_START, [name, testCase, key]);
     });
-    runner.on('test-case-result', (args) => {
+    runner.on('test-case-result', ([name, result]) => {
       this.limit(); // and what comes between tests
-      const { fullName, status } = args[1];
-      if (known(journal.next(fullName))) {
-        journal.repeated(fullName);
+      const { fullName, status } = result;
+      const kind = status === 'todo' ? 'todo' : 'done';
+      const key = fileRun.take(kind, fullName) ?? running.get(fullName) ?? names.key(fullName);
+      if (known(key)) {
+        journal.repeated(key);
         return;
       }
-      journal.done(fullName, status);
-      this.send(messages.CASE_RESULT, args);
+      journal.over(key, status);
+      const isOpen = status === 'failed' && fileRun.retries;
+      this.send(messages.CASE_RESULT, [name, result, key, isOpen]);
     });
     runner.on('test-file-success', ([, result]) => {
       failed = result.numFailingTests > 0 || Boolean(result.testExecError);
-      this.send(messages.FILE_RESULT, result);
+      this.send(messages.FILE_RESULT, [result, fileRun.order]);
     });
     runner.on('test-file-failure', ([, error]) => {
       failed = true;
@@ -168,7 +205,6 @@ class FileWorker {
         code: error?.code,
       });
     });
-    const context = await this.context(test.project);
     const done = runner.runTests(
       [{ path: test.path, context }],
       { isInterrupted: () => false, on() {} },
@@ -179,7 +215,7 @@ class FileWorker {
     this.handles.note(test.path);
     journal.end();
     if (failed) {
-      again = this.pattern(new Progress(file)) !== undefined;
+      again = this.selection(new Progress(file)) !== undefined;
     }
     return { again, failed };
   }
@@ -192,7 +228,7 @@ class FileWorker {
       if (failed && !again) this.core.countFailure();
       this.watchdog?.end();
       this.core.phase(qe.TEARDOWN);
-      this.core.finish(failed ? qe.FAILED : qe.PASSED, Buffer.from(again ? 'R' : ''));
+      this.core.finish(failed ? qe.FAILED : qe.PASSED, again ? AGAIN : NO_MORE);
       if (process.memoryUsage.rss() > this.mostMemory) break; // another takes its place
     }
     for (const found of await this.handles.left(PATIENCE_MS)) this.send(messages.OPEN, found);
@@ -202,7 +238,7 @@ class FileWorker {
 
 async function main() {
   const core = new qe.Worker();
-  const run = v8.deserialize(fs.readFileSync(process.env.QE_JEST_RUN));
+  const run = v8.deserialize(readFileSync(process.env.QE_JEST_RUN));
   delete process.env.QE_JEST_RUN;
   delete process.env.QE_JEST_OPTIONS;
   if (run.options.scriptCache !== false && scriptCache.helps(run.globalConfig)) {
@@ -214,7 +250,7 @@ async function main() {
 main().then(
   () => process.exit(0),
   (error) => {
-    fs.writeSync(2, `qe-jest: internal error in a worker: ${error?.stack ?? error}\n`);
+    writeSync(2, `qe-jest: internal error in a worker: ${error?.stack ?? error}\n`);
     process.exit(1);
   },
 );

@@ -277,7 +277,7 @@ for (const [words, message] of [
   [['--shard-by-time'], '--shard-by-time: takes a value: --shard-by-time=I/N'],
   [['--shard-by-time=1/2', '--shard=1/2'], '--shard-by-time and --shard: takes one of them'],
   [['--max-worker-rss=lots'], '--max-worker-rss=lots: takes bytes from 1, or such as 512M or 1.5G'],
-  [['--flaky=1'], '--flaky=1: takes a whole number from 2'],
+  [['--flaky=1'], '--flaky=1: takes a whole number from 2 to 10000'],
   [['--flaky=3', '--retries=2'], '--flaky and --retries: takes one of them'],
   [['--report-junit='], '--report-junit=: takes the path of a file'],
   [['--verify-shards'], '--verify-shards: takes JSON results'],

@@ -291,7 +291,7 @@ test('what cannot be done is one line that says what to do', async (t) => {
   fs.mkdirSync(old, { recursive: true });
   fs.writeFileSync(path.join(old, 'package.json'), '{ "name": "mocha", "version": "9.2.2" }');
   const cases = [
-    [folder, ['--parallel=none'], '--parallel=none: takes a whole number from 1'],
+    [folder, ['--parallel=none'], '--parallel=none: takes a whole number from 1 to 1024'],
     [folder, ['--flaky=3'], '--flaky: is an option of qe-jest alone'],
     [
       folder,
@@ -303,8 +303,12 @@ test('what cannot be done is one line that says what to do', async (t) => {
       ['--max-worker-rss=much'],
       '--max-worker-rss=much: takes bytes from 1, or such as 512M or 1.5G',
     ],
-    [folder, ['--parallel=0'], '--parallel=0: takes a whole number from 1'],
-    [folder, ['--test-timeout-hard=soon'], '--test-timeout-hard=soon: takes a number from 0.001'],
+    [folder, ['--parallel=0'], '--parallel=0: takes a whole number from 1 to 1024'],
+    [
+      folder,
+      ['--test-timeout-hard=soon'],
+      '--test-timeout-hard=soon: takes a number from 0.001 to 1000000',
+    ],
     [empty, [], 'mocha is not installed here: npm install --save-dev mocha'],
     [path.join(empty, 'old'), [], 'mocha 9.2.2 is too old: npm install --save-dev mocha@^10'],
   ];

@@ -1,0 +1,35 @@
+'use strict';
+// Files that are written whole or not at all.
+
+const fs = require('node:fs');
+const path = require('node:path');
+
+/** What a link leads to; a device or a pipe is no file that could be replaced. */
+function target(file) {
+  try {
+    const real = fs.realpathSync(file);
+    return { real, isFile: fs.statSync(real).isFile() };
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error;
+    return { real: file, isFile: true };
+  }
+}
+
+function writeWhole(file, text) {
+  fs.mkdirSync(path.dirname(path.resolve(file)), { recursive: true });
+  const { real, isFile } = target(file);
+  if (!isFile) {
+    fs.writeFileSync(real, text);
+    return;
+  }
+  const temporary = `${real}.${process.pid}.tmp`;
+  try {
+    fs.writeFileSync(temporary, text);
+    fs.renameSync(temporary, real);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+module.exports = { writeWhole };

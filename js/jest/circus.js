@@ -1,0 +1,144 @@
+'use strict';
+// What jest's own test runner tells of a file while it runs: which of its tests are
+// which, and the hooks of which jest tells nobody. Names alone do not tell: several
+// tests may share one, and orders may be shuffled.
+
+const { Names } = require('./progress');
+
+const RETRY_TIMES = Symbol.for('RETRY_TIMES'); // where jest.retryTimes puts its number
+const CIRCUS = /[\\/]jest-circus[\\/]/; // a test runner of the user's own is left alone
+
+function titlesOf(node) {
+  const titles = [];
+  for (let at = node; at.parent; at = at.parent) titles.unshift(at.name); // not the root
+  return titles;
+}
+
+/** The tests of a block in their order. */
+function* testsOf(block) {
+  for (const child of block.children) {
+    if (child.type === 'describeBlock') yield* testsOf(child);
+    else yield child;
+  }
+}
+
+/** The tests of a block that are to be run. */
+function* waiting(block, state) {
+  for (const test of testsOf(block)) {
+    if (test.mode === 'skip' || test.mode === 'todo') continue;
+    if (state.hasFocusedTests && test.mode !== 'only') continue;
+    if (state.testNamePattern && !state.testNamePattern.test(titlesOf(test).join(' '))) continue;
+    yield test;
+  }
+}
+
+/** One run of one file. */
+class FileRun {
+  #keys = new Map(); // by test, as of `Names`, in the order in which they were defined
+  #told = new Map(); // keys of what jest will be told next, by kind and name
+  order = null; // keys in the order of jest's result
+  retries = false; // whether jest itself runs what failed once more
+
+  /**
+   * @param {object} on
+   * @param {(key: string) => boolean} on.isWanted whether a test runs
+   * @param {(tests: number) => void} on.onBegin
+   * @param {(type: string|null, cases: [string, object][]) => void} on.onHook a hook
+   *   begins, with which these tests fail; without a type: it is over
+   */
+  constructor({ isWanted, onBegin, onHook }) {
+    this.isWanted = isWanted;
+    this.onBegin = onBegin;
+    this.onHook = onHook;
+  }
+
+  #begin(root) {
+    const names = new Names();
+    for (const test of testsOf(root)) {
+      const key = names.key(titlesOf(test).join(' '));
+      this.#keys.set(test, key);
+      if (!this.isWanted(key)) test.mode = 'skip';
+    }
+    this.onBegin(this.#keys.size);
+  }
+
+  #cases(block, state) {
+    return [...waiting(block, state)].map((test) => {
+      const titles = titlesOf(test);
+      const named = { ancestorTitles: titles.slice(0, -1), fullName: titles.join(' ') };
+      return [this.#keys.get(test), { ...named, title: test.name }];
+    });
+  }
+
+  #note(kind, test) {
+    const key = this.#keys.get(test);
+    const name = `${kind} ${titlesOf(test).join(' ')}`;
+    this.#told.set(name, [...(this.#told.get(name) ?? []), key]);
+  }
+
+  /** The key of the test of which jest is told now: "started", "done" or "todo". */
+  take(kind, fullName) {
+    return this.#told.get(`${kind} ${fullName}`)?.shift();
+  }
+
+  handle(event, state) {
+    switch (event.name) {
+      case 'run_start':
+        this.#begin(state.rootDescribeBlock);
+        break;
+      case 'test_started':
+      case 'test_done':
+      case 'test_todo':
+        this.#note(event.name.slice('test_'.length), event.test);
+        break;
+      case 'run_finish':
+        this.order = [...testsOf(state.rootDescribeBlock)].map((test) => this.#keys.get(test));
+        break;
+      case 'hook_start':
+        if (event.hook.type === 'beforeAll') {
+          this.onHook(event.hook.type, this.#cases(event.hook.parent, state));
+        } else if (event.hook.type === 'afterAll') {
+          this.onHook(event.hook.type, []);
+        }
+        break;
+      case 'hook_success':
+      case 'hook_failure':
+        if (event.hook.type === 'beforeAll' || event.hook.type === 'afterAll') {
+          this.onHook(null, []);
+        }
+        break;
+      default:
+    }
+  }
+}
+
+/**
+ * Has a FileRun of ours hear of what happens in each file.
+ *
+ * @param {string} testRunner what jest runs a file's tests with
+ * @param {() => FileRun} current that of the file which runs now
+ * @returns whether it can be heard
+ */
+function listen(testRunner, current) {
+  if (!CIRCUS.test(testRunner)) return false;
+  const loaded = require(testRunner);
+  const stock = loaded.default ?? loaded;
+
+  async function runTests(globalConfig, config, environment, ...rest) {
+    const own = environment.handleTestEvent;
+    environment.handleTestEvent = function handleTestEvent(event, state) {
+      const run = current();
+      run.retries = Number(environment.global[RETRY_TIMES]) > 0;
+      run.handle(event, state);
+      return own?.call(this, event, state);
+    };
+    return stock(globalConfig, config, environment, ...rest);
+  }
+
+  const ours = Object.assign(runTests, { default: runTests });
+  Object.defineProperty(ours, '__esModule', { value: true });
+  require.cache[require.resolve(testRunner)].exports = ours;
+  return true;
+}
+
+module.exports = { FileRun, listen };
