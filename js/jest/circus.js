@@ -8,6 +8,8 @@ const { Names } = require('./progress');
 const RETRY_TIMES = Symbol.for('RETRY_TIMES'); // where jest.retryTimes puts its number
 const CIRCUS = /[\\/]jest-circus[\\/]/; // a test runner of the user's own is left alone
 
+const heard = new Set(); // test runners that have a listener
+
 function titlesOf(node) {
   const titles = [];
   for (let at = node; at.parent; at = at.parent) titles.unshift(at.name); // not the root
@@ -121,6 +123,8 @@ class FileRun {
  */
 function listen(testRunner, current) {
   if (!CIRCUS.test(testRunner)) return false;
+  if (heard.has(testRunner)) return true; // of another project
+  heard.add(testRunner);
   const loaded = require(testRunner);
   const stock = loaded.default ?? loaded;
 

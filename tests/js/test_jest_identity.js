@@ -143,12 +143,18 @@ test('the same file in two projects is two', async () => {
   const name = (text) => `{ "displayName": "${text}", "globals": { "BAD": ${text === 'bad'} } }`;
   const files = {
     'package.json': `{ "jest": { "projects": [${name('good')}, ${name('bad')}] } }`,
-    'x.test.js': "test('one', () => { if (BAD) throw new Error('bad'); });\n",
+    'x.test.js': `
+test('one', () => { if (BAD) throw new Error('bad'); });
+test('one', () => {});
+`,
   };
-  const done = await qe('projects', files, '--parallel=2');
-  assert.deepEqual(done.told.sort(), ['one: failed', 'one: passed']);
+  const done = await qe('projects', files, '--parallel=1'); // one worker has both
+  const told = ['one: failed', 'one: passed', 'one: passed', 'one: passed'];
+  assert.deepEqual(done.told.sort(), told);
   assert.deepEqual(done.recorded.map(({ id, outcome }) => [id, outcome]).sort(), [
     ['bad: x.test.js::one', 'failed'],
+    ['bad: x.test.js::one#2', 'passed'],
     ['good: x.test.js::one', 'passed'],
+    ['good: x.test.js::one#2', 'passed'],
   ]);
 });
