@@ -152,9 +152,9 @@ test('one', () => {});
   const told = ['one: failed', 'one: passed', 'one: passed', 'one: passed'];
   assert.deepEqual(done.told.sort(), told);
   assert.deepEqual(done.recorded.map(({ id, outcome }) => [id, outcome]).sort(), [
-    ['bad: x.test.js::one', 'failed'],
     ['bad: x.test.js::one#2', 'passed'],
-    ['good: x.test.js::one', 'passed'],
+    ['bad: x.test.js::one', 'failed'],
     ['good: x.test.js::one#2', 'passed'],
+    ['good: x.test.js::one', 'passed'],
   ]);
 });
