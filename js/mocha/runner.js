@@ -67,11 +67,9 @@ function makeParentRunner(Mocha) {
         }
         const none = cursor.stage === 0 && !this.#atRoot(cursor.file);
         if (!stage.over && !none) return;
-        if (cursor.stage === 1) {
-          this.#closeTo(this.suite);
-          // Serially the next file's suites would not begin.
-          if (this.failures > 0 && this.suite.bail()) return this.#stop();
-        }
+        if (cursor.stage === 1) this.#closeTo(this.suite);
+        // Serially nothing of the next file would begin.
+        if (this.failures > 0 && this.suite.bail()) return this.#stop();
         cursor.file += 1;
       }
       if (!this.session.done) return;

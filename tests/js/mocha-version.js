@@ -18,7 +18,8 @@ function testMocha(version) {
     fs.writeFileSync(manifest, '{ "name": "project", "private": true }');
     await npm(folder, 'install', '--prefer-offline', '--no-audit', '--no-fund', `mocha@${version}`);
   });
-  for (const name of ['parity', 'options', 'faults', 'reports']) require(`./test_mocha_${name}`);
+  for (const name of ['parity', 'options', 'faults', 'reports', 'details'])
+    require(`./test_mocha_${name}`);
 }
 
 module.exports = { testMocha };
