@@ -16,3 +16,15 @@ test('--bail stops behind a failing test at the root of a file', async (t) => {
   assert.match(stdout, /0 passing.*\n +1 failing/);
   assert.equal(code, 1);
 });
+
+test('--check-leaks fails a test that has passed', async (t) => {
+  const folder = project(t, {
+    'test/a.js': "it('leaks', () => { leaky = 1; }); it('next', () => {});",
+    'test/b.js': "describe('B', () => { it('b', () => {}); });",
+  });
+  for (const reporter of ['spec', 'json']) {
+    const { stdout, code } = await same(folder, ['--check-leaks', '--reporter', reporter]);
+    assert.match(stdout, /global leak\(s\) detected: 'leaky'/);
+    assert.equal(code, 1);
+  }
+});
