@@ -131,7 +131,7 @@ function makeParentRunner(Mocha) {
         else this.muted.delete(worker);
         return;
       }
-      if (name === constants.EVENT_SUITE_BEGIN) return this.#begin(thing);
+      if (name === constants.EVENT_SUITE_BEGIN) return this.#begin(Object.assign(thing, patch));
       if (name === constants.EVENT_SUITE_END) return this.#closeTo(thing.parent);
       if (name === constants.EVENT_TEST_BEGIN) {
         this.#closeTo(thing.parent);

@@ -317,6 +317,7 @@ class SpecWorker {
   #tell(name, thing, error) {
     const message = { name, stage: this.stage, id: this.numbers.get(thing) ?? null };
     if (thing.type) message.patch = this.#patch(thing);
+    else message.patch = { pending: Boolean(thing.pending) }; // a hook above it may skip it
     if (name === 'test' || name === 'hook') message.at = Date.now();
     if (!message.id) message.title = thing.title;
     if (error !== undefined) message.error = pack(error, this.Mocha.reporters.Base);

@@ -28,3 +28,15 @@ test('--check-leaks fails a test that has passed', async (t) => {
     assert.equal(code, 1);
   }
 });
+
+test('what a hook above a suite skips is skipped for every reporter', async (t) => {
+  const folder = project(t, {
+    'test/a.js': `describe('skips', () => {
+      before(function () { this.skip(); });
+      it('one', () => {});
+      describe('deep', () => { it('two', () => {}); });
+    });`,
+  });
+  const { stdout } = await same(folder, ['--reporter', 'xunit']);
+  assert.equal(stdout.split('<skipped/>').length, 3);
+});
