@@ -6,7 +6,11 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { Worker } = require('node:worker_threads');
 
+const natives = require('./natives');
+
 const THREAD = path.join(__dirname, 'watchdog-thread.js');
+
+const { exchange, notify, store } = Atomics;
 
 /** Seconds that the look may take; the core's limit is so much later. */
 const LOOK = 0.4;
@@ -33,14 +37,18 @@ class Watchdog {
   }
 
   begin() {
-    const before = Atomics.exchange(this.#deadline, 0, process.hrtime.bigint() + this.#limit);
+    const before = exchange(this.#deadline, 0, natives.monotonic() + this.#limit);
     if (before !== 0n) return; // the thread sleeps until then by itself
-    fs.rmSync(this.#file, { force: true }); // of what was late, but ended
-    Atomics.notify(this.#deadline, 0);
+    try {
+      natives.unlinkSync(this.#file); // of what was late, but ended
+    } catch {
+      // there is none
+    }
+    notify(this.#deadline, 0);
   }
 
   end() {
-    Atomics.store(this.#deadline, 0, 0n);
+    store(this.#deadline, 0, 0n);
   }
 }
 

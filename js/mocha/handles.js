@@ -1,6 +1,8 @@
 'use strict';
 // What test files leave open: it would keep mocha, which waits for it, from ending.
 
+const { activeResources, setTimeout } = require('../natives');
+
 const POLL_MS = 10;
 const DRAIN_MS = 500; // what ends by itself within it was not left open
 
@@ -10,7 +12,7 @@ const QUIET = new Set(['TTYWrap', 'PipeWrap', 'FSReqPromise', 'FSReqCallback', '
 /** How many handles of each kind are open. */
 function open() {
   const counts = new Map();
-  for (const kind of process.getActiveResourcesInfo()) {
+  for (const kind of activeResources()) {
     if (!QUIET.has(kind)) counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }
   return counts;

@@ -2,8 +2,10 @@
 // What spec files define, between processes: a worker describes the suites, tests and
 // hooks that it has loaded; the parent builds the same ones, which reporters see.
 
-const crypto = require('node:crypto');
+const { createHash } = require('node:crypto');
 const path = require('node:path');
+
+const { stringify } = require('../natives');
 
 const HOOKS = ['beforeAll', 'beforeEach', 'afterAll', 'afterEach'];
 const ROOT = -1; // the "file" of the root suite and its hooks
@@ -120,8 +122,7 @@ function describe(root, owners) {
   return { tree, parts, numbers };
 }
 
-const digest = (described) =>
-  crypto.createHash('sha256').update(JSON.stringify(described)).digest('base64');
+const digest = (described) => createHash('sha256').update(stringify(described)).digest('base64');
 
 class Builder {
   constructor({ Suite, Test, Hook }) {

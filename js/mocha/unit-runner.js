@@ -4,6 +4,7 @@
 // what they are serially.
 
 const { nameOf } = require('../jest/progress');
+const { setImmediate } = require('../natives');
 
 /** Leaves of a file what earlier attempts have not run; `progress` is what they noted. */
 function removeFinished(part, numbers, progress) {

@@ -9,11 +9,13 @@ const util = require('node:util');
 const v8 = require('node:v8');
 
 const qe = require('../addon');
-const { encode } = require('../jest/plain');
-const { Journal, Progress, nameOf } = require('../jest/progress');
+const { plain } = require('../jest/plain');
+const { Progress, nameOf } = require('../jest/progress');
+const natives = require('../natives');
 const { pack } = require('./errors');
 const { Watchdog } = require('../watchdog');
 const { Handles } = require('./handles');
+const { Journal } = require('./journal');
 const messages = require('./messages');
 const { isModule, mochaModules } = require('./modules');
 const { Owners, describe, digest } = require('./tree');
@@ -38,6 +40,7 @@ class SpecWorker {
     this.journal = null;
     this.handles = new Handles();
     const { folder, timeout, maxWorkerRss } = run;
+    this.stop = path.join(folder, 'stop');
     const stack = path.join(folder, `${this.job.slot}.stack`);
     this.watchdog = timeout ? new Watchdog(timeout, stack) : null;
     this.mostMemory = maxWorkerRss ?? Infinity;
@@ -53,7 +56,7 @@ class SpecWorker {
   }
 
   send(kind, value) {
-    this.core.send(kind, encode(value));
+    this.core.send(kind, natives.bufferFrom(natives.stringify(plain(value)) ?? 'null'));
   }
 
   /** What tests print comes out where it does serially: between their events. */
@@ -71,10 +74,10 @@ class SpecWorker {
         this.core.send(
           kind,
           text
-            ? Buffer.from(chunk, typeof encoding === 'string' ? encoding : 'utf8')
-            : Buffer.from(chunk),
+            ? natives.bufferFrom(chunk, typeof encoding === 'string' ? encoding : 'utf8')
+            : natives.bufferFrom(chunk),
         );
-        if (done) process.nextTick(done);
+        if (done) natives.nextTick(done);
         return true;
       };
     }
@@ -98,7 +101,7 @@ class SpecWorker {
       try {
         const marker = this.#loading(this.job.slot, epoch);
         const index = Number(fs.readFileSync(marker, 'utf8'));
-        const hung = Date.now() - fs.statSync(marker).mtimeMs >= limit;
+        const hung = natives.dateNow() - fs.statSync(marker).mtimeMs >= limit;
         if (hung || crashed.has(index)) found.add(index);
         crashed.add(index);
       } catch {
@@ -131,7 +134,7 @@ class SpecWorker {
     const numbered = this.run.files.map((file, index) => [file, index]);
     this.mocha.files = numbered.filter(([, i]) => !this.unloadable.has(i)).map(([file]) => file);
     await this.mocha.loadFilesAsync();
-    if (fs.existsSync(marker)) fs.rmSync(marker);
+    if (natives.existsSync(marker)) natives.unlinkSync(marker);
     await ready;
     this.mocha.options.delay = false;
     Object.assign(this, describe(suite, this.owners));
@@ -146,13 +149,14 @@ class SpecWorker {
       this.send(messages.LOAD_ERROR, { ...packed, shown: util.inspect(error) });
       return false;
     }
-    this.seconds = performance.now() / 1000; // since this process began
-    if (!fs.existsSync(path.join(this.run.folder, 'go'))) this.send(messages.TREE, this.tree);
+    this.seconds = natives.now() / 1000; // since this process began
+    const go = path.join(this.run.folder, 'go');
+    if (!natives.existsSync(go)) this.send(messages.TREE, this.tree);
     this.watchdog?.end();
     this.core.phase(qe.TEARDOWN); // waiting has no limit
-    const go = path.join(this.run.folder, 'go');
-    while (!fs.existsSync(go)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    const { environment, digests } = JSON.parse(fs.readFileSync(go, 'utf8'));
+    const pause = (resolve) => natives.setTimeout(resolve, POLL_MS);
+    while (!natives.existsSync(go)) await new Promise(pause);
+    const { environment, digests } = natives.parse(natives.readFileSync(go, 'utf8'));
     for (const [name, value] of Object.entries(environment)) {
       if (value === null) delete process.env[name];
       else process.env[name] = value;
@@ -167,12 +171,12 @@ class SpecWorker {
 
   next() {
     if (!this.claim) {
-      if (process.memoryUsage.rss() > this.mostMemory) return null; // another takes its place
+      if (natives.residentBytes() > this.mostMemory) return null; // another takes its place
       const claim = this.core.claim(true);
       if (!claim || !this.core.start(claim)) return null;
       this.#begin(claim);
     }
-    this.began = performance.now();
+    this.began = natives.now();
     const index = this.claim.item;
     const part = this.parts[index];
     const described = this.tree.files[index];
@@ -218,8 +222,8 @@ class SpecWorker {
     this.journal.end();
     this.watchdog?.end();
     this.core.phase(qe.TEARDOWN);
-    const seconds = (performance.now() - this.began) / 1000;
-    this.core.finish(this.failed ? qe.FAILED : qe.PASSED, Buffer.from(String(seconds)));
+    const seconds = (natives.now() - this.began) / 1000;
+    this.core.finish(this.failed ? qe.FAILED : qe.PASSED, natives.bufferFrom(String(seconds)));
     this.claim = null;
   }
 
@@ -285,7 +289,7 @@ class SpecWorker {
 
   step(name, thing) {
     this.limit(this.claim ? qe.CALL : qe.SESSION); // each has the time limit
-    if (fs.existsSync(path.join(this.run.folder, 'stop'))) this.runner.abort();
+    if (natives.existsSync(this.stop)) this.runner.abort();
     const key = this.#key(thing);
     if (key && this.claim) this.journal.start(key);
     this.event(name, thing);
@@ -318,7 +322,7 @@ class SpecWorker {
     const message = { name, stage: this.stage, id: this.numbers.get(thing) ?? null };
     if (thing.type) message.patch = this.#patch(thing);
     else message.patch = { pending: Boolean(thing.pending) }; // a hook above it may skip it
-    if (name === 'test' || name === 'hook') message.at = Date.now();
+    if (name === 'test' || name === 'hook') message.at = natives.dateNow();
     if (!message.id) message.title = thing.title;
     if (error !== undefined) message.error = pack(error, this.Mocha.reporters.Base);
     if (name === 'test end' && this.passed === thing) message.passed = true;
@@ -345,7 +349,7 @@ class SpecWorker {
     if (!claim || !this.core.start(claim)) return;
     this.#begin(claim);
     if (!(await this.prepare())) {
-      this.core.finish(qe.FAILED, Buffer.alloc(0));
+      this.core.finish(qe.FAILED, natives.bufferFrom(''));
       return;
     }
     this.limit(qe.CALL);
@@ -376,13 +380,13 @@ async function main() {
   await worker.work();
   worker.send(messages.LEAVING, null);
   worker.limit(qe.SESSION);
-  process.on('exit', () => core.bye()); // behind the listeners of tests, which may hang
+  natives.onProcess('exit', () => core.bye()); // behind the listeners of tests, which may hang
 }
 
 main().then(
-  () => process.exit(0),
+  () => natives.exit(0),
   (error) => {
-    fs.writeSync(2, `qe-mocha: internal error in a worker: ${error?.stack ?? error}\n`);
-    process.exit(1);
+    natives.writeSync(2, `qe-mocha: internal error in a worker: ${error?.stack ?? error}\n`);
+    natives.exit(1);
   },
 );
