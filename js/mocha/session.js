@@ -20,6 +20,7 @@ const WORKER = path.join(__dirname, 'worker.js');
 const MOST_ATTEMPTS = 1000; // at one file: each goes on behind a test that ended its worker
 const PATIENCE_MS = 1000; // with tests that run when the run is to end
 const MOST_EARLY = 20; // workers that end before they run a test
+const MOST_EXITS = 3; // of these, such that nothing has killed
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 /** What a copy in another process can have of mocha's options. */
@@ -72,6 +73,10 @@ class FileEvents {
   close() {
     for (const stage of this.stages) stage.over = true;
   }
+
+  get isOver() {
+    return this.stages.every((stage) => stage.over);
+  }
 }
 
 class Session {
@@ -92,6 +97,8 @@ class Session {
     this.environment = { ...process.env };
     this.endings = new Map(); // the last hook that a worker without files has begun
     this.ready = new Set(); // workers that have loaded all
+    this.begun = new Set(); // workers that have told of a test or hook
+    this.early = { all: 0, exits: 0 }; // workers that ended before that
     this.bad = new Map(); // why a file could not be loaded
     this.done = false;
     this.running = new Set(); // units
@@ -269,6 +276,7 @@ class Session {
         this.growth.ready(value);
         break;
       case messages.EVENT:
+        if (value.id) this.begun.add(this.#worker(event));
         if (file) file.note(value);
         else if (value.name === 'hook')
           this.endings.set(this.#worker(event), { ...value, since: Date.now() });
@@ -350,12 +358,8 @@ class Session {
       this.failed(plainError(this.#why(event, ' before the spec files were loaded').lost));
       return;
     }
-    if (!this.ready.has(this.#worker(event))) {
-      // It had loaded all and run nothing: whatever ended it, another one begins.
-      this.early = (this.early ?? 0) + 1;
-      if (this.early <= MOST_EARLY) return;
-      file.push({ file: this.files[event.item], ...this.#why(event, ' before its tests') });
-      file.push({ stop: true });
+    if (!this.begun.has(this.#worker(event))) {
+      this.#lostEarly(event);
       return;
     }
     const running = file.running.get('hook') ?? file.running.get('test');
@@ -365,6 +369,24 @@ class Session {
     else file.push({ running, hook, ...why, worker: this.#worker(event), slot: event.slot });
     if (running?.id?.[0] === ROOT) file.push({ stop: true }); // a root hook: as in mocha
     file.running.clear();
+  }
+
+  /**
+   * A worker had loaded all and run nothing. Another one begins, but not for ever: what
+   * the files have left to the event loop would end each.
+   */
+  #lostEarly(event) {
+    this.early.all += 1;
+    if (event.outcome === qe.CRASHED && !(event.status & 0x7f)) this.early.exits += 1;
+    if (this.early.all <= MOST_EARLY && this.early.exits < MOST_EXITS) return;
+    const why = this.#why(event, ' before its tests');
+    for (const file of this.events) {
+      if (file.isOver) continue;
+      // The run stops at the first of them, in serial order.
+      file.push({ file: this.files[event.item], ...why });
+      file.push({ stop: true });
+      file.close();
+    }
   }
 
   #lostAtEnd(event) {

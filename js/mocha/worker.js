@@ -176,7 +176,7 @@ class SpecWorker {
       if (!claim || !this.core.start(claim)) return null;
       this.#begin(claim);
     }
-    this.began = natives.now();
+    this.began = natives.now(); // the first waited until all were loaded
     const index = this.claim.item;
     const part = this.parts[index];
     const described = this.tree.files[index];
@@ -206,6 +206,7 @@ class SpecWorker {
   #begin(claim) {
     this.claim = claim;
     this.failed = false;
+    this.began = natives.now();
     this.open = true;
     this.limit(qe.CALL);
   }
@@ -219,7 +220,7 @@ class SpecWorker {
     this.stageEnds();
     if (stopped) this.send(messages.STOP, null);
     this.handles.note(this.run.files[this.claim.item]);
-    this.journal.end();
+    this.journal?.end();
     this.watchdog?.end();
     this.core.phase(qe.TEARDOWN);
     const seconds = (natives.now() - this.began) / 1000;
@@ -361,6 +362,7 @@ class SpecWorker {
     });
     this.mocha.cleanReferencesAfterRun(false);
     await new Promise((resolve) => (this.runner = this.mocha.run(resolve)));
+    if (this.claim) this.finish(true); // an error outside of all suites ends mocha's run
     this.limit(qe.SESSION);
     const patience = this.run.timeout * 500 || Infinity; // half the time limit
     for (const found of await this.handles.left(patience)) this.send(messages.OPEN, found);

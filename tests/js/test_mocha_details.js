@@ -2,9 +2,11 @@
 // What is easily lost between a worker and the reporter: each as serial mocha has it.
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
 const test = require('node:test');
 
-const { project, same } = require('./mocha-project');
+const { project, qeMocha, same } = require('./mocha-project');
 
 test('--bail stops behind a failing test at the root of a file', async (t) => {
   const folder = project(t, {
@@ -39,4 +41,37 @@ test('what a hook above a suite skips is skipped for every reporter', async (t) 
   });
   const { stdout } = await same(folder, ['--reporter', 'xunit']);
   assert.equal(stdout.split('<skipped/>').length, 3);
+});
+
+test('an end just after the files are loaded ends the run', async (t) => {
+  const folder = project(t, {
+    'test/a.js': "describe('A', () => { it('a', (done) => setTimeout(done, 50)); });",
+    'test/b.js': `
+      require('fs').appendFileSync('loaded', 'x');
+      const { AT, HOW } = process.env;
+      const end = () => {
+        if (HOW === 'exit') process.exit(1);
+        throw new Error('left behind');
+      };
+      if (AT === 'soon') setTimeout(end, 0);
+      if (AT === 'go') {
+        const look = () => process.env.GO ? end() : setImmediate(look);
+        look();
+      }
+      it('b', (done) => setTimeout(done, 50));`,
+    'setup.js': "exports.mochaGlobalSetup = () => { process.env.GO = '1'; };",
+  });
+  const loads = () => fs.readFileSync(path.join(folder, 'loaded'), 'utf8').length;
+  for (const AT of ['soon', 'go']) {
+    for (const HOW of ['exit', 'throw']) {
+      fs.rmSync(path.join(folder, 'loaded'), { force: true });
+      const args = ['--parallel=2', '--require', './setup.js'];
+      const { code, stdout, signal } = await qeMocha(folder, args, { AT, HOW });
+      const what = `${AT} ${HOW}: ${stdout}`;
+      assert.equal(signal, null, what);
+      assert.notEqual(code, 0, what);
+      assert.match(stdout, /[1-9] failing/, what);
+      assert.ok(loads() <= 8, `${loads()} loads, ${what}`);
+    }
+  }
 });
