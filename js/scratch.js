@@ -6,6 +6,8 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
+const { UsageError } = require('./usage');
+
 /** Which numbers of processes mean the same: containers may share a temporary folder. */
 function namespace() {
   try {
@@ -46,7 +48,12 @@ function scratch(program) {
   } catch {
     // a folder that cannot be listed
   }
-  return fs.mkdtempSync(path.join(os.tmpdir(), `${program}-${mine}-${process.pid}-`));
+  const folder = os.tmpdir();
+  try {
+    return fs.mkdtempSync(path.join(folder, `${program}-${mine}-${process.pid}-`));
+  } catch (error) {
+    throw new UsageError(`TMPDIR: ${folder}: no folder can be made there (${error.code})`);
+  }
 }
 
 module.exports = { isAlive, scratch };

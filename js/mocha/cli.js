@@ -36,6 +36,11 @@ function refuseOthers(words) {
   }
 }
 
+function refuse({ message }) {
+  process.stderr.write(`qe-mocha: ${message}\n`);
+  process.exitCode = 2;
+}
+
 /** Why mocha runs as it is, without us; null where it does not. */
 function stockReason(options) {
   if (process.platform !== 'linux') return 'workers of the core need Linux';
@@ -109,7 +114,14 @@ function replace(root, { Mocha }, options) {
       reports.finish({ workers: 0, interrupted: false });
       return;
     }
-    const session = new Session(root, this.files, this.options, options, reports, mine);
+    let session;
+    try {
+      session = new Session(root, this.files, this.options, options, reports, mine);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      refuse(error);
+      process.exit(); // mocha would show it with its stack
+    }
     sessions.set(this, session);
     let tree;
     try {
@@ -192,8 +204,7 @@ async function main(argv) {
     await run(argv);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`qe-mocha: ${error.message}\n`);
-    process.exitCode = 2;
+    refuse(error);
   }
 }
 

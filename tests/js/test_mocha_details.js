@@ -75,3 +75,19 @@ test('an end just after the files are loaded ends the run', async (t) => {
     }
   }
 });
+
+test('a temporary folder that is none is one line', async (t) => {
+  const folder = project(t, { 'test/a.js': "it('a', () => {});", file: '' });
+  for (const [name, code] of [
+    ['nowhere', 'ENOENT'],
+    ['file', 'ENOTDIR'],
+  ]) {
+    const TMPDIR = path.join(folder, name);
+    const run = await qeMocha(folder, [], { TMPDIR });
+    assert.equal(
+      run.stderr,
+      `qe-mocha: TMPDIR: ${TMPDIR}: no folder can be made there (${code})\n`,
+    );
+    assert.deepEqual([run.stdout, run.code], ['', 2]);
+  }
+});
