@@ -3,7 +3,7 @@
 // in which one process would have run it, so that every reporter works as it is.
 
 const { plainError, unpack } = require('./errors');
-const { print } = require('./session');
+const { STAGES, print } = require('./session');
 const { Builder, ROOT } = require('./tree');
 
 /** Whether a suite is this thing or above it. */
@@ -52,14 +52,15 @@ function makeParentRunner(Mocha) {
       return this;
     }
 
-    /** Plays what can be played: files in their order, first their tests at the root. */
+    /** Plays what can be played: files in their order, first their tests at the root,
+     * last the suites that were added to it meanwhile. */
     #advance() {
       if (this.over) return;
       while (!this.stopping) {
         const { cursor, session } = this;
         if (cursor.file === session.files.length) {
-          if (cursor.stage === 1) break;
-          Object.assign(cursor, { stage: 1, file: 0 });
+          if (cursor.stage === STAGES - 1) break;
+          Object.assign(cursor, { stage: cursor.stage + 1, file: 0 });
         }
         const stage = session.events[cursor.file].stages[cursor.stage];
         while (stage.events.length > 0) {
@@ -67,7 +68,7 @@ function makeParentRunner(Mocha) {
         }
         const none = cursor.stage === 0 && !this.#atRoot(cursor.file);
         if (!stage.over && !none) return;
-        if (cursor.stage === 1) this.#closeTo(this.suite);
+        if (cursor.stage > 0) this.#closeTo(this.suite);
         // Serially nothing of the next file would begin.
         if (this.failures > 0 && this.suite.bail()) return this.#stop();
         cursor.file += 1;
@@ -124,7 +125,8 @@ function makeParentRunner(Mocha) {
       return true;
     }
 
-    #event({ name, id, title, patch, error, at, passed }, file, { worker, slot }) {
+    #event({ name, id, title, patch, error, at, passed, added }, file, { worker, slot }) {
+      if (added) this.#add(added, file);
       let thing = this.#find(id, file) ?? this.#unknown(title);
       if (this.#isRepeated(thing, worker)) {
         if (name === constants.EVENT_HOOK_BEGIN) this.muted.add(worker);
@@ -167,6 +169,14 @@ function makeParentRunner(Mocha) {
       copy.body = test.body;
       (this.replaced.get(file) ?? this.things[file]).set(id[1], copy);
       return copy;
+    }
+
+    /** A suite, test or hook that was added at run time. */
+    #add(added, file) {
+      const parent = this.#find(added.parent, file);
+      const found = this.replaced.get(file) ?? this.things[file];
+      if (parent && !found.has(added.described.number))
+        new Builder(Mocha).add(parent, added, found);
     }
 
     #unknown(title = 'unknown') {

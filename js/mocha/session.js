@@ -21,6 +21,7 @@ const MOST_ATTEMPTS = 1000; // at one file: each goes on behind a test that ende
 const PATIENCE_MS = 1000; // with tests that run when the run is to end
 const MOST_EARLY = 20; // workers that end before they run a test
 const MOST_EXITS = 3; // of these, such that nothing has killed
+const STAGES = 3; // of a file's events
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 /** What a copy in another process can have of mocha's options. */
@@ -42,14 +43,14 @@ function sendable(options) {
 
 const print = ({ printed, error }) => (error ? process.stderr : process.stdout).write(printed);
 
-/** One file's events: those of its tests at the root, and those of its suites. */
+/**
+ * One file's events: those of its tests at the root, those of its suites, and those of
+ * suites that it has added to the root at run time.
+ */
 class FileEvents {
   constructor(index) {
     this.index = index;
-    this.stages = [
-      { events: [], over: false },
-      { events: [], over: false },
-    ];
+    this.stages = Array.from({ length: STAGES }, () => ({ events: [], over: false }));
     this.stage = 1;
     this.running = new Map(); // what runs now: 'test' and 'hook', as [id, since]
   }
@@ -121,6 +122,7 @@ class Session {
       options: sendable(mochaOptions),
       timeout: this.timeout,
       maxWorkerRss,
+      last: mine ? Math.max(...mine) : files.length - 1,
     };
     const file = path.join(folder, 'run');
     fs.writeFileSync(file, v8.serialize(run), { mode: 0o600 });
@@ -398,4 +400,4 @@ class Session {
   }
 }
 
-module.exports = { Session, print };
+module.exports = { STAGES, Session, print };

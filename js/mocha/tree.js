@@ -31,9 +31,31 @@ class Describer {
     this.next = 0;
   }
 
+  #added = null; // titles of what is added at run time, each with how often
+
   #number(thing) {
-    this.numbers.set(thing, this.file, this.next);
-    return this.next++;
+    const number = this.#added ? this.#title(thing) : this.next++;
+    this.numbers.set(thing, this.file, number);
+    return number;
+  }
+
+  /** What is added again by another attempt may come in another order: it has a name. */
+  #title(thing) {
+    const title = thing.type === 'hook' ? 'hook' : thing.fullTitle();
+    const count = this.#added.get(title) ?? 0;
+    this.#added.set(title, count + 1);
+    return thing.type === 'hook' ? `+${count}` : `+${count} ${title}`;
+  }
+
+  /** What a hook or test has added to a suite: null where that is not known itself. */
+  added(thing) {
+    const parent = thing.parent && this.numbers.get(thing.parent);
+    if (!parent) return null;
+    this.#added ??= new Map();
+    if (thing.suites) return { parent, list: 'suites', described: this.suite(thing) };
+    if (thing.type === 'test') return { parent, list: 'tests', described: this.test(thing) };
+    const list = HOOKS.map((kind) => `_${kind}`).find((name) => thing.parent[name].includes(thing));
+    return list ? { parent, list, described: this.test(thing) } : null;
   }
 
   #common(thing) {
@@ -104,8 +126,9 @@ function describe(root, owners) {
   const parts = owners.files.map(() => ({ tests: [], suites: [] }));
   for (const test of root.tests) parts[owners.of(test)].tests.push(test);
   for (const suite of root.suites) parts[owners.of(suite)].suites.push(suite);
+  const describers = parts.map((_, index) => new Describer(numbers, index));
   const files = parts.map(({ tests, suites }, index) => {
-    const describer = new Describer(numbers, index);
+    const describer = describers[index];
     return {
       tests: tests.map((test) => describer.test(test)),
       suites: suites.map((suite) => describer.suite(suite)),
@@ -119,7 +142,7 @@ function describe(root, owners) {
     tests: root.tests.map((test) => numbers.get(test)),
     suites: root.suites.map((suite) => numbers.get(suite)),
   };
-  return { tree, parts, numbers };
+  return { tree, parts, numbers, describers };
 }
 
 const digest = (described) => createHash('sha256').update(stringify(described)).digest('base64');
@@ -150,15 +173,24 @@ class Builder {
 
   hooks(suite, hooks, found) {
     for (const kind of HOOKS) {
-      suite[`_${kind}`] = (hooks[kind] ?? []).map((described) => {
-        const hook = new this.classes.Hook(described.title, () => {});
-        hook.originalTitle = described.title;
-        hook.parent = suite;
-        hook.ctx = suite.ctx;
-        found.set(described.number, this.#fill(hook, described));
-        return hook;
-      });
+      const list = hooks[kind] ?? [];
+      suite[`_${kind}`] = list.map((described) => this.hook(suite, described, found));
     }
+  }
+
+  hook(suite, described, found) {
+    const hook = new this.classes.Hook(described.title, () => {});
+    hook.originalTitle = described.title;
+    hook.parent = suite;
+    hook.ctx = suite.ctx;
+    found.set(described.number, this.#fill(hook, described));
+    return hook;
+  }
+
+  /** What was added at run time, as `added` of the describer has it. */
+  add(parent, { list, described }, found) {
+    const kind = { tests: 'test', suites: 'suite' }[list] ?? 'hook';
+    parent[list].push(this[kind](parent, described, found));
   }
 
   suite(parent, described, found) {

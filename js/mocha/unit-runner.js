@@ -12,10 +12,10 @@ function removeFinished(part, numbers, progress) {
   // A hook that has failed, or ended its worker: as in mocha its suite is then over.
   const failed = [...progress.done].filter(([, status]) => status === 'failed');
   for (const key of [...progress.lost, ...failed.map(([one]) => one)]) {
-    const [, suite] = /^h(\d+)\./.exec(nameOf(key)) ?? [];
+    const [, suite] = /^h(.+)\.\+?\d+$/s.exec(nameOf(key)) ?? [];
     if (suite !== undefined) over.add(`s${suite}`);
   }
-  const isOver = (kind, thing) => over.has(`${kind}${numbers.get(thing)[1]}`);
+  const isOver = (kind, thing) => over.has(`${kind}${numbers.get(thing)?.[1]}`);
   const prune = (suite) => {
     const whole = isOver('s', suite);
     suite.tests = whole ? [] : suite.tests.filter((test) => !isOver('t', test));
@@ -29,8 +29,9 @@ function removeFinished(part, numbers, progress) {
 /**
  * @param {Function} Stock mocha's runner
  * @param {object} units where the files come from: `next()` gives the next part
- *   {tests, suites} of the root suite or null, `stage()` hears that a part's tests are
- *   over, `finish(stopped)` that the part is, and `end()` that all is.
+ *   {tests, suites} of the root suite or null, `isLast()` says whether no file comes
+ *   behind its, `stage()` hears that a part's tests are over, `added()` that its suites
+ *   are and those that were added at run time follow, `finish(stopped)` that the part is, and `end()` that all is.
  */
 function makeUnitRunner(Stock, units) {
   // Users see the name in stacks: it is mocha's.
@@ -39,10 +40,13 @@ function makeUnitRunner(Stock, units) {
       if (!suite.root) return super.runSuite(suite, fn);
       this.suite = suite;
       this.#wanted = { tests: suite.tests, suites: suite.suites };
+      this.#newSuites(suite);
       this.#nextPart(suite, fn);
     }
 
     #wanted; // what `.only` has left of the root suite
+    #known = new Set(); // the root's suites that have had, or have, their turn
+    #early = { tests: [], suites: [] }; // what hooks at the root have added to it
     #prepared = false;
     #broken = false; // a root hook has failed: mocha runs nothing more
 
@@ -58,10 +62,14 @@ function makeUnitRunner(Stock, units) {
       if (!any || this.#broken) return this.#finish(root, fn, this.#broken);
       this.#prepare(root, (error) => {
         if (error) return this.#finish(root, fn, true);
-        root.tests = tests;
+        // Each worker has these: the last file's runs them, as they come last serially.
+        const early = units.isLast() ? this.#early : { tests: [], suites: [] };
+        root.tests = [...tests, ...early.tests];
         this.runTests(root, (errSuite) => {
           units.stage();
-          this.#runSuites(root, suites, errSuite, (stopped) => this.#finish(root, fn, stopped));
+          this.#runSuites(root, [...suites, ...early.suites], errSuite, (stopped) =>
+            this.#finish(root, fn, stopped),
+          );
         });
       });
     }
@@ -70,13 +78,23 @@ function makeUnitRunner(Stock, units) {
     #prepare(root, then) {
       if (this.#prepared) return then();
       this.#prepared = true;
+      const before = root.tests.length;
       this.hook('beforeAll', (error) => {
+        this.#early = { tests: root.tests.slice(before), suites: this.#newSuites(root) };
         this.#broken = Boolean(error);
         then(error);
       });
     }
 
-    #runSuites(root, suites, errSuite, then) {
+    /** What was added to the root since this was asked. */
+    #newSuites(root) {
+      const found = root.suites.filter((suite) => !this.#known.has(suite));
+      for (const suite of found) this.#known.add(suite);
+      return found;
+    }
+
+    #runSuites(root, own, errSuite, then) {
+      const suites = [...own];
       let index = 0;
       const next = (failed) => {
         if (failed === root) {
@@ -84,7 +102,9 @@ function makeUnitRunner(Stock, units) {
           return then(true);
         }
         if (this._abort) return then(true);
+        suites.push(...this.#newSuites(root));
         if (index >= suites.length) return then(false);
+        if (index === own.length) units.added();
         const suite = suites[index++];
         Stock.immediately(() => super.runSuite(suite, next));
       };

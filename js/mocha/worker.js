@@ -39,6 +39,7 @@ class SpecWorker {
     this.stage = 1;
     this.journal = null;
     this.handles = new Handles();
+    this.news = new Map(); // descriptions that are not sent yet, by thing
     const { folder, timeout, maxWorkerRss } = run;
     this.stop = path.join(folder, 'stop');
     const stack = path.join(folder, `${this.job.slot}.stack`);
@@ -182,6 +183,7 @@ class SpecWorker {
     const described = this.tree.files[index];
     if (digest(described) !== this.digests[index]) this.send(messages.FILE, described);
     const progress = new Progress(this.#journalFile());
+    this.progress = progress;
     if (progress.attempts > 0) removeFinished(part, this.numbers, progress);
     const root = [...progress.lost].some((key) => nameOf(key).startsWith('root'));
     if (this.unloadable.has(index)) this.send(messages.UNLOADABLE, null);
@@ -280,7 +282,7 @@ class SpecWorker {
 
   /** The name of a thing in the journal; undefined where it is not of this load. */
   #key(thing) {
-    const id = this.numbers.get(thing);
+    const id = this.#id(thing);
     if (!id) return undefined;
     if (thing.type === 'test') return `t${id[1]}`;
     const suite = thing.type === 'hook' ? thing.parent : thing;
@@ -301,6 +303,9 @@ class SpecWorker {
     this.event(name, thing, error);
     const key = this.#key(thing);
     if (key && this.claim) this.journal.done(key, thing.state ?? name);
+    const { parent } = thing;
+    if (!this.claim || this.progress.attempts === 0 || thing.type !== 'hook') return;
+    if (!parent.root && parent._beforeAll.includes(thing)) this.#removeAdded(parent);
   }
 
   fail(thing, error) {
@@ -320,7 +325,9 @@ class SpecWorker {
   }
 
   #tell(name, thing, error) {
-    const message = { name, stage: this.stage, id: this.numbers.get(thing) ?? null };
+    const message = { name, stage: this.stage, id: this.#id(thing) ?? null };
+    if (this.news.has(thing)) message.added = this.news.get(thing);
+    this.news.delete(thing);
     if (thing.type) message.patch = this.#patch(thing);
     else message.patch = { pending: Boolean(thing.pending) }; // a hook above it may skip it
     if (name === 'test' || name === 'hook') message.at = natives.dateNow();
@@ -329,6 +336,21 @@ class SpecWorker {
     if (name === 'test end' && this.passed === thing) message.passed = true;
     this.passed = null;
     this.send(messages.EVENT, message);
+  }
+
+  /** What a thing is called; what was added at run time is described at its first event. */
+  #id(thing) {
+    if (this.claim && !this.numbers.get(thing)) {
+      const added = this.describers[this.claim.item].added(thing);
+      if (added) this.news.set(thing, added);
+    }
+    return this.numbers.get(thing);
+  }
+
+  /** A hook may have added what an earlier attempt has run. */
+  #removeAdded(suite) {
+    for (const thing of [...suite.tests, ...suite.suites]) this.#id(thing);
+    removeFinished({ tests: [], suites: [suite] }, this.numbers, this.progress);
   }
 
   #patch(thing) {
@@ -356,7 +378,9 @@ class SpecWorker {
     this.limit(qe.CALL);
     this.mocha._runnerClass = makeUnitRunner(this.Mocha.Runner, {
       next: () => this.next(),
+      isLast: () => this.claim.item === this.run.last,
       stage: () => this.stageEnds(),
+      added: () => (this.stage = 2),
       finish: (stopped) => this.finish(stopped),
       end: () => this.end(),
     });

@@ -18,7 +18,7 @@ function testMocha(version) {
     fs.writeFileSync(manifest, '{ "name": "project", "private": true }');
     await npm(folder, 'install', '--prefer-offline', '--no-audit', '--no-fund', `mocha@${version}`);
   });
-  for (const name of ['parity', 'options', 'faults', 'reports', 'details', 'stubs'])
+  for (const name of ['parity', 'options', 'faults', 'reports', 'details', 'stubs', 'added'])
     require(`./test_mocha_${name}`);
 }
 
