@@ -121,6 +121,9 @@ ADAPTERS = {
     "allure_pytest.plugin": ("Allure", "it takes the process's id when it is configured"),
 }
 
+#: What a worker takes out: a hook, and whose part in it.
+_QUIET = pytest.StashKey[list[tuple[Any, Any]]]()
+
 #: The adapters of this process.
 ADAPTED: pytest.StashKey[list[adapters.Adapter]] = pytest.StashKey()
 
@@ -453,21 +456,38 @@ def fixture_definitions(session: pytest.Session) -> dict[str, list[Any]]:
 # ---------------------------------------------------------------- in workers
 
 
+def plan_quiet(config: pytest.Config, live_log: bool) -> None:
+    """Finds what belongs to the controller, for ``quiet_worker``: before the fork, as
+    looking for it copies memory."""
+    manager = config.pluginmanager
+    found: dict[tuple[str, int], tuple[Any, Any]] = {}
+    for name in NOT_IN_WORKERS:
+        plugin = manager.get_plugin(name)
+        callers = None if plugin is None else manager.get_hookcallers(plugin)
+        for caller in callers or ():
+            found[caller.name, id(plugin)] = (caller, plugin)
+    for name in CONTROLLER_HOOKS:
+        caller = getattr(manager.hook, name)
+        for impl in caller.get_hookimpls():
+            own = _name_of(impl.plugin)
+            labels = live_log and own in LABEL_LIVE_LOG
+            if not labels and HEARD_IN_WORKERS.get(own) != name:
+                found[name, id(impl.plugin)] = (caller, impl.plugin)
+    config.stash[_QUIET] = list(found.values())
+
+
 def quiet_worker(config: pytest.Config, live_log: bool) -> None:
     """Takes out of a worker what belongs to the controller."""
     manager = config.pluginmanager
+    if _QUIET not in config.stash:
+        plan_quiet(config, live_log)
+    # pluggy has no public way to take out one implementation, and to unregister a
+    # plugin it looks through all that there are.
+    for caller, plugin in config.stash[_QUIET]:
+        caller._remove_plugin(plugin)
     for name in NOT_IN_WORKERS:
-        plugin = manager.get_plugin(name)
-        if plugin is not None:
-            manager.unregister(plugin)
-    for name in CONTROLLER_HOOKS:
-        caller = getattr(manager.hook, name)
-        for impl in list(caller.get_hookimpls()):
-            plugin = _name_of(impl.plugin)
-            labels = live_log and plugin in LABEL_LIVE_LOG
-            if not labels and HEARD_IN_WORKERS.get(plugin) != name:
-                # pluggy has no public way to take out one implementation.
-                caller._remove_plugin(impl.plugin)
+        manager._name2plugin.pop(name, None)
+    config.stash[_QUIET] = []  # what the keeper forks is quiet
 
 
 def finish_worker(session: pytest.Session) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, live, logs, planning, worker, workerterminal
+from . import _core, compat, live, logs, planning, worker, workerterminal
 from . import options as opts
 from .covering import Journals
 from .debugger import Lender
@@ -32,12 +33,23 @@ class CannotStart(Exception):
 def _fill_free_lists() -> None:
     """What the interpreter keeps for the next objects of its commonest types; a
     collection gives it back, and each worker would take memory of its own anew."""
-    made: list[object] = [{} for _ in range(80)]
-    made += [[] for _ in range(80)]
+    made: list[object] = [{} for _ in range(600)]
+    made += [[] for _ in range(600)]
     made += [float(i) for i in range(100)]
-    made += [tuple(range(n, n + n)) for n in range(1, 20) for _ in range(100)]
+    made += [tuple(range(n, n + n)) for n in range(1, 20) for _ in range(600)]
     made += [str.lower.__get__(str(i)) for i in range(100)]
     made.clear()
+
+
+def _fill_holes() -> list[bytes]:
+    """What fills the holes between objects, of each size that the interpreter's allocator
+    has from 48 bytes on: what a worker makes then lies together, in memory that is its
+    own anyway. To be kept in workers, and let go in the controller."""
+    header = sys.getsizeof(b"")
+    try:
+        return [bytes(size - header) for size in range(48, 513, 16) for _ in range(600)]
+    except MemoryError:
+        return []  # workers can do without
 
 
 def room_for(count: int) -> int:
@@ -118,8 +130,10 @@ def start(
         argv = spawn.command(controller, session.items, plans)
     else:
         workerterminal.make(config)
+        compat.plan_quiet(config, logs.wants_live_log(config))
     leaving = Leaving()
     gc.collect()  # or each worker would find what is there
+    filling = _fill_holes()
     _fill_free_lists()
     timeout = options.timeout
     pid = os.getpid()
@@ -154,5 +168,6 @@ def start(
         node = controller.delivery.node(forked.job()["slot"])
         config.workerinput = node.workerinput  # type: ignore[attr-defined]
         worker.run_forked(config, session, forked, plans, leaving, journals)
+    del filling  # a worker's, which never comes here, stays
     assert core is not None  # one of the two is there
     return core

@@ -71,6 +71,17 @@ class Plans(NamedTuple):
     desk: Desk
 
 
+class _Hooks:
+    """The worker's hooks, for pluggy, which looks at every attribute of a plugin: in a
+    fork that copies memory, and a worker has many."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.pytest_runtest_teardown = worker.pytest_runtest_teardown
+        self.pytest_runtest_makereport = worker.pytest_runtest_makereport
+        self.pytest_runtest_logreport = worker.pytest_runtest_logreport
+        self.pytest_warning_recorded = worker.pytest_warning_recorded
+
+
 class _Noting:
     """A finaliser of something that several tests share."""
 
@@ -167,7 +178,7 @@ class Worker:
         if screen is not None and logs.wants_live_log(self.config):
             logs.own_live_log(self, screen)
         self.debugger = Borrower(self, Desk(*self.plans.desk))
-        self.config.pluginmanager.register(self, "qe-worker")
+        self.config.pluginmanager.register(_Hooks(self), "qe-worker")
         self.adopted = True
         belongings.own_faulthandler(self.core, self.job)
         junit.forward(self)
