@@ -33,10 +33,10 @@ class CannotStart(Exception):
 def _fill_free_lists() -> None:
     """What the interpreter keeps for the next objects of its commonest types; a
     collection gives it back, and each worker would take memory of its own anew."""
-    made: list[object] = [{} for _ in range(600)]
-    made += [[] for _ in range(600)]
+    made: list[object] = [{} for _ in range(50)]
+    made += [[] for _ in range(50)]
     made += [float(i) for i in range(100)]
-    made += [tuple(range(n, n + n)) for n in range(1, 20) for _ in range(600)]
+    made += [tuple(range(n, n + n)) for n in range(1, 20) for _ in range(50)]
     made += [str.lower.__get__(str(i)) for i in range(100)]
     made.clear()
 
@@ -47,7 +47,7 @@ def _fill_holes() -> list[bytes]:
     own anyway. To be kept in workers, and let go in the controller."""
     header = sys.getsizeof(b"")
     try:
-        return [bytes(size - header) for size in range(48, 513, 16) for _ in range(600)]
+        return [bytes(size - header) for size in range(48, 513, 16) for _ in range(50)]
     except MemoryError:
         return []  # workers can do without
 
