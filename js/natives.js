@@ -6,21 +6,20 @@
 const fs = require('node:fs');
 
 const { parse, stringify } = JSON;
-const { clearTimeout, setImmediate, setTimeout } = globalThis;
-const { closeSync, existsSync, openSync, readFileSync, rmSync, unlinkSync, writeSync } = fs;
+const { setImmediate, setTimeout } = globalThis;
+const { closeSync, existsSync, openSync, readFileSync, unlinkSync, writeFileSync, writeSync } = fs;
 
 module.exports = {
-  clearTimeout,
   closeSync,
   existsSync,
   openSync,
   parse,
   readFileSync,
-  rmSync,
   setImmediate,
   setTimeout,
   stringify,
   unlinkSync,
+  writeFileSync,
   writeSync,
   activeResources: process.getActiveResourcesInfo.bind(process),
   bufferFrom: Buffer.from.bind(Buffer),

@@ -64,4 +64,19 @@ function readStack(file) {
   return text.endsWith('\n') ? text.trimEnd() : ''; // or it was cut short
 }
 
-module.exports = { LOOK, Watchdog, readStack };
+/** Where the watchdog of the worker in a slot writes, in the run's folder. */
+const stackFile = (folder, slot) => path.join(folder, `${slot}.stack`);
+
+/**
+ * What is said of a worker that was killed at its limit.
+ *
+ * @param {string} stack as of `readStack`
+ * @param {string} [what] it did then, from a space on
+ */
+function hangText(seconds, stack, what = '') {
+  const killed = `its worker did nothing else for ${seconds} s and was killed`;
+  const where = stack ? '' : ', in native code or waiting for what never came';
+  return `Timeout: ${killed} (--test-timeout-hard)${what}${where}`;
+}
+
+module.exports = { LOOK, Watchdog, hangText, readStack, stackFile };

@@ -3,7 +3,7 @@
 // which, and the hooks of which jest tells nobody. Names alone do not tell: several
 // tests may share one, and orders may be shuffled.
 
-const { Names } = require('./progress');
+const { Names } = require('../progress');
 
 const RETRY_TIMES = Symbol.for('RETRY_TIMES'); // where jest.retryTimes puts its number
 const CIRCUS = /[\\/]jest-circus[\\/]/; // a test runner of the user's own is left alone

@@ -3,7 +3,7 @@
 // with a worker.
 
 const { FLAKY } = require('../addon');
-const { Names } = require('./progress');
+const { Names } = require('../progress');
 
 // What does not match is that of the last attempt: all that still fails was in it.
 const SUMS = ['added', 'matched', 'updated'];

@@ -8,11 +8,11 @@ const v8 = require('node:v8');
 
 const qe = require('../addon');
 const { describe } = require('../ending');
-const { LOOK, readStack } = require('../watchdog');
+const { decode } = require('../plain');
+const { attemptOf, noteLoss } = require('../progress');
+const { LOOK, hangText, readStack, stackFile } = require('../watchdog');
 const { FlakyFile, planPasses } = require('./flaky');
 const messages = require('./messages');
-const { decode } = require('./plain');
-const { attemptOf, noteLoss } = require('./progress');
 const { Reports } = require('./reports');
 const { FileResult } = require('./results');
 
@@ -216,9 +216,8 @@ class Run {
       return `Crashed: its worker ${describe(event.status, file)}`;
     }
     const { timeout } = this.runner.options;
-    const stack = readStack(path.join(this.folder, `${event.slot}.stack`));
-    const where = stack ? `\n${stack}` : ', in native code or waiting for what never came';
-    return `Timeout: its worker did nothing else for ${timeout} s and was killed (--test-timeout-hard)${where}`;
+    const stack = readStack(stackFile(this.folder, event.slot));
+    return hangText(timeout, stack) + (stack && `\n${stack}`);
   }
 
   async #lost(event, begun, test) {

@@ -2,21 +2,20 @@
 // A worker of a jest run: claims files, runs them by jest's own runner, sends what it
 // reports. Started by the core; finds its run by QE_WORKER and QE_JEST_RUN.
 
-// Tests may put something else in their place.
-const { existsSync, readFileSync, writeFileSync, writeSync } = require('node:fs');
 const path = require('node:path');
 const v8 = require('node:v8');
 
 const qe = require('../addon');
 const { writeReason } = require('../ending');
-const { Handles } = require('../mocha/handles');
+const { Handles } = require('../handles');
+const { existsSync, readFileSync, writeFileSync, writeSync } = require('../natives');
+const { encode } = require('../plain');
+const { Journal, Names, Progress, attemptOf } = require('../progress');
+const { isAlive } = require('../scratch');
 const { jestModules } = require('./modules');
 const messages = require('./messages');
 const { FileRun, listen } = require('./circus');
-const { encode } = require('./plain');
-const { isAlive } = require('../scratch');
-const { Watchdog } = require('../watchdog');
-const { Journal, Names, Progress, attemptOf } = require('./progress');
+const { Watchdog, stackFile } = require('../watchdog');
 const scriptCache = require('./script-cache');
 
 const AGAIN = Buffer.from('R');
@@ -54,8 +53,7 @@ class FileWorker {
     this.core = core;
     this.run = run;
     this.contexts = new Map();
-    this.journal = null; // of the file that runs
-    this.fileRun = null;
+    this.fileRun = null; // of the file that runs
     this.handles = new Handles();
     const jest = jestModules(run.core);
     this.TestRunner = jest.TestRunner;
@@ -64,7 +62,7 @@ class FileWorker {
     this.workerId = String(slot + 1);
     process.env.JEST_WORKER_ID = this.workerId;
     const { timeout, maxWorkerRss } = run.options;
-    this.watchdog = timeout ? new Watchdog(timeout, path.join(run.folder, `${slot}.stack`)) : null;
+    this.watchdog = timeout ? new Watchdog(timeout, stackFile(run.folder, slot)) : null;
     writeReason(path.join(run.folder, `${slot}.report`));
     this.mostMemory = maxWorkerRss ?? run.globalConfig.workerIdleMemoryLimit ?? Infinity;
   }
@@ -154,7 +152,7 @@ class FileWorker {
     }
     if (wanted !== null && !context.isHeard) return { again: false, failed: true };
     this.limit();
-    const journal = (this.journal = new Journal(file, attemptOf(process.pid, claim.attempt)));
+    const journal = new Journal(file, attemptOf(process.pid, claim.attempt));
     const globalConfig = { ...this.run.globalConfig };
     const order = this.run.passes?.[claim.pass];
     if (order)

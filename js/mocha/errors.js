@@ -5,7 +5,7 @@
 const path = require('node:path');
 const util = require('node:util');
 
-const { plain } = require('../jest/plain');
+const { plain } = require('../plain');
 
 const MOST_CAUSES = 10;
 const MOST_PROPERTIES = 100;

@@ -4,8 +4,8 @@
 const path = require('node:path');
 
 const qe = require('../addon');
-const { Names } = require('../jest/progress');
 const { Junit } = require('../junit');
+const { Names } = require('../progress');
 const { Recording } = require('../recording');
 
 const LOAD = 'mocha/load'; // key in the history: seconds that a worker takes to load

@@ -8,9 +8,9 @@ const v8 = require('node:v8');
 
 const qe = require('../addon');
 const { describe } = require('../ending');
-const { decode } = require('../jest/plain');
+const { decode } = require('../plain');
 const { scratch } = require('../scratch');
-const { LOOK, readStack } = require('../watchdog');
+const { LOOK, hangText, readStack, stackFile } = require('../watchdog');
 const { plainError, unpack } = require('./errors');
 const { Growth } = require('./growth');
 const messages = require('./messages');
@@ -338,10 +338,8 @@ class Session {
     if (outcome !== qe.TIMEOUT) {
       return { lost: `Crashed: its worker ${describe(event.status)}${what}`, outcome };
     }
-    const stack = readStack(path.join(this.folder, `${event.slot}.stack`));
-    const where = stack ? '' : ', in native code or waiting for what never came';
-    const killed = `its worker did nothing else for ${this.timeout} s and was killed`;
-    return { lost: `Timeout: ${killed} (--test-timeout-hard)${what}${where}`, outcome, stack };
+    const stack = readStack(stackFile(this.folder, event.slot));
+    return { lost: hangText(this.timeout, stack, what), outcome, stack };
   }
 
   /** The attempt ended with its process; another one goes on behind what it ran. */

@@ -3,8 +3,8 @@
 // asks for the next file. All files are loaded, so root hooks, `.only` and `--grep` are
 // what they are serially.
 
-const { nameOf } = require('../jest/progress');
 const { setImmediate } = require('../natives');
+const { nameOf } = require('../progress');
 
 /** Leaves of a file what earlier attempts have not run; `progress` is what they noted. */
 function removeFinished(part, numbers, progress) {

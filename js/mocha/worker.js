@@ -9,13 +9,12 @@ const util = require('node:util');
 const v8 = require('node:v8');
 
 const qe = require('../addon');
-const { plain } = require('../jest/plain');
-const { Progress, nameOf } = require('../jest/progress');
+const { Handles } = require('../handles');
 const natives = require('../natives');
+const { encode } = require('../plain');
+const { Journal, Progress, nameOf } = require('../progress');
 const { pack } = require('./errors');
-const { Watchdog } = require('../watchdog');
-const { Handles } = require('./handles');
-const { Journal } = require('./journal');
+const { Watchdog, stackFile } = require('../watchdog');
 const messages = require('./messages');
 const { isModule, mochaModules } = require('./modules');
 const { Owners, describe, digest } = require('./tree');
@@ -42,8 +41,7 @@ class SpecWorker {
     this.news = new Map(); // descriptions that are not sent yet, by thing
     const { folder, timeout, maxWorkerRss } = run;
     this.stop = path.join(folder, 'stop');
-    const stack = path.join(folder, `${this.job.slot}.stack`);
-    this.watchdog = timeout ? new Watchdog(timeout, stack) : null;
+    this.watchdog = timeout ? new Watchdog(timeout, stackFile(folder, this.job.slot)) : null;
     this.mostMemory = maxWorkerRss ?? Infinity;
     Object.assign(this, mochaModules(run.root));
     process.env.MOCHA_WORKER_ID = String(this.job.slot);
@@ -57,7 +55,7 @@ class SpecWorker {
   }
 
   send(kind, value) {
-    this.core.send(kind, natives.bufferFrom(natives.stringify(plain(value)) ?? 'null'));
+    this.core.send(kind, encode(value));
   }
 
   /** What tests print comes out where it does serially: between their events. */

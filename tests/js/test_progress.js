@@ -7,7 +7,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { after, test } = require('node:test');
 
-const { Journal, Progress, attemptOf, noteLoss } = require('../../js/jest/progress');
+const { Journal, Progress, attemptOf, noteLoss } = require('../../js/progress');
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'qe-test-'));
 after(() => fs.rmSync(folder, { recursive: true }));

@@ -2,8 +2,9 @@
 // How far a file is, written by its worker: a worker that takes the file over, once
 // the first was killed, goes on behind the test that hung or crashed.
 
-// Tests may put something else in their place.
-const { appendFileSync, closeSync, openSync, readFileSync, writeSync } = require('node:fs');
+const { appendFileSync } = require('node:fs'); // in the parent alone
+
+const { closeSync, openSync, parse, readFileSync, stringify, writeSync } = require('./natives');
 
 /** Names are not unique: a test is its name and how many of that name came before. */
 class Names {
@@ -27,7 +28,7 @@ function readLines(file) {
   }
   const lines = text.split('\n');
   lines.pop(); // what follows the last line's end was cut short
-  return lines.map((line) => JSON.parse(line));
+  return lines.map((line) => parse(line));
 }
 
 /** What a worker and the parent call an attempt alike. */
@@ -45,7 +46,7 @@ const lossesOf = (file) => `${file}.lost`;
  * @param {[string, string][]} known statuses of tests, by key: others are to be run again
  */
 function noteLoss(file, by, killed, keys, known) {
-  const line = `${JSON.stringify([by, killed, keys, known])}\n`;
+  const line = `${stringify([by, killed, keys, known])}\n`;
   appendFileSync(lossesOf(file), line, { mode: 0o600 });
 }
 
@@ -131,7 +132,7 @@ class Journal {
   }
 
   #write(...line) {
-    writeSync(this.#fd, `${JSON.stringify(line)}\n`);
+    writeSync(this.#fd, `${stringify(line)}\n`);
   }
 
   /** Tests by their names, in the order in which they run. */

@@ -2,6 +2,8 @@
 // Results of tests between processes, as JSON: whatever a test put into an assertion is
 // shown, and nothing in it can end a run.
 
+const { bufferFrom, stringify } = require('./natives');
+
 const MOST_TEXT = 1_000_000; // characters of one text
 const MOST_DEPTH = 100;
 const MOST_DETAILS = 100_000; // values below what was compared, which may be huge
@@ -66,8 +68,7 @@ function plain(value) {
   return copy(value);
 }
 
-const bufferFrom = Buffer.from; // tests may put something else in its place
-const encode = (value) => bufferFrom(JSON.stringify(plain(value)) ?? 'null');
+const encode = (value) => bufferFrom(stringify(plain(value)) ?? 'null');
 const decode = (data) => JSON.parse(data.toString());
 
 module.exports = { decode, encode, plain };

@@ -1,7 +1,7 @@
 'use strict';
 // What test files leave open: it would keep mocha, which waits for it, from ending.
 
-const { activeResources, setTimeout } = require('../natives');
+const { activeResources, setTimeout } = require('./natives');
 
 const POLL_MS = 10;
 const DRAIN_MS = 500; // what ends by itself within it was not left open
