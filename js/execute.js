@@ -7,7 +7,7 @@ const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const { FRAMEWORKS, findTool } = require('./frameworks');
-const { analyze, runUnits } = require('./units');
+const { analyze, refuse, runUnits } = require('./units');
 
 const MOST_SECONDS = 1e9;
 const MOST_AT_ONCE = 1024;
@@ -30,10 +30,6 @@ const DETECT = {
   fileTimeout: { is: 300, least: 1, most: MOST_SECONDS },
   filePeriod: { is: 0.5, least: 0, most: MOST_SECONDS },
 };
-
-function refuse(message) {
-  return Object.assign(new TypeError(message), { code: 'QE_EINVAL' });
-}
 
 const missing = (message) => Object.assign(new Error(message), { code: 'QE_ENOTFOUND' });
 

@@ -66,8 +66,12 @@ class Recording {
     process.stderr.write(`qe-${this.runner}: warning: ${text}\n`);
   }
 
-  /** @param {string|{path: string, label?: string}} file where several have one path */
-  #name(file) {
+  /**
+   * What a file is called in all that is written.
+   *
+   * @param {string|{path: string, label?: string}} file where several have one path
+   */
+  name(file) {
     const { path: own, label } = typeof file === 'string' ? { path: file } : file;
     const key = label ? `${label}: ${own}` : own;
     let name = this.#names.get(key);
@@ -81,7 +85,7 @@ class Recording {
 
   /** How a file was the last time: [seconds, failed]; undefined where it was not. */
   known(file) {
-    return this.before[this.#name(file)];
+    return this.before[this.name(file)];
   }
 
   /** Expected seconds of a file: what failed the last time first, then what is longest. */
@@ -117,13 +121,13 @@ class Recording {
   #id(file, key) {
     const at = key.indexOf(':');
     const count = Number(key.slice(0, at));
-    const name = `${this.#name(file)}::${key.slice(at + 1)}`;
+    const name = `${this.name(file)}::${key.slice(at + 1)}`;
     return count === 0 ? name : `${name}#${count + 1}`;
   }
 
   /** A file has ended. `tests`: key, last result, and outcome where it is another. */
   file(file, seconds, failed, tests) {
-    this.#files[this.#name(file)] = [seconds, failed ? 1 : 0];
+    this.#files[this.name(file)] = [seconds, failed ? 1 : 0];
     for (const [key, result, outcome] of tests) {
       const message = result.failureMessages[0];
       this.#record.setOutcome(
@@ -149,7 +153,7 @@ class Recording {
     }
     const { reportJson } = this.options;
     if (!reportJson) return;
-    try {
+    this.write('--report-json', reportJson, () => {
       fs.mkdirSync(path.dirname(path.resolve(reportJson)), { recursive: true });
       const told = { started: this.#started, wall, node: process.versions.node, ...run };
       this.#record.writeJson(
@@ -157,8 +161,15 @@ class Recording {
         JSON.stringify(told),
         told.passes !== undefined,
       );
+    });
+  }
+
+  /** Writes a file that an option has asked for; that it could not is a warning. */
+  write(option, file, write) {
+    try {
+      write();
     } catch (error) {
-      this.#warn(`--report-json: ${reportJson} was not written: ${error.message}`);
+      this.#warn(`${option}: ${file} was not written: ${error.message}`);
     }
   }
 }

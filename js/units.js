@@ -226,6 +226,7 @@ module.exports = {
   VERSION,
   analyze,
   cpuCount,
+  refuse,
   resultsOf,
   runUnits,
   work,

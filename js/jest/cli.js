@@ -5,8 +5,9 @@ const inspector = require('node:inspector');
 const path = require('node:path');
 const { createRequire } = require('node:module');
 
-const { findPeer } = require('../peer');
+const { command } = require('../command');
 const { help, parse } = require('../options');
+const { findPeer } = require('../peer');
 const { UsageError } = require('../usage');
 
 const OLDEST = 29;
@@ -29,17 +30,22 @@ function replaceDefault(place, ours) {
   require.cache[place].exports = exports;
 }
 
+/** Where jest's own configuration, and its core, find their parts. */
+function partsOf(folder) {
+  const project = createRequire(path.join(folder, '_'));
+  const core = createRequire(createRequire(project.resolve('jest')).resolve('@jest/core'));
+  return { project, core, config: createRequire(core.resolve('jest-config')) };
+}
+
 /**
  * Projects name the default runner by the path that it resolves to: what is found
  * there is ours. Projects with a runner of their own keep it.
  */
 function replaceRunner(folder) {
   const Runner = require('./runner');
-  const jest = createRequire(createRequire(path.join(folder, '_')).resolve('jest'));
-  const core = createRequire(jest.resolve('@jest/core'));
-  const config = createRequire(core.resolve('jest-config'));
+  const { project, core, config } = partsOf(folder);
   const places = new Set();
-  for (const from of [createRequire(path.join(folder, '_')), core, config]) {
+  for (const from of [project, core, config]) {
     try {
       places.add(from.resolve('jest-runner'));
     } catch {
@@ -51,9 +57,7 @@ function replaceRunner(folder) {
 
 /** The sequencer chooses a shard's files: that of the project is most often jest's. */
 function replaceSharding(folder, sharding) {
-  const jest = createRequire(createRequire(path.join(folder, '_')).resolve('jest'));
-  const core = createRequire(jest.resolve('@jest/core'));
-  const place = createRequire(core.resolve('jest-config')).resolve('@jest/test-sequencer');
+  const place = partsOf(folder).config.resolve('@jest/test-sequencer');
   const { default: Stock } = require(place);
   replaceDefault(
     place,
@@ -93,30 +97,22 @@ function share({ shard, shardDurations }, rest) {
   rest.push(`--shard=${shard.join('/')}`);
 }
 
-function main(argv) {
-  try {
-    if (argv[0] === '--verify-shards') {
-      process.stdout.write(`qe-jest: ${require('../sharding').verify(argv.slice(1))}\n`);
-      return;
-    }
-    const { options, rest } = parse(argv);
-    checkTogether(options, rest);
-    const bin = path.join(findPeer('jest', OLDEST, process.cwd()), 'bin', 'jest.js');
-    const reason = stockReason(rest);
-    if (reason) process.stderr.write(`qe-jest: ${reason}: running jest as it is\n`);
-    if (rest.includes('--help') || rest.includes('-h')) process.stdout.write(`${help()}\n`);
-    if (reason === null) {
-      process.env.QE_JEST_OPTIONS = JSON.stringify(options);
-      replaceRunner(process.cwd());
-      share(options, rest);
-    }
-    process.argv = [process.execPath, bin, ...rest];
-    require(bin); // not jest.run: the command sets NODE_ENV, too
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`qe-jest: ${error.message}\n`);
-    process.exitCode = 2;
+function run(argv) {
+  const { options, rest } = parse(argv);
+  checkTogether(options, rest);
+  const bin = path.join(findPeer('jest', OLDEST, process.cwd()), 'bin', 'jest.js');
+  const reason = stockReason(rest);
+  if (reason) process.stderr.write(`qe-jest: ${reason}: running jest as it is\n`);
+  if (rest.includes('--help') || rest.includes('-h')) process.stdout.write(`${help()}\n`);
+  if (reason === null) {
+    process.env.QE_JEST_OPTIONS = JSON.stringify(options);
+    replaceRunner(process.cwd());
+    share(options, rest);
   }
+  process.argv = [process.execPath, bin, ...rest];
+  require(bin); // not jest.run: the command sets NODE_ENV, too
 }
+
+const main = (argv) => command('qe-jest', argv, run);
 
 module.exports = { main };

@@ -13,8 +13,7 @@ const { FlakyTable } = require('./flaky');
 const JUNIT_OUTCOMES = { passed: 'passed', failed: 'failed' }; // others: skipped
 
 class Reports {
-  #seconds = {}; // by file
-  #paths = {}; // likewise
+  #took = new Map(); // by name: {path, seconds}
 
   constructor(globalConfig, options, passes) {
     this.options = options;
@@ -34,9 +33,7 @@ class Reports {
   }
 
   #name(test) {
-    const { path: file, label } = this.#file(test);
-    const name = path.relative(this.rootDir, file);
-    return label ? `${label}: ${name}` : name;
+    return this.recording.name(this.#file(test));
   }
 
   expected(test) {
@@ -51,17 +48,17 @@ class Reports {
 
   /** How long a file took, or a pass over it. */
   took(test, seconds) {
-    const name = this.#name(test);
-    this.#seconds[name] = Math.max(seconds, this.#seconds[name] ?? 0);
-    this.#paths[name] = path.relative(this.rootDir, test.path);
+    const took = this.#took.get(this.#name(test));
+    if (took) took.seconds = Math.max(seconds, took.seconds);
+    else this.#took.set(this.#name(test), { path: test.path, seconds });
   }
 
   /** Seconds by path: shards keep what is in several projects together. */
   #bySharding() {
     const found = {};
-    for (const [name, seconds] of Object.entries(this.#seconds)) {
-      const file = this.#paths[name];
-      found[file] = (found[file] ?? 0) + seconds;
+    for (const { path: file, seconds } of this.#took.values()) {
+      const name = path.relative(this.rootDir, file);
+      found[name] = (found[name] ?? 0) + seconds;
     }
     return found;
   }
@@ -71,7 +68,7 @@ class Reports {
     const name = this.#name(test);
     const error = failure ?? result?.testExecError;
     const failed = Boolean(error) || tests.some(([, one]) => one.status === 'failed');
-    this.recording.file(this.#file(test), this.#seconds[name], failed, tests);
+    this.recording.file(this.#file(test), this.#took.get(name).seconds, failed, tests);
     if (error) {
       const message = error.stack || error.message || String(error);
       this.junit?.add(name, { titles: [], outcome: 'error', seconds: 0, message });
@@ -97,24 +94,18 @@ class Reports {
       orders: this.passes ?? undefined,
       shard: sharding?.description ?? undefined,
     });
-    this.#write('--report-junit', reportJunit, () => this.junit?.write(path.resolve(reportJunit)));
+    this.recording.write('--report-junit', reportJunit, () =>
+      this.junit?.write(path.resolve(reportJunit)),
+    );
     if (!run.interrupted) {
-      this.#write('--shard-durations', shardDurations, () => sharding?.write(this.#bySharding()));
+      this.recording.write('--shard-durations', shardDurations, () =>
+        sharding?.write(this.#bySharding()),
+      );
     }
     if (!this.table) return;
     const tell = () => fs.writeSync(2, `\n${this.table}`);
     if (this.watches) tell();
     else process.once('exit', tell); // behind what jest says of the run
-  }
-
-  #write(option, file, write) {
-    try {
-      write();
-    } catch (error) {
-      process.stderr.write(
-        `qe-jest: warning: ${option}: ${file} was not written: ${error.message}\n`,
-      );
-    }
   }
 }
 

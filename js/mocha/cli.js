@@ -9,7 +9,9 @@ const { spawn } = require('node:child_process');
 const { constants } = require('node:os');
 const { pathToFileURL } = require('node:url');
 
-const { OPTIONS, UsageError, help, parse } = require('../options');
+const { command, refuse } = require('../command');
+const { OPTIONS, help, parse } = require('../options');
+const { UsageError } = require('../usage');
 const { findMocha, mochaModules } = require('./modules');
 
 const KEYS = [
@@ -34,11 +36,6 @@ function refuseOthers(words) {
     if (!known || known.key === 'retries') continue; // that is mocha's own
     throw new UsageError(`${flag}: is an option of qe-jest alone`);
   }
-}
-
-function refuse({ message }) {
-  process.stderr.write(`qe-mocha: ${message}\n`);
-  process.exitCode = 2;
 }
 
 /** Why mocha runs as it is, without us; null where it does not. */
@@ -119,7 +116,7 @@ function replace(root, { Mocha }, options) {
       session = new Session(root, this.files, this.options, options, reports, mine);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      refuse(error);
+      refuse('qe-mocha', error);
       process.exit(); // mocha would show it with its stack
     }
     sessions.set(this, session);
@@ -195,17 +192,6 @@ async function run(argv) {
   await parts.main([], mocha);
 }
 
-async function main(argv) {
-  try {
-    if (argv[0] === '--verify-shards') {
-      process.stdout.write(`qe-mocha: ${require('../sharding').verify(argv.slice(1))}\n`);
-      return;
-    }
-    await run(argv);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    refuse(error);
-  }
-}
+const main = (argv) => command('qe-mocha', argv, run);
 
 module.exports = { main };

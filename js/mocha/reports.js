@@ -113,9 +113,13 @@ class Reports {
     if (loading) this.#keep(loading);
     this.recording.finish({ ...run, shard: this.sharding?.description ?? undefined });
     const { reportJunit, shardDurations } = this.options;
-    this.#write('--report-junit', reportJunit, () => this.junit?.write(path.resolve(reportJunit)));
+    this.recording.write('--report-junit', reportJunit, () =>
+      this.junit?.write(path.resolve(reportJunit)),
+    );
     if (this.whole) {
-      this.#write('--shard-durations', shardDurations, () => this.sharding?.write(seconds));
+      this.recording.write('--shard-durations', shardDurations, () =>
+        this.sharding?.write(seconds),
+      );
     }
   }
 
@@ -124,16 +128,6 @@ class Reports {
       this.recording.history?.put(LOAD, String(loading), 0);
     } catch {
       // what follows says why
-    }
-  }
-
-  #write(option, file, write) {
-    try {
-      write();
-    } catch (error) {
-      process.stderr.write(
-        `qe-mocha: warning: ${option}: ${file} was not written: ${error.message}\n`,
-      );
     }
   }
 }
