@@ -14,23 +14,14 @@ import json
 import statistics
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import js_suites
-from timing import interleaved, machine, suite, table, timed
+from rows import HEADINGS, Row, lines
+from timing import machine, suite, table, timed
 
 WORKERS = 2
-
-
-@dataclass(frozen=True)
-class Row:
-    """One suite, and the commands that run it; ratios are to the first."""
-
-    name: str
-    what: str
-    make: Callable[[Path], None]
-    commands: dict[str, list[str]]
 
 
 def rows(packages: Path) -> list[Row]:
@@ -79,21 +70,9 @@ def _linked(make: Callable[[Path], None], packages: Path) -> Callable[[Path], No
 
 def report(packages: Path, rounds: int, only: str | None = None) -> str:
     """The table, and the skewed suite."""
-    lines = []
-    for row in rows(packages):
-        if only not in (None, row.name):
-            continue
-        with suite(_linked(row.make, packages)) as folder:
-            times = interleaved(row.commands, folder, rounds, timed)
-        first = next(iter(times.values()))
-        for name, t in times.items():
-            wall, cpu = t.ratios(first)
-            label = f"{row.name}: {row.what}" if t is first else ""
-            numbers = [f"{t.wall:.2f}", f"{wall:.2f}", f"{t.cpu:.2f}", f"{cpu:.2f}"]
-            lines.append([label, name, *numbers])
-    parts = []
-    if lines:
-        parts.append(table(["suite", "command", "wall s", "ratio", "cpu s", "ratio"], lines))
+    linked = [replace(row, make=_linked(row.make, packages)) for row in rows(packages)]
+    found = lines(linked, rounds, only, timed)
+    parts = [table(HEADINGS, found)] if found else []
     if only in (None, "skewed"):
         parts.append(_skewed(packages, rounds))
     return "\n\n".join(parts)

@@ -11,25 +11,12 @@ processor time what the machine spends on all processes.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import suites
-from timing import QE, SERIAL, XDIST, interleaved, machine, suite, table
+from rows import HEADINGS, Row, lines
+from timing import QE, SERIAL, XDIST, machine, table
 
 FLAKEFINDER = ["-p", "no:xdist", "-p", "no:qe", "--flake-finder"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One suite, and the commands that run it; ratios are to the first."""
-
-    name: str
-    what: str
-    make: Callable[[Path], None]
-    commands: dict[str, list[str]]
-
 
 ROWS = [
     Row(
@@ -74,18 +61,7 @@ ROWS = [
 
 def report(rounds: int, only: str | None = None) -> str:
     """The table."""
-    rows = []
-    for row in ROWS:
-        if only not in (None, row.name):
-            continue
-        with suite(row.make) as folder:
-            times = interleaved(row.commands, folder, rounds)
-        first = next(iter(times.values()))
-        for name, t in times.items():
-            wall, cpu = t.ratios(first)
-            label = f"{row.name}: {row.what}" if t is first else ""
-            rows.append([label, name, f"{t.wall:.2f}", f"{wall:.2f}", f"{t.cpu:.2f}", f"{cpu:.2f}"])
-    return table(["suite", "command", "wall s", "ratio", "cpu s", "ratio"], rows)
+    return table(HEADINGS, lines(ROWS, rounds, only))
 
 
 def main() -> None:

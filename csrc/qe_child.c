@@ -166,21 +166,25 @@ void qe__child_signal(const qe__child *c, int sig)
     }
 }
 
-static void say_refusal(const qe__child *c, uint32_t refusal, qe__excerpt *to)
+void qe__child_refused(qe__excerpt *to, const char *what, const char *name,
+                       int error)
 {
-    bool in_exec = (refusal & IN_EXEC) != 0;
-    const char *parts[] = {
-        in_exec ? "qe: cannot start " : "qe: cannot enter ",
-        in_exec || c->command->cwd == NULL ? c->command->argv[0]
-                                           : c->command->cwd,
-        ": ",
-        strerror((int) (refusal & 0xffffu)),
-        "\n",
-    };
+    const char *parts[] = {"qe: cannot ",   what, " ", name, ": ",
+                           strerror(error), "\n"};
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         qe__excerpt_add(to, parts[i], strlen(parts[i]));
     }
+}
+
+static void say_refusal(const qe__child *c, uint32_t refusal, qe__excerpt *to)
+{
+    bool in_exec = (refusal & IN_EXEC) != 0;
+    const char *cwd = c->command->cwd;
+
+    qe__child_refused(to, in_exec ? "start" : "enter",
+                      in_exec || cwd == NULL ? c->command->argv[0] : cwd,
+                      (int) (refusal & 0xffffu));
 }
 
 bool qe__child_reap(qe__child *c, qe__excerpt to[2], int *status,

@@ -30,6 +30,9 @@ int qe__child_start(qe__child *c, const qe__command *command,
                     const qe__child_words *words, const sigset_t *mask);
 /* Takes what is there of a stream, at most 1 MiB; closes it at its end. */
 void qe__child_read(qe__child *c, int stream, qe__excerpt *to);
+/* Adds the line that says why a command was not executed: "qe: cannot start x: ". */
+void qe__child_refused(qe__excerpt *to, const char *what, const char *name,
+                       int error);
 /* Whether it has ended; it is not reaped yet, so that its process id is its. */
 bool qe__child_ended(const qe__child *c);
 /* Sends a signal to it and its group. */

@@ -270,15 +270,8 @@ static int run(spawner *s, uint32_t unit)
             end.outcome = outcome_of(end.status);
         }
     } else {
-        const char *why = strerror(errno);
-
         executed = false;
-        qe__excerpt_add(&s->output[1], "qe: cannot start ", 17);
-        qe__excerpt_add(&s->output[1], command->argv[0],
-                        strlen(command->argv[0]));
-        qe__excerpt_add(&s->output[1], ": ", 2);
-        qe__excerpt_add(&s->output[1], why, strlen(why));
-        qe__excerpt_add(&s->output[1], "\n", 1);
+        qe__child_refused(&s->output[1], "start", command->argv[0], errno);
     }
     /* The supervisor sees by this that the command it asked to end is gone. */
     if (atomic_exchange(&s->slot->deadline_ns, 0) == QE__DEADLINE_KILLED &&

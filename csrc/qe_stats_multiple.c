@@ -79,16 +79,19 @@ QE_API int qe_ebh(const double *ln_e, size_t n, size_t tests, double alpha,
     return QE_OK;
 }
 
-static int check_p(const double *p, size_t n, const double *adjusted)
+/* Checks p-values, and ranks them; NULL where there are none. */
+static int rank_p(const double *p, size_t n, const double *adjusted,
+                  struct ranked **out)
 {
     size_t i;
 
+    *out = NULL;
     if (n > 0 && (p == NULL || adjusted == NULL))
         return QE_EINVAL;
     for (i = 0; i < n; i++)
         if (!qe__is_rate(p[i]))
             return QE_EINVAL;
-    return QE_OK;
+    return n > 0 ? rank(p, n, out) : QE_OK;
 }
 
 QE_API int qe_holm(const double *p, size_t n, double *adjusted)
@@ -96,11 +99,8 @@ QE_API int qe_holm(const double *p, size_t n, double *adjusted)
     struct ranked *list;
     double greatest = 0;
     size_t i;
-    int rc = check_p(p, n, adjusted);
+    int rc = rank_p(p, n, adjusted, &list);
 
-    if (rc != QE_OK || n == 0)
-        return rc;
-    rc = rank(p, n, &list);
     if (rc != QE_OK)
         return rc;
     for (i = 0; i < n; i++) {
@@ -116,11 +116,8 @@ QE_API int qe_benjamini_hochberg(const double *p, size_t n, double *adjusted)
     struct ranked *list;
     double smallest = 1;
     size_t i;
-    int rc = check_p(p, n, adjusted);
+    int rc = rank_p(p, n, adjusted, &list);
 
-    if (rc != QE_OK || n == 0)
-        return rc;
-    rc = rank(p, n, &list);
     if (rc != QE_OK)
         return rc;
     for (i = n; i-- > 0;) {

@@ -133,8 +133,10 @@ def start(
         compat.plan_quiet(config, logs.wants_live_log(config))
     leaving = Leaving()
     gc.collect()  # or each worker would find what is there
-    filling = _fill_holes()
-    _fill_free_lists()
+    filling: list[bytes] = []
+    if argv is None:  # for what forked workers make
+        filling = _fill_holes()
+        _fill_free_lists()
     timeout = options.timeout
     pid = os.getpid()
     try:
