@@ -121,9 +121,6 @@ ADAPTERS = {
     "allure_pytest.plugin": ("Allure", "it takes the process's id when it is configured"),
 }
 
-#: What a worker takes out: a hook, and whose part in it.
-_QUIET = pytest.StashKey[list[tuple[Any, Any]]]()
-
 #: The adapters of this process.
 ADAPTED: pytest.StashKey[list[adapters.Adapter]] = pytest.StashKey()
 
@@ -284,7 +281,7 @@ def override_xdist(config: pytest.Config, options: Options) -> str | None:
     return f"{asked} (ini or environment) is overridden by --qe-parallel"
 
 
-def _name_of(plugin: object) -> str:
+def name_of(plugin: object) -> str:
     """A plugin's module, or module and class."""
     if isinstance(plugin, ModuleType):
         return plugin.__name__
@@ -294,7 +291,7 @@ def _name_of(plugin: object) -> str:
 def all_deaf(config: pytest.Config, hook: str) -> bool:
     """Whether nobody listens to a hook but those of DEAF_TO_PLAIN."""
     impls = getattr(config.hook, hook).get_hookimpls()
-    return all(_name_of(impl.plugin) in DEAF_TO_PLAIN[hook] for impl in impls)
+    return all(name_of(impl.plugin) in DEAF_TO_PLAIN[hook] for impl in impls)
 
 
 def drop_frame(first: TracebackType, code: CodeType | None) -> None:
@@ -314,7 +311,7 @@ def late_teardown(item: pytest.Item) -> Callable[[], None]:
     from _pytest.logging import caplog_records_key
 
     manager = item.config.pluginmanager
-    others = [p for p in manager.get_plugins() if _name_of(p) not in AT_LATE_TEARDOWN]
+    others = [p for p in manager.get_plugins() if name_of(p) not in AT_LATE_TEARDOWN]
     hook = manager.subset_hook_caller("pytest_runtest_teardown", others)
     if manager.has_plugin("logging-plugin"):
         item.stash[caplog_records_key] = {}
@@ -379,7 +376,7 @@ def foreign_loop(config: pytest.Config) -> str | None:
     """A plugin that has a run loop of its own, which ours would replace."""
     for impl in config.hook.pytest_runtestloop.get_hookimpls():
         wrapper = impl.hookwrapper or getattr(impl, "wrapper", False)
-        name = _name_of(impl.plugin)
+        name = name_of(impl.plugin)
         if not wrapper and not name.startswith(("_pytest.", "pytest_qe.", "xdist.")):
             return str(getattr(impl.plugin, "__file__", name))
     return None
@@ -451,53 +448,3 @@ def fixture_definitions(session: pytest.Session) -> dict[str, list[Any]]:
             for definitions in by_place.values():
                 found.setdefault(name, []).extend(definitions)
     return found
-
-
-# ---------------------------------------------------------------- in workers
-
-
-def plan_quiet(config: pytest.Config, live_log: bool) -> None:
-    """Finds what belongs to the controller, for ``quiet_worker``: before the fork, as
-    looking for it copies memory."""
-    manager = config.pluginmanager
-    found: dict[tuple[str, int], tuple[Any, Any]] = {}
-    for name in NOT_IN_WORKERS:
-        plugin = manager.get_plugin(name)
-        callers = None if plugin is None else manager.get_hookcallers(plugin)
-        for caller in callers or ():
-            found[caller.name, id(plugin)] = (caller, plugin)
-    for name in CONTROLLER_HOOKS:
-        caller = getattr(manager.hook, name)
-        for impl in caller.get_hookimpls():
-            own = _name_of(impl.plugin)
-            labels = live_log and own in LABEL_LIVE_LOG
-            if not labels and HEARD_IN_WORKERS.get(own) != name:
-                found[name, id(impl.plugin)] = (caller, impl.plugin)
-    config.stash[_QUIET] = list(found.values())
-
-
-def quiet_worker(config: pytest.Config, live_log: bool) -> None:
-    """Takes out of a worker what belongs to the controller."""
-    manager = config.pluginmanager
-    if _QUIET not in config.stash:
-        plan_quiet(config, live_log)
-    # pluggy has no public way to take out one implementation, and to unregister a
-    # plugin it looks through all that there are.
-    for caller, plugin in config.stash[_QUIET]:
-        caller._remove_plugin(plugin)
-    for name in NOT_IN_WORKERS:
-        manager._name2plugin.pop(name, None)
-    config.stash[_QUIET] = []  # what the keeper forks is quiet
-
-
-def finish_worker(session: pytest.Session) -> None:
-    """The session's end in a forked worker, for FINISHED_IN_WORKERS alone."""
-    manager = session.config.pluginmanager
-    others = [
-        impl.plugin
-        for impl in manager.hook.pytest_sessionfinish.get_hookimpls()
-        if _name_of(impl.plugin) not in FINISHED_IN_WORKERS
-    ]
-    status = pytest.ExitCode.TESTS_FAILED if session.testsfailed else pytest.ExitCode.OK
-    finish = manager.subset_hook_caller("pytest_sessionfinish", others)
-    finish(session=session, exitstatus=status)

@@ -29,7 +29,7 @@ from . import (
     reports,
     startmethod,
     uncaught,
-    workerterminal,
+    workerplugins,
 )
 from .events import DataKind
 from .leaving import Leaving
@@ -128,12 +128,12 @@ class Keeper(Worker):
         self.forked = True
         self.config.stash[heap.KEY].freeze_worker()
         uncaught.forget(self.config)
-        compat.quiet_worker(self.config, logs.wants_live_log(self.config))
+        workerplugins.quiet(self.config)
         covering.begin(self._send)
         # Where nothing is captured it prints to the controller's own: the workers
         # that it forks still need all pipes.
         belongings.own_capture(self.config, self.job, [])
-        workerterminal.add(self.config, None)
+        workerplugins.add_terminal(self.config, None)
         logs.own_log_file(self.config, self.plans.log_file)
         self.config.pluginmanager.register(self, "qe-keeper")
         self.adopted = True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, compat, live, logs, planning, worker, workerterminal
+from . import _core, live, logs, planning, worker, workerplugins
 from . import options as opts
 from .covering import Journals
 from .debugger import Lender
@@ -129,8 +129,7 @@ def start(
 
         argv = spawn.command(controller, session.items, plans)
     else:
-        workerterminal.make(config)
-        compat.plan_quiet(config, logs.wants_live_log(config))
+        workerplugins.prepare(config)
     leaving = Leaving()
     gc.collect()  # or each worker would find what is there
     filling: list[bytes] = []

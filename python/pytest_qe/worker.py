@@ -27,7 +27,7 @@ from . import (
     reports,
     shortcuts,
     uncaught,
-    workerterminal,
+    workerplugins,
 )
 from .covering import Journal, Journals
 from .debugger import Borrower, Desk
@@ -161,7 +161,7 @@ class Worker:
         os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(given["workercount"])
         os.environ["PYTEST_XDIST_TESTRUNUID"] = given["testrunuid"]
         self.config.workeroutput = {}  # type: ignore[attr-defined]
-        compat.quiet_worker(self.config, logs.wants_live_log(self.config))
+        workerplugins.quiet(self.config)
         if forked:
             covering.begin(self._send)
             belongings.own_tmp_path(self.config, name)
@@ -173,7 +173,7 @@ class Worker:
         ends = [] if self.own is not None else self.plans.ends
         self.own = belongings.own_capture(self.config, self.job, ends) or self.own
         screen = Screen(*self.plans.screen) if self.plans.screen else None
-        workerterminal.add(self.config, screen)
+        workerplugins.add_terminal(self.config, screen)
         logs.own_log_file(self.config, self.plans.log_file)
         if screen is not None and logs.wants_live_log(self.config):
             logs.own_live_log(self, screen)
@@ -477,7 +477,7 @@ class Worker:
     def say_bye(self) -> None:
         """Sends what is left to send; nothing of this worker follows."""
         if self.forked:
-            compat.finish_worker(self.session)
+            workerplugins.finish(self.session)
         saved = covering.save() if self.forked else None
         if saved is not None:
             self._send(DataKind.COVERAGE, reports.dumps(saved))
