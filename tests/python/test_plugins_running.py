@@ -410,6 +410,12 @@ PROPERTIES = """
 @STARTS
 def test_hypothesis(qe: Qe, start: str) -> None:
     qe.use("hypothesispytest")
+    # hypothesis draws from the constants of modules that are not installed, too. Here the
+    # plugin itself is one of those: let it lie where users have it.
+    installed = qe.path / "site-packages"
+    installed.mkdir()
+    (installed / "pytest_qe").symlink_to(Path(pytest_qe.__file__).parent)
+    qe.setenv("PYTHONPATH", str(installed))
     qe.files(test_a=PROPERTIES, test_b=PROPERTIES)
     args = ("--hypothesis-show-statistics", "-p", "no:cacheprovider")
     more = ("--qe-parallel=2", f"--qe-start={start}")
