@@ -162,4 +162,4 @@ function help(program = 'qe-jest', known = OPTIONS) {
   return `Options of ${program}:\n${lines.join('\n')}\n`;
 }
 
-module.exports = { OPTIONS, help, parse };
+module.exports = { OPTIONS, help, number, parse };

@@ -2,29 +2,11 @@
 // `--flaky`: a file's passes become one result, in which a test that passed in one pass
 // and failed in another has failed, and says so.
 
-const { FLAKY, flakiness } = require('../addon');
+const { FLAKY } = require('../addon');
+const { explain, judge, list } = require('../flaky');
 const { settle } = require('./results');
 
-const FEW_PASSES = 10; // fewer miss most: of a test that fails 1 time in 10, 35 %
-const SHOWN = 10; // numbers of passes in a message
-
-const VERDICTS = { passed: true, failed: false };
-
-/**
- * Seed and order of each pass: the first runs tests as they are written, so that what
- * order alone breaks can be told from what fails anyway.
- */
-function planPasses(passes, { seed, randomize }) {
-  const first = seed ?? Math.floor(Math.random() * 2 ** 31);
-  return Array.from({ length: passes }, (_, pass) => ({
-    pass,
-    seed: (first + pass) | 0,
-    order: pass > 0 || randomize ? 'shuffled' : 'defined',
-  }));
-}
-
-const list = (numbers) =>
-  numbers.slice(0, SHOWN).join(', ') + (numbers.length > SHOWN ? ', ...' : '');
+const again = (seed) => `--randomize --seed=${seed}`;
 
 /** The passes of one file. */
 class FlakyFile {
@@ -51,28 +33,22 @@ class FlakyFile {
     return this.#left === 0;
   }
 
-  /** For each test: key, results by pass (jest's; undefined: it did not run), verdict. */
+  /** For each test: key, what to tell of it, verdict. */
   *#tests() {
     const keys = new Set();
     for (const { cases } of this.#passes) for (const key of cases.keys()) keys.add(key);
     for (const key of keys) {
       const results = this.#passes.map(({ cases }) => cases.get(key)?.[0]);
-      const counted = results.map((result) => VERDICTS[result?.status]);
-      const any = counted.some((verdict) => verdict !== undefined);
-      yield [key, results, any ? flakiness(counted) : null];
+      const statuses = results.map((result) => result?.status);
+      const judged = judge(statuses);
+      yield [key, this.#show(results, statuses, judged), judged];
     }
   }
 
-  #show(results, judged) {
-    const failed = results.findIndex((result) => result?.status === 'failed');
-    const shown = results[failed] ?? results.find(Boolean);
+  #show(results, statuses, judged) {
+    const shown = results[statuses.indexOf('failed')] ?? results.find(Boolean);
     if (!judged?.isFlaky) return shown;
-    const numbers = results.flatMap((result, i) => (result?.status === 'failed' ? [i + 1] : []));
-    const { seed, order } = this.#plan[failed];
-    const again = order === 'shuffled' ? `; its order: --randomize --seed=${seed}` : '';
-    const why =
-      `Flaky: failed in ${judged.failures} of ${judged.failures + judged.passes} passes ` +
-      `(pass ${list(numbers)})${again}`;
+    const why = explain(judged, statuses, this.#plan, again);
     return { ...shown, failureMessages: [why, ...shown.failureMessages] };
   }
 
@@ -88,8 +64,7 @@ class FlakyFile {
     const { failure } = this.#passes[lost[0] - 1] ?? {};
     if (!whole) return { failure, tests: [] };
     const tests = [];
-    for (const [key, results, judged] of this.#tests()) {
-      const shown = this.#show(results, judged);
+    for (const [key, shown, judged] of this.#tests()) {
       const endings = this.#passes.map(({ cases }) => cases.get(key)?.[1]);
       const outcome = judged?.isFlaky ? FLAKY : endings.find((ending) => ending !== undefined);
       tests.push([key, shown, outcome, judged]);
@@ -104,34 +79,4 @@ class FlakyFile {
   }
 }
 
-/** What was found in all files, as lines to print. */
-class FlakyTable {
-  #counts = { flaky: 0, failing: 0, passing: 0 };
-  #lines = [];
-
-  constructor(passes) {
-    this.passes = passes;
-  }
-
-  add(file, result, judged) {
-    if (!judged) return;
-    const kind = judged.isFlaky ? 'flaky' : judged.failures > 0 ? 'failing' : 'passing';
-    this.#counts[kind] += 1;
-    if (kind !== 'flaky') return;
-    const total = judged.failures + judged.passes;
-    const name = [file, ...result.ancestorTitles, result.title].join(' › ');
-    this.#lines.push(
-      `  ${judged.failures}/${total} failed  score ${judged.score.toFixed(2)}  ${judged.pattern}  ${name}`,
-    );
-  }
-
-  toString() {
-    const { flaky, failing, passing } = this.#counts;
-    const head = `Flaky tests (${this.passes} passes): ${flaky} flaky, ${failing} failing, ${passing} passing`;
-    const few =
-      this.passes < FEW_PASSES ? [`  fewer than ${FEW_PASSES} passes miss most flaky tests`] : [];
-    return [head, ...this.#lines.sort(), ...few].map((line) => `${line}\n`).join('');
-  }
-}
-
-module.exports = { FlakyFile, FlakyTable, planPasses };
+module.exports = { FlakyFile };

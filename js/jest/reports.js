@@ -5,10 +5,10 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
+const { FlakyTable } = require('../flaky');
 const { Junit } = require('../junit');
 const { Recording } = require('../recording');
 const { Sharding } = require('../sharding');
-const { FlakyTable } = require('./flaky');
 
 const JUNIT_OUTCOMES = { passed: 'passed', failed: 'failed' }; // others: skipped
 
@@ -80,7 +80,7 @@ class Reports {
         seconds: (one.duration ?? 0) / 1000,
         message: one.failureMessages.join('\n\n'),
       });
-      this.table?.add(name, one, judged);
+      this.table?.add(name, [...one.ancestorTitles, one.title], judged);
     }
   }
 

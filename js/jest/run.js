@@ -8,10 +8,11 @@ const v8 = require('node:v8');
 
 const qe = require('../addon');
 const { describe } = require('../ending');
+const { planPasses } = require('../flaky');
 const { decode } = require('../plain');
 const { attemptOf, noteLoss } = require('../progress');
 const { LOOK, hangText, readStack, stackFile } = require('../watchdog');
-const { FlakyFile, planPasses } = require('./flaky');
+const { FlakyFile } = require('./flaky');
 const messages = require('./messages');
 const { Reports } = require('./reports');
 const { FileResult } = require('./results');

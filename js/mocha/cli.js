@@ -10,20 +10,31 @@ const { constants } = require('node:os');
 const { pathToFileURL } = require('node:url');
 
 const { command, refuse } = require('../command');
-const { OPTIONS, help, parse } = require('../options');
+const { planPasses } = require('../flaky');
+const { OPTIONS, help, number, parse } = require('../options');
 const { UsageError } = require('../usage');
 const { findMocha, mochaModules } = require('./modules');
 
 const KEYS = [
   'workers',
   'timeout',
+  'flaky',
   'maxWorkerRss',
   'shard',
   'shardDurations',
   'reportJson',
   'reportJunit',
 ];
-const OURS = OPTIONS.filter(({ key }) => KEYS.includes(key));
+const FLAKY_SEED = {
+  flag: '--flaky-seed',
+  takes: '=SEED',
+  parse: number(-(2 ** 31), 2 ** 31 - 1, true),
+  key: 'flakySeed',
+  help: 'of the first pass, which is then shuffled, too; alone: run once, in that order',
+};
+const OURS = OPTIONS.filter(({ key }) => KEYS.includes(key)).flatMap((option) =>
+  option.key === 'flaky' ? [option, FLAKY_SEED] : [option],
+);
 const NODE_STARTED = 'QE_MOCHA_NODE'; // node's own flags have been given to this process
 const PARENT_PIPE = 3;
 
@@ -85,11 +96,12 @@ function followParent() {
 
 /** Puts our loading and our runner in the place of mocha's. */
 function replace(root, { Mocha }, options) {
+  const { makeFlakyRunner } = require('./flaky');
   const { makeParentRunner } = require('./runner');
   const { Reports } = require('./reports');
   const { Session } = require('./session');
   const { Builder } = require('./tree');
-  const ParentRunner = makeParentRunner(Mocha);
+  const PlayingRunner = (options.passes ? makeFlakyRunner : makeParentRunner)(Mocha);
   const sessions = new WeakMap(); // by Mocha
   const { run: stockRun } = Mocha.prototype;
 
@@ -106,14 +118,15 @@ function replace(root, { Mocha }, options) {
     const { sharding } = options;
     const mine = options.shard ? share(sharding, this.files, this.options.file) : null;
     const { grep, dryRun } = this.options;
-    const reports = new Reports(options, sharding, !grep && !dryRun);
+    const { passes } = options;
+    const reports = new Reports(options, sharding, !grep && !dryRun, passes);
     if (mine?.size === 0) {
       reports.finish({ workers: 0, interrupted: false });
       return;
     }
     let session;
     try {
-      session = new Session(root, this.files, this.options, options, reports, mine);
+      session = new Session(root, this.files, this.options, options, reports, mine, passes);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       refuse('qe-mocha', error);
@@ -131,7 +144,7 @@ function replace(root, { Mocha }, options) {
     const things = new Builder(Mocha).build(suite, tree);
     if (suite.hasOnly()) reports.whole = false;
     if (mine) keep(suite, things, mine);
-    this._runnerClass = class extends ParentRunner {
+    this._runnerClass = class extends PlayingRunner {
       constructor(...args) {
         super(...args);
         this.attach(session, tree, things, Boolean(mine));
@@ -187,7 +200,10 @@ async function run(argv) {
     const { shard, shardDurations: durations } = options;
     options.sharding = new Sharding({ shard, durations });
   }
-  replace(root, parts, { timeout: 0, ...options, workers });
+  const { flaky, flakySeed: seed } = options;
+  const count = flaky ?? (seed === undefined ? 0 : 1);
+  const passes = count ? planPasses(count, { seed, randomize: seed !== undefined }) : null;
+  replace(root, parts, { timeout: 0, ...options, workers, passes });
   process.argv = [process.execPath, bin, ...rest];
   await parts.main([], mocha);
 }

@@ -1,9 +1,11 @@
 'use strict';
 // What a run leaves behind: history, JSON result, JUnit XML, durations for shards.
 
+const fs = require('node:fs');
 const path = require('node:path');
 
 const qe = require('../addon');
+const { FlakyTable } = require('../flaky');
 const { Junit } = require('../junit');
 const { Names } = require('../progress');
 const { Recording } = require('../recording');
@@ -18,12 +20,17 @@ class Reports {
   #keys = new WeakMap(); // of tests and hooks
   #begun = new WeakMap(); // [seconds since the epoch in ms, worker's slot]
 
-  /** @param {boolean} whole whether the files' durations are those of all their tests */
-  constructor(options, sharding, whole) {
+  /**
+   * @param {boolean} whole whether the files' durations are those of all their tests
+   * @param {object[] | null} passes as of `planPasses`
+   */
+  constructor(options, sharding, whole, passes) {
     this.options = options;
     this.folder = process.cwd();
     this.sharding = sharding;
-    this.whole = whole;
+    this.whole = whole && !passes;
+    this.passes = passes;
+    this.table = passes?.length > 1 ? new FlakyTable(passes.length) : null;
     this.recording = new Recording('mocha', this.folder, options);
     this.junit = options.reportJunit ? new Junit('mocha') : null;
     this.loading = Number(this.recording.history?.get(LOAD) ?? NaN);
@@ -60,30 +67,45 @@ class Reports {
     this.#begun.set(thing, [at, slot]);
   }
 
+  #result(status, thing, error) {
+    const stack = error && String(error.stack || error.message || error);
+    return {
+      status,
+      startAt: (this.#begun.get(thing) ?? [Date.now()])[0],
+      duration: thing.duration ?? 0,
+      failureMessages: stack ? [stack] : [],
+      titles: thing.titlePath(),
+    };
+  }
+
   /** What became of a test, or of a hook that failed. */
-  end(name, thing, { file: otherwise, error, outcome } = {}) {
+  end(name, thing, { file: otherwise, error, outcome, pass } = {}) {
     if (!(name in STATUS) || (thing.type === 'hook' && name !== 'fail')) return;
     const where = thing.file ?? otherwise;
     if (!where) return;
     const file = this.#file(where);
     const key = this.#key(thing, file);
-    const [startAt, slot] = this.#begun.get(thing) ?? [Date.now(), 0];
-    const stack = error && String(error.stack || error.message || error);
+    const slot = this.#begun.get(thing)?.[1] ?? 0;
     const attempt = (thing.currentRetry?.() ?? 0) + 1;
-    const result = {
-      status: STATUS[name],
-      startAt,
-      duration: thing.duration ?? 0,
-      failureMessages: stack ? [stack] : [],
-      titles: thing.titlePath(),
-    };
+    const result = this.#result(STATUS[name], thing, error);
     const ending = outcome ?? (thing.type === 'hook' ? qe.ERROR : undefined);
     const before = file.tests.get(key);
-    this.recording.attempt({ test: { path: where }, attempt, slot }, key, result, ending);
+    this.recording.attempt({ test: { path: where }, attempt, pass, slot }, key, result, ending);
     const flaky = name === 'pass' && attempt > 1;
     // A test that passed and then failed, by what it left behind, has failed.
     if (before?.[1].status === 'failed' && name !== 'pass') return;
     file.tests.set(key, [key, result, flaky ? qe.FLAKY : ending]);
+  }
+
+  /** What several passes have found of a test, or of a hook that failed in one. */
+  conclude(status, thing, { file: otherwise, error, outcome, judged }) {
+    const where = thing.file ?? otherwise;
+    if (!where) return;
+    const file = this.#file(where);
+    const result = this.#result(status, thing, error);
+    const ending = judged?.isFlaky ? qe.FLAKY : outcome;
+    file.tests.set(this.#key(thing, file), [this.#key(thing, file), result, ending]);
+    this.table?.add(path.relative(this.folder, where), result.titles, judged);
   }
 
   took(file, seconds) {
@@ -111,7 +133,12 @@ class Reports {
       }
     }
     if (loading) this.#keep(loading);
-    this.recording.finish({ ...run, shard: this.sharding?.description ?? undefined });
+    this.recording.finish({
+      ...run,
+      passes: this.table ? this.passes.length : undefined,
+      orders: this.passes ?? undefined,
+      shard: this.sharding?.description ?? undefined,
+    });
     const { reportJunit, shardDurations } = this.options;
     this.recording.write('--report-junit', reportJunit, () =>
       this.junit?.write(path.resolve(reportJunit)),
@@ -121,6 +148,7 @@ class Reports {
         this.sharding?.write(seconds),
       );
     }
+    if (this.table) process.once('exit', () => fs.writeSync(2, `\n${this.table}`));
   }
 
   #keep(loading) {

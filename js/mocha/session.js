@@ -44,12 +44,13 @@ function sendable(options) {
 const print = ({ printed, error }) => (error ? process.stderr : process.stdout).write(printed);
 
 /**
- * One file's events: those of its tests at the root, those of its suites, and those of
- * suites that it has added to the root at run time.
+ * The events of one unit, a file or a pass over all: those of its tests at the root, those
+ * of its suites, and those of suites that it has added to the root at run time.
  */
-class FileEvents {
-  constructor(index) {
+class UnitEvents {
+  constructor(index, title) {
     this.index = index;
+    this.title = title; // a path, or what stands for one
     this.stages = Array.from({ length: STAGES }, () => ({ events: [], over: false }));
     this.stage = 1;
     this.running = new Map(); // what runs now: 'test' and 'hook', as [id, since]
@@ -84,13 +85,18 @@ class Session {
   /**
    * @param {string} root mocha's folder
    * @param {Set<number> | null} mine which of the files run: all are loaded
+   * @param {object[] | null} passes over all of these, as of `planPasses`
    */
-  constructor(root, files, mochaOptions, options, reports, mine) {
+  constructor(root, files, mochaOptions, options, reports, mine, passes) {
     this.files = files;
     this.timeout = options.timeout;
     this.reports = reports;
     this.folder = scratch('qe-mocha');
-    this.events = files.map((file, index) => new FileEvents(index));
+    this.passes = passes;
+    this.events = passes
+      ? passes.map(({ pass }) => new UnitEvents(pass, `pass ${pass + 1}`))
+      : files.map((file, index) => new UnitEvents(index, file));
+    this.passOf = new Map(); // by worker: each has one
     this.last = []; // what they print when they exit
     this.leaving = new Set(); // workers that do
     this.atEnd = []; // what workers tell when no file is left
@@ -108,42 +114,52 @@ class Session {
       this.loaded = resolve;
       this.failed = reject;
     });
-    if (mine) for (const file of this.events) if (!mine.has(file.index)) file.close();
+    if (mine && !passes) for (const file of this.events) if (!mine.has(file.index)) file.close();
     this.#start(root, mochaOptions, options, mine);
   }
 
+  /** What workers claim, in the order in which that begins; and how many begin at once. */
+  #plan(workers, mine) {
+    const { files, passes, timeout } = this;
+    const count = passes?.length ?? mine?.size ?? files.length;
+    this.workers = Math.max(1, Math.min(workers ?? qe.cpuCount(), count));
+    const limits = { retries: MOST_ATTEMPTS, timeout: timeout && timeout + LOOK };
+    if (passes) {
+      const units = passes.map(({ pass }) => ({ id: `pass ${pass}`, item: pass, pass, ...limits }));
+      return { units, first: this.workers };
+    }
+    const { order, first } = this.reports.plan(files, this.workers);
+    const items = mine ? order.filter((item) => mine.has(item)) : order;
+    return { units: items.map((item) => ({ id: `${item}:${files[item]}`, item, ...limits })), first };
+  }
+
   #start(root, mochaOptions, { workers, maxWorkerRss }, mine) {
-    const { files, folder } = this;
+    const { files, folder, passes } = this;
     const run = {
       root,
       files,
       folder,
       argv: process.argv,
-      options: sendable(mochaOptions),
+      options: sendable(passes ? { ...mochaOptions, bail: false } : mochaOptions),
       timeout: this.timeout,
       maxWorkerRss,
       last: mine ? Math.max(...mine) : files.length - 1,
+      passes,
+      mine: mine ? [...mine] : [...files.keys()],
     };
     const file = path.join(folder, 'run');
     fs.writeFileSync(file, v8.serialize(run), { mode: 0o600 });
     process.env.QE_MOCHA_RUN = file;
-    const count = mine?.size ?? files.length;
-    this.workers = Math.max(1, Math.min(workers ?? qe.cpuCount(), count));
-    const { order, first } = this.reports.plan(files, this.workers);
-    const items = mine ? order.filter((item) => mine.has(item)) : order;
+    const { units, first } = this.#plan(workers, mine);
     const inherited = process.execArgv.filter((arg) => !arg.startsWith('--inspect'));
     this.core = new qe.Session(
-      items.map((item) => ({
-        id: `${item}:${files[item]}`,
-        item,
-        retries: MOST_ATTEMPTS,
-        timeout: this.timeout && this.timeout + LOOK,
-      })),
+      units,
       {
         argv: [process.execPath, ...inherited, WORKER],
         workers: this.workers,
         firstWorkers: first,
         callOnly: true,
+        isolate: Boolean(passes),
         inOrder: true, // that of the plan
         lazyEvents: true, // nobody sees some milliseconds
         endTimeout: this.timeout && this.timeout + LOOK,
@@ -223,17 +239,22 @@ class Session {
   }
 
   #handle(event) {
-    const file = event.unit === undefined ? null : this.events[event.item];
+    const file = this.#eventsOf(event);
     switch (event.kind) {
       case qe.EV_DATA:
         this.#data(event, file);
         break;
       case qe.EV_START:
         this.running.add(event.unit);
+        if (this.passes) this.passOf.set(this.#worker(event), file);
         break;
       case qe.EV_FINISH:
         this.running.delete(event.unit);
-        this.reports.took(this.files[event.item], Number(event.data.toString()) || 0);
+        if (!this.passes) {
+          this.reports.took(this.files[event.item], Number(event.data.toString()) || 0);
+        } else if (process.stderr.isTTY) {
+          process.stderr.write(`qe-mocha: ${file.title} of ${this.passes.length} is over\n`);
+        }
         file.close();
         break;
       case qe.EV_LOST:
@@ -260,7 +281,7 @@ class Session {
       const item = { printed: event.data, error: kind === messages.STDERR, worker };
       // What files print when they are loaded is printed once, not by each worker.
       if (this.treeFrom === undefined) this.#printed(event).push(item);
-      else if (this.leaving.has(worker)) this.last.push(item);
+      else if (this.leaving.has(worker)) this.#printedLast(item);
       else if (this.ready.has(worker)) target(item);
       return;
     }
@@ -295,10 +316,10 @@ class Session {
         target({ stop: true });
         break;
       case messages.UNLOADABLE:
-        target({ file: this.files[event.item], ...this.bad.get(event.item) });
+        target({ file: this.files[value], ...this.bad.get(value) });
         break;
       case messages.FILE:
-        target({ described: value });
+        target({ of: value[0], described: value[1] });
         break;
       case messages.OPEN:
         this.#warn(`${path.relative('', value[0])} left open: ${value[1].join(', ')}`);
@@ -310,10 +331,21 @@ class Session {
 
   #worker = (event) => `${event.slot}.${event.epoch}`;
 
+  /** Where an event belongs; null: to no unit, as the worker has left. */
+  #eventsOf(event) {
+    if (event.unit !== undefined) return this.events[event.item];
+    return this.passOf.get(this.#worker(event)) ?? null;
+  }
+
   #printed(event) {
     const worker = this.#worker(event);
     if (!this.printed.has(worker)) this.printed.set(worker, []);
     return this.printed.get(worker);
+  }
+
+  /** What listeners of "exit" print: in passes that of the first. */
+  #printedLast(item) {
+    if (!this.passes || this.passOf.get(item.worker) === this.events[0]) this.last.push(item);
   }
 
   #treeFrom(event, value) {
@@ -365,7 +397,7 @@ class Session {
     const running = file.running.get('hook') ?? file.running.get('test');
     const hook = file.running.has('hook');
     const why = this.#why(event, running ? '' : ' between its tests');
-    if (!running) file.push({ file: this.files[event.item], ...why });
+    if (!running) file.push({ file: file.title, ...why });
     else file.push({ running, hook, ...why, worker: this.#worker(event), slot: event.slot });
     if (running?.id?.[0] === ROOT) file.push({ stop: true }); // a root hook: as in mocha
     file.running.clear();
@@ -383,7 +415,7 @@ class Session {
     for (const file of this.events) {
       if (file.isOver) continue;
       // The run stops at the first of them, in serial order.
-      file.push({ file: this.files[event.item], ...why });
+      file.push({ file: file.title, ...why });
       file.push({ stop: true });
       file.close();
     }
@@ -392,9 +424,11 @@ class Session {
   #lostAtEnd(event) {
     const why = this.#why(event, '');
     const worker = this.#worker(event);
-    const running = this.endings.get(worker);
-    if (running) this.atEnd.push({ running, hook: true, ...why, worker });
-    else this.atEnd.push({ file: 'the end of a worker', ...why });
+    const pass = this.passOf.get(worker);
+    const running = pass ? pass.running.get('hook') : this.endings.get(worker);
+    const item = running ? { running, hook: true, worker } : { file: 'the end of a worker' };
+    if (pass) pass.push({ ...item, ...why });
+    else this.atEnd.push({ ...item, ...why });
   }
 }
 

@@ -1,29 +1,38 @@
 'use strict';
-// Mocha's runner, as a worker has it: it runs what one file gave the root suite, then
-// asks for the next file. All files are loaded, so root hooks, `.only` and `--grep` are
+// Mocha's runner, as a worker has it: it runs what one unit gave the root suite, then
+// asks for the next one: a file, or a pass over all. All files are loaded, so root hooks, `.only` and `--grep` are
 // what they are serially.
 
-const { setImmediate } = require('../natives');
+const { parse, setImmediate, stringify } = require('../natives');
 const { nameOf } = require('../progress');
 
-/** Leaves of a file what earlier attempts have not run; `progress` is what they noted. */
+/** What a test, suite or hook is called in the journal of an attempt. */
+function keyOf(thing, numbers) {
+  const name = (each) => numbers.get(each)?.join('/');
+  if (thing.type === 'test') return `t${name(thing)}`;
+  const suite = thing.type === 'hook' ? thing.parent : thing;
+  if (suite.root) return `root.${name(thing)}`;
+  return thing.type === 'hook' ? `h${stringify([name(suite), name(thing)])}` : `s${name(suite)}`;
+}
+
+/** Leaves of a unit what earlier attempts have not run; `progress` is what they noted. */
 function removeFinished(part, numbers, progress) {
   const over = new Set([...progress.done.keys(), ...progress.lost].map(nameOf));
   // A hook that has failed, or ended its worker: as in mocha its suite is then over.
   const failed = [...progress.done].filter(([, status]) => status === 'failed');
   for (const key of [...progress.lost, ...failed.map(([one]) => one)]) {
-    const [, suite] = /^h(.+)\.\+?\d+$/s.exec(nameOf(key)) ?? [];
-    if (suite !== undefined) over.add(`s${suite}`);
+    const name = nameOf(key);
+    if (name.startsWith('h')) over.add(`s${parse(name.slice(1))[0]}`);
   }
-  const isOver = (kind, thing) => over.has(`${kind}${numbers.get(thing)?.[1]}`);
+  const isOver = (thing) => over.has(keyOf(thing, numbers));
   const prune = (suite) => {
-    const whole = isOver('s', suite);
-    suite.tests = whole ? [] : suite.tests.filter((test) => !isOver('t', test));
+    const whole = isOver(suite);
+    suite.tests = whole ? [] : suite.tests.filter((test) => !isOver(test));
     if (whole) suite.suites = [];
     suite.suites.forEach(prune);
   };
   part.suites.forEach(prune);
-  part.tests = part.tests.filter((test) => !isOver('t', test));
+  part.tests = part.tests.filter((test) => !isOver(test));
 }
 
 /**
@@ -133,4 +142,4 @@ function makeUnitRunner(Stock, units) {
   };
 }
 
-module.exports = { makeUnitRunner, removeFinished };
+module.exports = { keyOf, makeUnitRunner, removeFinished };

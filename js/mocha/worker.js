@@ -17,8 +17,9 @@ const { pack } = require('./errors');
 const { Watchdog, stackFile } = require('../watchdog');
 const messages = require('./messages');
 const { isModule, mochaModules } = require('./modules');
-const { Owners, describe, digest } = require('./tree');
-const { makeUnitRunner, removeFinished } = require('./unit-runner');
+const { shuffle } = require('./order');
+const { ROOT, Owners, describe, digest } = require('./tree');
+const { keyOf, makeUnitRunner, removeFinished } = require('./unit-runner');
 
 const POLL_MS = 5;
 const MOST_TRIES = 3; // at one place between tests
@@ -176,20 +177,37 @@ class SpecWorker {
       this.#begin(claim);
     }
     this.began = natives.now(); // the first waited until all were loaded
-    const index = this.claim.item;
-    const part = this.parts[index];
-    const described = this.tree.files[index];
-    if (digest(described) !== this.digests[index]) this.send(messages.FILE, described);
+    const files = this.run.passes ? this.run.mine : [this.claim.item];
+    for (const index of files) {
+      const described = this.tree.files[index];
+      if (digest(described) !== this.digests[index]) this.send(messages.FILE, [index, described]);
+      if (this.unloadable.has(index)) this.send(messages.UNLOADABLE, index);
+    }
+    const part = this.#part(files);
     const progress = new Progress(this.#journalFile());
     this.progress = progress;
     if (progress.attempts > 0) removeFinished(part, this.numbers, progress);
     const root = [...progress.lost].some((key) => nameOf(key).startsWith('root'));
-    if (this.unloadable.has(index)) this.send(messages.UNLOADABLE, null);
-    const over = root || this.#isStuck(progress) || this.unloadable.has(index);
+    const none = files.every((index) => this.unloadable.has(index));
+    const over = root || this.#isStuck(progress) || none;
     this.journal = new Journal(this.#journalFile());
     this.journal.done(`a${reached(progress)}.${progress.attempts}`, 'attempt');
     this.stage = part.tests.length > 0 && !over ? 0 : 1;
     return over ? { tests: [], suites: [] } : part;
+  }
+
+  /** What these files have given the root suite, in the order of the claimed pass. */
+  #part(files) {
+    const parts = files.map((index) => this.parts[index]);
+    const part = {
+      tests: parts.flatMap(({ tests }) => tests),
+      suites: parts.flatMap(({ suites }) => suites),
+    };
+    const { seed, order } = this.run.passes?.[this.claim.item] ?? {};
+    if (order === 'shuffled') {
+      shuffle(part, seed, (thing) => this.run.files[this.numbers.get(thing)[0]]);
+    }
+    return part;
   }
 
   /** Whether workers die between this file's tests, and get no further. */
@@ -206,6 +224,7 @@ class SpecWorker {
   #begin(claim) {
     this.claim = claim;
     this.failed = false;
+    [this.file] = this.run.mine;
     this.began = natives.now();
     this.open = true;
     this.limit(qe.CALL);
@@ -219,7 +238,7 @@ class SpecWorker {
   finish(stopped) {
     this.stageEnds();
     if (stopped) this.send(messages.STOP, null);
-    this.handles.note(this.run.files[this.claim.item]);
+    if (!this.run.passes) this.handles.note(this.run.files[this.claim.item]);
     this.journal?.end();
     this.watchdog?.end();
     this.core.phase(qe.TEARDOWN);
@@ -280,12 +299,7 @@ class SpecWorker {
 
   /** The name of a thing in the journal; undefined where it is not of this load. */
   #key(thing) {
-    const id = this.#id(thing);
-    if (!id) return undefined;
-    if (thing.type === 'test') return `t${id[1]}`;
-    const suite = thing.type === 'hook' ? thing.parent : thing;
-    if (suite.root) return `root.${id[1]}`;
-    return thing.type === 'hook' ? `h${this.numbers.get(suite)[1]}.${id[1]}` : `s${id[1]}`;
+    return this.#id(thing) && keyOf(thing, this.numbers);
   }
 
   step(name, thing) {
@@ -330,6 +344,7 @@ class SpecWorker {
     else message.patch = { pending: Boolean(thing.pending) }; // a hook above it may skip it
     if (name === 'test' || name === 'hook') message.at = natives.dateNow();
     if (!message.id) message.title = thing.title;
+    else if (message.id[0] !== ROOT) [this.file] = message.id;
     if (error !== undefined) message.error = pack(error, this.Mocha.reporters.Base);
     if (name === 'test end' && this.passed === thing) message.passed = true;
     this.passed = null;
@@ -339,10 +354,18 @@ class SpecWorker {
   /** What a thing is called; what was added at run time is described at its first event. */
   #id(thing) {
     if (this.claim && !this.numbers.get(thing)) {
-      const added = this.describers[this.claim.item].added(thing);
+      const added = this.describers[this.#fileOf(thing)].added(thing);
       if (added) this.news.set(thing, added);
     }
     return this.numbers.get(thing);
+  }
+
+  /** The file that has added something at run time: what stands at the root was added by
+   * what has run last. */
+  #fileOf(thing) {
+    if (!this.run.passes) return this.claim.item;
+    const [file] = this.numbers.get(thing.parent) ?? [ROOT];
+    return file === ROOT ? this.file : file;
   }
 
   /** A hook may have added what an earlier attempt has run. */
@@ -376,7 +399,7 @@ class SpecWorker {
     this.limit(qe.CALL);
     this.mocha._runnerClass = makeUnitRunner(this.Mocha.Runner, {
       next: () => this.next(),
-      isLast: () => this.claim.item === this.run.last,
+      isLast: () => Boolean(this.run.passes) || this.claim.item === this.run.last,
       stage: () => this.stageEnds(),
       added: () => (this.stage = 2),
       finish: (stopped) => this.finish(stopped),

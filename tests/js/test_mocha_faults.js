@@ -292,7 +292,7 @@ test('what cannot be done is one line that says what to do', async (t) => {
   fs.writeFileSync(path.join(old, 'package.json'), '{ "name": "mocha", "version": "9.2.2" }');
   const cases = [
     [folder, ['--parallel=none'], '--parallel=none: takes a whole number from 1 to 1024'],
-    [folder, ['--flaky=3'], '--flaky: is an option of qe-jest alone'],
+    [folder, ['--retry-backoff=3'], '--retry-backoff: is an option of qe-jest alone'],
     [
       folder,
       ['--shard-by-time=3/2'],

@@ -1,0 +1,274 @@
+'use strict';
+// `--flaky`: passes over all spec files become one run, in which a test that passed in
+// one pass and failed in another has failed, and says so. A pass is what one process
+// would do: it runs all files, one behind the other, in an order of its own.
+
+const { explain, judge } = require('../flaky');
+const { Names } = require('../progress');
+const { plainError, unpack } = require('./errors');
+const { isWithin, makePlayer } = require('./player');
+const { print } = require('./session');
+const { Builder, ROOT } = require('./tree');
+
+const again = (seed) => `--parallel=1 --flaky-seed=${seed}`;
+
+/** What a hook is called in every pass: its title names the test that it ran for. */
+const hookName = (hook) => `${hook.parent.fullTitle()} ${hook.originalTitle}`;
+
+/** The keys of a file's tests and hooks: names, and which of that name it is. */
+class Keys {
+  #names = { test: new Names(), hook: new Names() };
+
+  constructor(file) {
+    this.file = file;
+  }
+
+  /** @param {Iterable<object>} things in the order in which they are defined */
+  *of(things) {
+    for (const thing of things) {
+      if (!thing.type) continue; // a suite
+      const name = thing.type === 'hook' ? hookName(thing) : thing.fullTitle();
+      yield [thing, `${this.file} ${thing.type} ${this.#names[thing.type].key(name)}`];
+    }
+  }
+}
+
+/** What is known of a test or hook. */
+class Found {
+  statuses = []; // by pass; undefined: it did not run
+  #shown = new Map(); // by status: of the first pass that had it, what happened there
+
+  constructor(thing, file) {
+    this.thing = thing;
+    this.file = file;
+  }
+
+  /** @param {{status: string, error?: Error, patch?: object, printed: object[]}} ended */
+  add(pass, ended) {
+    this.statuses[pass] = ended.status;
+    const before = this.#shown.get(ended.status);
+    if (!before || before.pass >= pass) this.#shown.set(ended.status, { ...ended, pass });
+  }
+
+  /** What to tell of it: how it failed, if it did. */
+  get shown() {
+    const others = [...this.#shown.values()].sort((a, b) => a.pass - b.pass);
+    return this.#shown.get('failed') ?? others[0];
+  }
+}
+
+/** An error with a line above its message. */
+function prefixed(error, line) {
+  const told = error && typeof error === 'object' ? error : plainError(String(error));
+  const message = String(told.message ?? '');
+  const stack = typeof told.stack === 'string' ? told.stack : `Error: ${message}`;
+  const at = message === '' ? -1 : stack.indexOf(message);
+  told.message = message === '' ? line : `${line}\n${message}`;
+  told.stack =
+    at < 0 ? `Error: ${told.message}\n${stack}` : stack.replace(message, () => told.message);
+  return told;
+}
+
+function makeFlakyRunner(Mocha) {
+  const { constants } = Mocha.Runner;
+  const builder = new Builder(Mocha);
+
+  return class FlakyRunner extends makePlayer(Mocha) {
+    found = new Map(); // by key
+    keys = new Map(); // by thing
+    known = new Map(); // the first thing of a key: that of the tree, if it is there
+
+    attach(session, tree, things, filtered) {
+      super.attach(session, tree, things, filtered);
+      this.passes = session.passes.map(() => ({
+        replaced: new Map(), // what files define in it, where that differs from the tree
+        printed: [], // since the last test, and which suites have begun
+        running: null,
+      }));
+      this.names = new Map(); // Keys, by file
+      for (const file of [ROOT, ...session.files.keys()]) {
+        this.names.set(file, new Keys(file));
+        this.#name(file, things[file].values());
+      }
+    }
+
+    #name(file, things, keys = this.names.get(file)) {
+      for (const [thing, key] of keys.of(things)) {
+        this.keys.set(thing, key);
+        if (!this.known.has(key)) this.known.set(key, thing);
+      }
+    }
+
+    advance() {
+      if (this.over) return;
+      const { session } = this;
+      for (const { index, stages } of session.events) {
+        for (const { events } of stages) {
+          for (const item of events.splice(0)) this.#take(item, index);
+        }
+      }
+      if (!session.done) return;
+      for (const item of session.atEnd) this.#take(item, 0);
+      this.#tellAll();
+      for (const item of this.passes[0].printed) if (item.printed) print(item);
+      this.end();
+    }
+
+    // ------------------------------------------------------------------ passes
+
+    #take(item, pass) {
+      const state = this.passes[pass];
+      if (item.printed) state.printed.push(item);
+      else if (item.described) this.#describe(item, state);
+      else if (item.lost) this.#lost(item, pass);
+      else if (item.event) this.#event(item, pass);
+    }
+
+    /** In this pass a file defines something else: what has the same name is the same. */
+    #describe({ of, described }, { replaced }) {
+      const found = builder.file(this.suite, described);
+      replaced.set(of, found);
+      this.#name(of, found.values(), new Keys(of));
+    }
+
+    #find(id, { replaced }) {
+      const thing = id ? (replaced.get(id[0]) ?? this.things[id[0]])?.get(id[1]) : undefined;
+      return this.known.get(this.keys.get(thing)) ?? thing;
+    }
+
+    #add({ parent, list, described }, [file], { replaced }) {
+      const found = replaced.get(file) ?? this.things[file];
+      const suite = this.#find(parent, { replaced });
+      if (!suite || found.has(described.number)) return;
+      const known = new Set(found.values());
+      builder.add(suite, { list, described }, found);
+      this.#name(
+        file,
+        [...found.values()].filter((thing) => !known.has(thing)),
+      );
+    }
+
+    #foundOf(thing, file) {
+      const key = this.keys.get(thing) ?? `unknown ${thing.title}`;
+      if (!this.found.has(key)) this.found.set(key, new Found(thing, file));
+      return this.found.get(key);
+    }
+
+    #event({ event, slot }, pass) {
+      const { name, id, title, patch, error, at, passed, added } = event;
+      const state = this.passes[pass];
+      if (added) this.#add(added, id, state);
+      const thing = this.#find(id, state) ?? this.unknown(title);
+      Object.assign(thing, patch);
+      if (!thing.type) {
+        if (name === constants.EVENT_SUITE_BEGIN) state.printed.push({ begun: thing });
+        return;
+      }
+      if (at) this.session.reports.begin(thing, at, slot);
+      if (name === constants.EVENT_TEST_BEGIN) state.running = thing;
+      if (passed) this.#ended('passed', 'pass', { thing, id, patch }, pass);
+      const status = { fail: 'failed', pass: 'passed', pending: 'pending' }[name];
+      const given = error === undefined ? undefined : unpack(error);
+      if (status || name === 'retry') {
+        this.#ended(status, name, { thing, id, patch, error: given }, pass);
+      } else if (name === constants.EVENT_HOOK_END) {
+        this.#hookPassed(thing, this.#fileOf(id), pass);
+      }
+    }
+
+    #fileOf = (id) => (id?.[0] >= 0 ? this.session.files[id[0]] : undefined);
+
+    #hookPassed(thing, file, pass) {
+      const found = this.#foundOf(thing, file);
+      if (found.statuses[pass] === undefined) found.add(pass, { status: 'passed', printed: [] });
+    }
+
+    /** @param {string | undefined} status none: it is tried again */
+    #ended(status, name, { thing, id, patch, error, outcome }, pass) {
+      const state = this.passes[pass];
+      const file = this.#fileOf(id);
+      this.session.reports.end(name, thing, { file, error, outcome, pass });
+      if (!status) return;
+      const begun = state.running === thing;
+      const { printed } = state;
+      state.printed = [];
+      const ended = { status, error, patch, printed, begun, outcome };
+      this.#foundOf(thing, file).add(pass, ended);
+    }
+
+    #lost(item, pass) {
+      const { running, outcome, file: name, slot } = item;
+      const thing = this.#find(running?.id, this.passes[pass]) ?? this.lostThing(item);
+      if (running) {
+        Object.assign(thing, running.patch);
+        this.session.reports.begin(thing, running.since, slot);
+      } else if (name && this.session.files.includes(name)) {
+        thing.file = name;
+      }
+      const error = this.lostError(thing, item);
+      const duration = running ? Math.max(0, Date.now() - running.since) : 0;
+      const patch = { ...running?.patch, state: 'failed', duration };
+      Object.assign(thing, patch);
+      this.#ended('failed', 'fail', { thing, id: running?.id, patch, error, outcome }, pass);
+    }
+
+    // -------------------------------------------------------------- what is told
+
+    /** All that ran, in the order in which it is defined. */
+    #tellAll() {
+      const order = new Map(); // by thing
+      const walk = (suite) => {
+        const { _beforeAll, _beforeEach, tests, suites, _afterEach, _afterAll } = suite;
+        for (const thing of [..._beforeAll, ..._beforeEach, ...tests]) order.set(thing, order.size);
+        suites.forEach(walk);
+        for (const thing of [..._afterEach, ..._afterAll]) order.set(thing, order.size);
+      };
+      walk(this.suite);
+      const place = ({ thing }) => order.get(thing) ?? Infinity;
+      const all = [...this.found.values()].filter(
+        ({ thing, statuses }) => thing.type === 'test' || statuses.includes('failed'),
+      );
+      const placed = all.map((found) => [place(found), found]);
+      placed.sort(([a], [b]) => (a === b ? 0 : a - b));
+      for (const [, found] of placed) this.#tell(found);
+    }
+
+    /** Begins a suite and those that it stands in, and ends all others. */
+    #openTo(suite) {
+      const above = [];
+      for (let each = suite; !each.root; each = each.parent) above.unshift(each);
+      for (const each of above) this.enter(each);
+      this.closeTo(suite);
+    }
+
+    #tell({ thing, file, statuses, shown }) {
+      const { status, printed, patch, begun, outcome } = shown;
+      const plan = this.session.passes;
+      const judged = judge(Array.from(plan, (_, pass) => statuses[pass]));
+      let { error } = shown;
+      if (judged?.isFlaky) {
+        error = prefixed(error, explain(judged, statuses, plan, again));
+      }
+      for (const item of printed) {
+        if (item.printed) print(item);
+        else if (isWithin(thing, item.begun)) this.#openTo(item.begun);
+      }
+      this.#openTo(thing.parent);
+      Object.assign(thing, patch);
+      this.session.reports.conclude(status, thing, { file, error, outcome, judged });
+      const hook = thing.type === 'hook';
+      if (hook) this.emit(constants.EVENT_HOOK_BEGIN, thing);
+      else if (begun) this.emit(constants.EVENT_TEST_BEGIN, thing);
+      if (status === 'passed') this.emit(constants.EVENT_TEST_PASS, thing);
+      if (status === 'pending') this.emit(constants.EVENT_TEST_PENDING, thing);
+      if (status === 'failed') {
+        thing.state = 'failed';
+        this.failures += 1;
+        this.emit(constants.EVENT_TEST_FAIL, thing, error);
+      }
+      if (!hook) this.emit(constants.EVENT_TEST_END, thing);
+    }
+  };
+}
+
+module.exports = { makeFlakyRunner };
