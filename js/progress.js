@@ -4,7 +4,9 @@
 
 const { appendFileSync } = require('node:fs'); // in the parent alone
 
-const { closeSync, openSync, parse, readFileSync, stringify, writeSync } = require('./natives');
+const natives = require('./natives');
+
+const { closeSync, existsSync, openSync, parse, readFileSync, stringify, writeSync } = natives;
 
 /** Names are not unique: a test is its name and how many of that name came before. */
 class Names {
@@ -20,6 +22,7 @@ class Names {
 const nameOf = (key) => key.slice(key.indexOf(':') + 1);
 
 function readLines(file) {
+  if (!existsSync(file)) return []; // most often: an exception would take longer
   let text;
   try {
     text = readFileSync(file, 'utf8');
@@ -63,7 +66,9 @@ class Progress {
     this.killed = false; // the last was killed, by what may have had no reason in the file
     this.missing = false; // what was lost with it is not known yet
     this.count = Infinity; // how many tests the file has, where that is known
-    const losses = new Map(readLines(lossesOf(file)).map(([by, ...loss]) => [by, loss]));
+    const noted = readLines(file);
+    const lost = noted.length > 0 ? readLines(lossesOf(file)) : [];
+    const losses = new Map(lost.map(([by, ...loss]) => [by, loss]));
     let ended = true;
     let came = 0; // tests that were over in an attempt
     let by; // the attempt, where the parent says what was lost with its worker
@@ -76,7 +81,7 @@ class Progress {
       failed.clear();
       if (!ended) this.#died(by ? losses.get(by) : [false, running, this.done], came);
     };
-    for (const [what, key, status] of readLines(file)) {
+    for (const [what, key, status] of noted) {
       if (what === 'attempt') {
         died();
         running.clear();

@@ -60,6 +60,7 @@ class Run {
         ],
         workers: this.workers,
         callOnly: true,
+        lazyEvents: true, // nobody sees some milliseconds
         isolate: this.passes !== null,
         inOrder: this.passes !== null, // else a file's passes would wait for each other
         backoff: options.retries > 0 ? options.backoff : 0,

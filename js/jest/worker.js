@@ -69,7 +69,8 @@ class FileWorker {
 
   /** What runs from now on has the time limit. */
   limit() {
-    this.watchdog?.begin();
+    if (!this.watchdog) return;
+    this.watchdog.begin();
     this.core.phase(qe.CALL);
   }
 
@@ -224,10 +225,13 @@ class FileWorker {
       if (!this.core.start(claim)) break;
       const { again, failed } = await this.runFile(claim);
       if (failed && !again) this.core.countFailure();
-      this.watchdog?.end();
-      this.core.phase(qe.TEARDOWN);
+      if (this.watchdog) {
+        this.watchdog.end();
+        this.core.phase(qe.TEARDOWN);
+      }
       this.core.finish(failed ? qe.FAILED : qe.PASSED, again ? AGAIN : NO_MORE);
-      if (process.memoryUsage.rss() > this.mostMemory) break; // another takes its place
+      // Another takes its place.
+      if (this.mostMemory < Infinity && process.memoryUsage.rss() > this.mostMemory) break;
     }
     for (const found of await this.handles.left(PATIENCE_MS)) this.send(messages.OPEN, found);
     this.core.bye();

@@ -10,7 +10,6 @@ const { constants } = require('node:os');
 const { pathToFileURL } = require('node:url');
 
 const { command, refuse } = require('../command');
-const { planPasses } = require('../flaky');
 const { OPTIONS, help, number, parse } = require('../options');
 const { UsageError } = require('../usage');
 const { findMocha, mochaModules } = require('./modules');
@@ -92,6 +91,13 @@ function followParent() {
   pipe.on('error', () => {}); // 'close' follows
   pipe.resume();
   pipe.unref();
+}
+
+/** The passes of `--flaky`; a seed alone is one of these. */
+function passesOf({ flaky, flakySeed: seed }) {
+  const count = flaky ?? (seed === undefined ? 0 : 1);
+  const { planPasses } = require('../flaky');
+  return count ? planPasses(count, { seed, randomize: seed !== undefined }) : null;
 }
 
 /** Puts our loading and our runner in the place of mocha's. */
@@ -200,10 +206,7 @@ async function run(argv) {
     const { shard, shardDurations: durations } = options;
     options.sharding = new Sharding({ shard, durations });
   }
-  const { flaky, flakySeed: seed } = options;
-  const count = flaky ?? (seed === undefined ? 0 : 1);
-  const passes = count ? planPasses(count, { seed, randomize: seed !== undefined }) : null;
-  replace(root, parts, { timeout: 0, ...options, workers, passes });
+  replace(root, parts, { timeout: 0, ...options, workers, passes: passesOf(options) });
   process.argv = [process.execPath, bin, ...rest];
   await parts.main([], mocha);
 }

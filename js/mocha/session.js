@@ -130,7 +130,10 @@ class Session {
     }
     const { order, first } = this.reports.plan(files, this.workers);
     const items = mine ? order.filter((item) => mine.has(item)) : order;
-    return { units: items.map((item) => ({ id: `${item}:${files[item]}`, item, ...limits })), first };
+    return {
+      units: items.map((item) => ({ id: `${item}:${files[item]}`, item, ...limits })),
+      first,
+    };
   }
 
   #start(root, mochaOptions, { workers, maxWorkerRss }, mine) {
