@@ -68,39 +68,62 @@ static bool is_sound(const qe__arena_head *head, uint64_t size)
            head->slots_at == sound.slots_at && head->rings_at == sound.rings_at;
 }
 
+/* Lays out one scope, from `place` on; returns where the next one begins. */
+static uint32_t lay_scope(qe__arena *a, const qe_plan *plan, uint32_t s,
+                          uint32_t place)
+{
+    qe__arena_scope *scope = &a->scopes[s];
+    uint32_t flags = qe__plan_scope_flags(plan, s);
+    const uint32_t *units = qe__plan_scope_units(plan, s, &scope->count);
+    qe_unit unit;
+
+    scope->first = place;
+    scope->together = (flags & (QE_UNIT_TOGETHER | QE_UNIT_FRESH)) != 0 ||
+                      a->head->steal_scopes;
+    for (uint32_t i = 0; i < scope->count; i++) {
+        qe__arena_unit *u = &a->units[units[i]];
+
+        (void) qe_plan_get(plan, units[i], &unit);
+        u->timeout_ns = unit.timeout_ns;
+        u->expected_ns = unit.expected_ns ? unit.expected_ns : 1000000;
+        u->scope = s;
+        u->item = unit.item;
+        u->pass = unit.pass;
+        u->place = place;
+        atomic_store_explicit(&u->state, qe__state(QE__UNIT_PENDING, 1, 0),
+                              memory_order_relaxed);
+        a->order[place++] = units[i];
+        if (unit.timeout_ns != 0 &&
+            (a->head->min_timeout_ns == 0 ||
+             unit.timeout_ns < a->head->min_timeout_ns)) {
+            a->head->min_timeout_ns = unit.timeout_ns;
+        }
+    }
+    return place;
+}
+
 static void lay_units(qe__arena *a, const qe_plan *plan)
 {
     uint32_t place = 0;
-    qe_unit unit;
+    uint32_t scopes = (uint32_t) qe__plan_scope_count(plan);
 
-    for (uint32_t s = 0; s < a->head->scopes; s++) {
-        qe__arena_scope *scope = &a->scopes[s];
-        uint32_t flags = qe__plan_scope_flags(plan, s);
-        const uint32_t *units = qe__plan_scope_units(plan, s, &scope->count);
-
-        scope->first = place;
-        scope->together = (flags & (QE_UNIT_TOGETHER | QE_UNIT_FRESH)) != 0 ||
-                          a->head->steal_scopes;
-        for (uint32_t i = 0; i < scope->count; i++) {
-            qe__arena_unit *u = &a->units[units[i]];
-
-            (void) qe_plan_get(plan, units[i], &unit);
-            u->timeout_ns = unit.timeout_ns;
-            u->expected_ns = unit.expected_ns ? unit.expected_ns : 1000000;
-            u->scope = s;
-            u->item = unit.item;
-            u->pass = unit.pass;
-            u->place = place;
-            atomic_store_explicit(&u->state, qe__state(QE__UNIT_PENDING, 1, 0),
-                                  memory_order_relaxed);
-            a->order[place++] = units[i];
-            if (unit.timeout_ns != 0 &&
-                (a->head->min_timeout_ns == 0 ||
-                 unit.timeout_ns < a->head->min_timeout_ns)) {
-                a->head->min_timeout_ns = unit.timeout_ns;
-            }
-        }
+    for (uint32_t s = 0; s < scopes; s++) {
+        place = lay_scope(a, plan, s, place);
     }
+}
+
+/* Its units lie at the beginning of what was spare: their places are known. No
+ * worker looks at them before the scope is opened. */
+void qe__arena_pass(qe__arena *a, const qe_plan *plan, uint32_t scope)
+{
+    uint32_t count;
+    const uint32_t *units = qe__plan_scope_units(plan, scope, &count);
+    const qe__arena_unit *first = &a->units[units[0]];
+
+    a->scopes[first->scope].first = first->place + count;
+    a->scopes[first->scope].count -= count;
+    (void) lay_scope(a, plan, scope, first->place);
+    atomic_fetch_add(&a->head->open, count);
 }
 
 int qe__arena_new(qe__arena *a, const qe_plan *plan, const qe_options *options,
@@ -113,7 +136,8 @@ int qe__arena_new(qe__arena *a, const qe_plan *plan, const qe_options *options,
 
     memset(&head, 0, sizeof(head));
     head.units = (uint32_t) qe_plan_count(plan);
-    head.scopes = (uint32_t) qe__plan_scope_count(plan);
+    head.scopes =
+        (uint32_t) (qe__plan_scope_count(plan) + qe__plan_most_passes(plan));
     head.slots = slots;
     lay_head(&head);
     size = head.size_bytes;
@@ -139,7 +163,7 @@ int qe__arena_new(qe__arena *a, const qe_plan *plan, const qe_options *options,
     a->head->steal_scopes = options->steal_scopes;
     a->head->session_timeout_ns = options->session_timeout_ns;
     a->head->min_timeout_ns = options->session_timeout_ns;
-    atomic_store(&a->head->open, head.units);
+    atomic_store(&a->head->open, head.units - (uint32_t) qe__plan_spares(plan));
     atomic_store(&a->head->sweep, head.units);
     set_pointers(a);
     lay_units(a, plan);

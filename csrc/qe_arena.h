@@ -168,6 +168,8 @@ static inline enum qe_phase qe__running_phase(uint64_t word)
 /* Makes the arena for a sealed plan; every unit is PENDING. */
 int qe__arena_new(qe__arena *a, const qe_plan *plan, const qe_options *options,
                   uint32_t slots);
+/* Controller: a pass has been made of SPARE units; it becomes this scope. */
+void qe__arena_pass(qe__arena *a, const qe_plan *plan, uint32_t scope);
 /* Maps an arena made by another process. Checks its bounds. */
 int qe__arena_attach(qe__arena *a, int fd);
 void qe__arena_close(qe__arena *a);

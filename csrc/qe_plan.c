@@ -12,7 +12,9 @@
 
 #define MAX_UNITS (UINT32_C(1) << 26)
 #define MAX_RETRIES 65535u
-#define ALL_FLAGS (QE_UNIT_SERIAL | QE_UNIT_TOGETHER | QE_UNIT_FRESH)
+#define ALL_FLAGS                                                              \
+    (QE_UNIT_SERIAL | QE_UNIT_TOGETHER | QE_UNIT_FRESH | QE_UNIT_SPARE)
+#define MAX_PASSES (UINT32_C(1) << 17) /* of SPARE units */
 #define MIN_BLOCK_BYTES ((size_t) 4096)
 #define MAX_BLOCK_BYTES ((size_t) 1 << 20)
 
@@ -56,7 +58,9 @@ struct qe_plan {
     struct block *block;
     qe__command *commands; /* of all units that have one */
     size_t command_count;
-    uint32_t *order; /* units, scope by scope; NULL until sealed */
+    uint32_t *order;        /* units, scope by scope; NULL until sealed */
+    uint32_t spares, spare; /* SPARE units: in all, and those that are left */
+    uint32_t passes, most_passes;
 };
 
 int qe_plan_new(qe_plan **out)
@@ -230,6 +234,22 @@ static void add_scope(qe_plan *plan, const char *name, uint32_t hash,
     plan->named++;
 }
 
+/* SPARE units are the last, of one scope, and nothing else. */
+static bool fits_spares(const qe_plan *plan, const qe_unit *unit)
+{
+    const struct unit *first;
+
+    if ((unit->flags & QE_UNIT_SPARE) == 0)
+        return plan->spares == 0;
+    if (unit->flags != QE_UNIT_SPARE || unit->scope == NULL ||
+        unit->argv != NULL)
+        return false;
+    if (plan->spares == 0)
+        return true;
+    first = &plan->unit[plan->units - plan->spares];
+    return strcmp(plan->scope[first->scope].name, unit->scope) == 0;
+}
+
 int qe_plan_add(qe_plan *plan, const qe_unit *unit)
 {
     struct unit *new;
@@ -243,6 +263,8 @@ int qe_plan_add(qe_plan *plan, const qe_unit *unit)
         return QE_EINVAL;
     if (plan->order != NULL)
         return QE_ESTATE;
+    if (!fits_spares(plan, unit))
+        return QE_EINVAL;
     if (plan->units >= MAX_UNITS || unit->retries > MAX_RETRIES)
         return QE_ETOOBIG;
 
@@ -275,6 +297,7 @@ int qe_plan_add(qe_plan *plan, const qe_unit *unit)
     new->scope = scope;
     new->retries = (uint16_t) unit->retries;
     new->flags = (uint16_t) unit->flags;
+    plan->spares += (unit->flags & QE_UNIT_SPARE) != 0;
     return 0;
 }
 
@@ -287,6 +310,11 @@ int qe_plan_seal(qe_plan *plan)
         return QE_EINVAL;
     if (plan->order != NULL)
         return QE_ESTATE;
+    plan->most_passes = plan->spares < MAX_PASSES ? plan->spares : MAX_PASSES;
+    if (plan->spares > 0 && qe__grow(&plan->scope, &plan->scope_capacity,
+                                     (size_t) plan->scopes + plan->most_passes,
+                                     sizeof *plan->scope) != 0)
+        return QE_ENOMEM;
     /* One more than needed, so that an empty plan is sealed by a pointer. */
     order = malloc(qe__mul((size_t) plan->units + 1, sizeof *order));
     if (order == NULL)
@@ -302,6 +330,7 @@ int qe_plan_seal(qe_plan *plan)
         order[scope->start + scope->count++] = i;
     }
     plan->order = order;
+    plan->spare = plan->spares;
     free(plan->table);
     plan->table = NULL;
     plan->table_size = 0;
@@ -365,4 +394,58 @@ uint32_t qe__plan_scope_flags(const qe_plan *plan, uint32_t scope)
 uint32_t qe__plan_unit_scope(const qe_plan *plan, uint32_t unit)
 {
     return plan->unit[unit].scope;
+}
+
+size_t qe__plan_spares(const qe_plan *plan)
+{
+    return plan->spares;
+}
+
+size_t qe__plan_most_passes(const qe_plan *plan)
+{
+    return plan->most_passes;
+}
+
+size_t qe__plan_spare(const qe_plan *plan)
+{
+    return plan->spare;
+}
+
+/* SPARE units are the last ones and of one scope, so a pass is of units that
+ * follow each other, also in the scope order. */
+int qe__plan_pass(qe_plan *plan, const qe_pass *pass, uint32_t *scope,
+                  uint32_t *unit)
+{
+    uint32_t flags = QE_UNIT_FRESH | QE_UNIT_TOGETHER | pass->flags;
+    uint32_t first = plan->units - plan->spare;
+    struct scope *rest, *own;
+
+    if (pass->n == 0 || (pass->flags & ~QE_UNIT_SERIAL) != 0)
+        return QE_EINVAL;
+    if (plan->order == NULL)
+        return QE_ESTATE;
+    if (pass->n > plan->spare || plan->passes >= plan->most_passes)
+        return QE_ETOOBIG;
+    rest = &plan->scope[plan->unit[first].scope];
+    own = &plan->scope[plan->scopes];
+    memset(own, 0, sizeof *own);
+    own->start = rest->start;
+    own->count = (uint32_t) pass->n;
+    own->flags = flags;
+    for (uint32_t i = 0; i < own->count; i++) {
+        struct unit *u = &plan->unit[first + i];
+
+        u->item = pass->items[i];
+        u->pass = pass->number;
+        u->timeout_ns = pass->timeout_ns != NULL ? pass->timeout_ns[i] : 0;
+        u->flags = (uint16_t) flags;
+        u->scope = plan->scopes;
+    }
+    rest->start += own->count;
+    rest->count -= own->count;
+    plan->spare -= own->count;
+    plan->passes++;
+    *scope = plan->scopes++;
+    *unit = first;
+    return 0;
 }

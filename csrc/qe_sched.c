@@ -38,8 +38,9 @@ struct qe_sched {
     uint32_t slots;
     bool isolate;
     bool cancelled;
-    size_t units;
+    size_t units; /* those that are spare do not count */
     size_t settled;
+    bool more;            /* passes may follow */
     unsigned char *state; /* by unit */
     qe__queues queues;
     qe__waits waits;
@@ -87,11 +88,12 @@ int qe__sched_new(qe_sched **out, const qe_plan *plan,
     s->plan = plan;
     s->slots = options->slots;
     s->isolate = options->isolate;
-    s->units = qe_plan_count(plan);
+    s->units = qe_plan_count(plan) - qe__plan_spares(plan);
+    s->more = qe__plan_spares(plan) > 0;
     s->alone = QE__NO_SLOT;
     for (i = 0; i < s->slots; i++)
         qe__slotset_add(&s->idle, i);
-    s->state = calloc(s->units + 1, sizeof *s->state);
+    s->state = calloc(qe_plan_count(plan) + 1, sizeof *s->state);
     if (s->state == NULL)
         goto no_state;
     if (qe__queues_init(&s->queues, plan, options) != 0)
@@ -241,13 +243,26 @@ static bool next_queued(qe_sched *s, qe__step *out)
     return true;
 }
 
+/* The first pass that waits, if it is one that does, or does not, run alone. */
+static bool next_late(const qe_sched *s, bool alone)
+{
+    const qe__queues *q = &s->queues;
+
+    return q->late_next < q->late_end &&
+           ((qe__plan_scope_flags(s->plan, q->late[q->late_next]) &
+             QE_UNIT_SERIAL) != 0) == alone;
+}
+
 static bool next_fresh(qe_sched *s, qe__step *out)
 {
     qe__queues *q = &s->queues;
 
-    if (q->fresh_next == q->fresh_end)
+    if (q->fresh_next < q->fresh_end)
+        start_fresh(s, out, any_idle(s), q->fresh[q->fresh_next++]);
+    else if (next_late(s, false))
+        start_fresh(s, out, any_idle(s), q->late[q->late_next++]);
+    else
         return false;
-    start_fresh(s, out, any_idle(s), q->fresh[q->fresh_next++]);
     return true;
 }
 
@@ -265,6 +280,8 @@ static bool next_alone(qe_sched *s, qe__step *out)
         start_waiting(s, out, slot != QE__NO_SLOT ? slot : 0, entry);
     } else if (q->alone_next < q->alone_end) {
         start_fresh(s, out, 0, q->fresh[q->alone_next++]);
+    } else if (next_late(s, true)) {
+        start_fresh(s, out, 0, q->late[q->late_next++]);
     } else if (q->serial_next < q->serial_end) {
         unit = q->order[q->serial_next++];
         slot = qe__queues_bound_to(q, unit);
@@ -286,7 +303,7 @@ int qe__sched_next(qe_sched *s, uint64_t now_ns, qe__step *out)
 
     /* After a cancel we no longer know what the queues' workers are running,
      * so the last of them has to be gone as well. */
-    if (s->settled == s->units && (!s->cancelled || s->busy == 0)) {
+    if (s->settled == s->units && !s->more && (!s->cancelled || s->busy == 0)) {
         out->kind = QE__STEP_DONE;
         return 0;
     }
@@ -320,9 +337,29 @@ bool qe__sched_slot_take(qe_sched *s, uint32_t slot)
     return true;
 }
 
+int qe__sched_pass(qe_sched *s, uint32_t scope)
+{
+    qe__queues *q = &s->queues;
+    uint32_t count;
+
+    if (s->cancelled || !s->more)
+        return QE_ESTATE;
+    (void) qe__plan_scope_units(s->plan, scope, &count);
+    s->units += count;
+    q->scope[scope].begin = 0;
+    q->scope[scope].owner = QE__OWNER_NONE;
+    q->late[q->late_end++] = scope;
+    return 0;
+}
+
+void qe__sched_no_more(qe_sched *s)
+{
+    s->more = false;
+}
+
 int qe__sched_settled(qe_sched *s, uint32_t unit)
 {
-    if (s == NULL || unit >= s->units)
+    if (s == NULL || unit >= qe_plan_count(s->plan))
         return QE_EINVAL;
     if (!may_move(s, unit, SETTLED))
         return QE_ESTATE;
@@ -355,14 +392,14 @@ static int run_again(qe_sched *s, uint32_t unit, uint32_t attempt,
 int qe__sched_retry(qe_sched *s, uint32_t unit, uint32_t attempt,
                     uint64_t not_before_ns)
 {
-    if (s == NULL || unit >= s->units || attempt < 2)
+    if (s == NULL || unit >= qe_plan_count(s->plan) || attempt < 2)
         return QE_EINVAL;
     return run_again(s, unit, attempt, not_before_ns);
 }
 
 int qe__sched_requeue(qe_sched *s, uint32_t unit, uint32_t attempt)
 {
-    if (s == NULL || unit >= s->units || attempt == 0)
+    if (s == NULL || unit >= qe_plan_count(s->plan) || attempt == 0)
         return QE_EINVAL;
     return run_again(s, unit, attempt, 0);
 }
@@ -374,8 +411,10 @@ void qe__sched_cancel(qe_sched *s)
     if (s == NULL || s->cancelled)
         return;
     s->cancelled = true;
+    s->more = false;
     qe__queues_clear(&s->queues);
     qe__waits_clear(&s->waits, s->slots + 1);
+    /* What is spare comes last, so these are all that count. */
     for (i = 0; i < s->units; i++) {
         if (s->state[i] == IDLE || s->state[i] == QUEUED ||
             s->state[i] == WAITING)

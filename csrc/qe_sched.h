@@ -82,6 +82,14 @@ void qe__sched_slot_free(qe_sched *s, uint32_t slot);
  * run now. */
 bool qe__sched_slot_take(qe_sched *s, uint32_t slot);
 
+/* A pass has been made of SPARE units of the plan: this scope. It starts behind
+ * the FRESH scopes and the passes before it, alone if it is SERIAL; its turn comes
+ * before SERIAL units. */
+int qe__sched_pass(qe_sched *s, uint32_t scope);
+/* There will be no further pass; until then qe__sched_next does not yield DONE
+ * where there are SPARE units. */
+void qe__sched_no_more(qe_sched *s);
+
 /* The unit is finished for good. */
 int qe__sched_settled(qe_sched *s, uint32_t unit);
 /* The unit is to run again as `attempt`, in a fresh worker, not before t. */

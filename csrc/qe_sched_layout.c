@@ -84,7 +84,7 @@ static uint32_t queue_units(const qe__queues *q, uint32_t scope, uint32_t *to,
         qe_unit unit;
 
         qe_plan_get(q->plan, units[i], &unit);
-        if ((unit.flags & QE_UNIT_SERIAL) != 0)
+        if ((unit.flags & (QE_UNIT_SERIAL | QE_UNIT_SPARE)) != 0)
             continue;
         if (to != NULL)
             to[n] = units[i];
@@ -230,6 +230,7 @@ int qe__queues_init(qe__queues *q, const qe_plan *plan,
                     const qe__sched_options *options)
 {
     uint32_t scopes = (uint32_t) qe__plan_scope_count(plan);
+    uint32_t passes = (uint32_t) qe__plan_most_passes(plan);
     uint32_t i, fresh = 0;
     int err;
 
@@ -240,11 +241,12 @@ int qe__queues_init(qe__queues *q, const qe_plan *plan,
         fresh += is_fresh(q, i);
     q->order = array_of(qe_plan_count(plan), sizeof *q->order);
     q->queue = calloc(options->slots, sizeof *q->queue);
-    q->scope = array_of(scopes, sizeof *q->scope);
+    q->scope = array_of((size_t) scopes + passes, sizeof *q->scope);
+    q->late = array_of(passes, sizeof *q->late);
     q->fresh = array_of(fresh, sizeof *q->fresh);
     err = qe__heap_reserve(&q->richest, options->slots);
     if (q->order == NULL || q->queue == NULL || q->scope == NULL ||
-        q->fresh == NULL)
+        q->fresh == NULL || q->late == NULL)
         err = QE_ENOMEM;
     if (err == 0)
         err = measure(q);

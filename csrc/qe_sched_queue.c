@@ -14,6 +14,7 @@ void qe__queues_free(qe__queues *q)
     free(q->queue);
     free(q->scope);
     free(q->fresh);
+    free(q->late);
     qe__heap_free(&q->richest);
 }
 
@@ -82,6 +83,7 @@ void qe__queues_clear(qe__queues *q)
     q->serial_next = q->serial_end;
     q->fresh_next = q->fresh_end;
     q->alone_next = q->alone_end;
+    q->late_next = q->late_end;
 }
 
 bool qe__queues_give(qe__queues *q, uint32_t slot, const uint32_t **units,

@@ -30,6 +30,8 @@ typedef struct qe__queues {
     uint32_t *fresh;                  /* FRESH scopes in plan order: */
     uint32_t fresh_next, fresh_end;   /* first those without SERIAL units, */
     uint32_t alone_next, alone_end;   /* then those that must run alone */
+    uint32_t *late;                   /* passes made of SPARE units */
+    uint32_t late_next, late_end;
 } qe__queues;
 
 #define QE__OWNER_NONE UINT32_MAX /* no unit was started */

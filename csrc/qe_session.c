@@ -139,9 +139,8 @@ static int check_options(const qe_plan *plan, const qe_options *o)
                : 0;
 }
 
-int qe_session_start(qe_session **out, qe_worker **worker_out,
-                     const qe_plan *plan, const qe_options *options,
-                     const qe_fork_hooks *hooks)
+int qe_session_start(qe_session **out, qe_worker **worker_out, qe_plan *plan,
+                     const qe_options *options, const qe_fork_hooks *hooks)
 {
     qe__sched_options how = {options->workers, options->isolate,
                              options->steal_scopes, options->in_order};
@@ -441,6 +440,34 @@ int qe_session_grow(qe_session *s, uint32_t workers)
         }
     }
     return status;
+}
+
+int qe_session_pass(qe_session *s, const qe_pass *pass, uint32_t *unit_out)
+{
+    uint32_t scope;
+    int status;
+
+    if (s->stopping || s->draining || s->no_more) {
+        return QE_ESTATE;
+    }
+    status = qe__plan_pass(s->plan, pass, &scope, unit_out);
+    if (status == 0) {
+        qe__arena_pass(&s->exec.arena, s->plan, scope);
+        status = qe__sched_pass(s->sched, scope);
+    }
+    return status;
+}
+
+size_t qe_session_spare(const qe_session *s)
+{
+    return qe__plan_spare(s->plan);
+}
+
+int qe_session_no_more(qe_session *s)
+{
+    s->no_more = true;
+    qe__sched_no_more(s->sched);
+    return 0;
 }
 
 int qe_session_pause(qe_session *s, bool on)

@@ -55,7 +55,7 @@ enum qe__keeper {
 };
 
 struct qe_session {
-    const qe_plan *plan;
+    qe_plan *plan;
     qe_options options;
     qe__exec exec;
     qe_sched *sched;
@@ -86,6 +86,7 @@ struct qe_session {
     int trouble;             /* a QE_E* code that ends the run */
     int trouble_errno;       /* with QE_ESYS */
     bool trouble_told;
+    bool no_more; /* passes of SPARE units */
     bool stopping;
     bool draining;
     bool done;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "qe_plan.h"
 #include "qe_session.h"
 
 static int longest_first(const void *a, const void *b)
@@ -46,7 +47,7 @@ size_t qe_session_running(qe_session *s, qe_event *out, size_t n)
 void qe_session_progress(const qe_session *s, size_t *done, size_t *all)
 {
     *done = qe__sched_settled_count(s->sched);
-    *all = qe_plan_count(s->plan);
+    *all = qe_plan_count(s->plan) - qe__plan_spare(s->plan);
 }
 
 size_t qe_session_captured(qe_session *s, uint32_t slot, int stream,

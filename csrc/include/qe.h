@@ -90,6 +90,10 @@ QE_API const char *qe_outcome_name(enum qe_outcome outcome);
 #define QE_UNIT_SERIAL 1u   /* runs while nothing else runs, after all others */
 #define QE_UNIT_TOGETHER 2u /* its whole scope stays in one worker, in order */
 #define QE_UNIT_FRESH 4u /* its scope gets a worker of its own (flaky pass) */
+#define QE_UNIT_SPARE                                                          \
+    8u /* nothing yet, see qe_session_pass. Such units come after
+                            all others, of one scope, with the shortest time limit
+                            that any of them will have */
 
 typedef struct qe_unit {
     const char *id;      /* unique with `pass`; copied */
@@ -116,10 +120,11 @@ QE_API int qe_plan_new(qe_plan **out);
 QE_API void qe_plan_free(qe_plan *plan);
 /* Adds a unit; its number is the count of units added before it.
  * QE_ETOOBIG past 2^26 units. QE_ESTATE once sealed. QE_EINVAL also for a
- * command without a program. */
+ * command without a program, and for what comes after SPARE units. */
 QE_API int qe_plan_add(qe_plan *plan, const qe_unit *unit);
 /* Ends adding: groups units by scope, keeping the order in which units were
- * added within a scope. A sealed plan is read-only and may be shared. */
+ * added within a scope. A sealed plan is read-only and may be shared, unless it
+ * has SPARE units: a session makes something of them. */
 QE_API int qe_plan_seal(qe_plan *plan);
 QE_API size_t qe_plan_count(const qe_plan *plan);
 /* The strings live as long as the plan. QE_EINVAL past the end. */
@@ -338,6 +343,16 @@ typedef struct qe_event {
     int error;   /* GIVE_UP: a QE_E* code; status is errno with QE_ESYS */
 } qe_event;
 
+/* A pass that is decided on while the run goes on. */
+typedef struct qe_pass {
+    uint32_t number; /* as in qe_unit */
+    uint32_t flags;  /* 0, or QE_UNIT_SERIAL: nothing else runs meanwhile */
+    const uint32_t *items; /* the host's own numbers, in the order to run; one
+                                   may come several times */
+    const uint64_t *timeout_ns; /* of each, as in qe_unit; NULL: none */
+    size_t n;
+} qe_pass;
+
 /* Lays out the arena and starts the supervisor. In the controller: 0, and
  * *out. In a worker, whose process this call also returns in under
  * QE_START_FORK: 1, and *worker_out; *out is then NULL. The plan must be
@@ -349,7 +364,7 @@ typedef struct qe_event {
  * run up; one that left the group is killed when the session is closed. SIGINT
  * (qe_session_stop) is passed on to it, with the same grace as at its limit. */
 QE_API int qe_session_start(qe_session **out, qe_worker **worker_out,
-                            const qe_plan *plan, const qe_options *options,
+                            qe_plan *plan, const qe_options *options,
                             const qe_fork_hooks *hooks);
 /* In a process started by QE_START_SPAWN: attaches to the arena. */
 QE_API int qe_worker_attach(qe_worker **out);
@@ -368,6 +383,18 @@ QE_API int qe_session_stop(qe_session *s, bool interrupt);
  * the others have not begun. May be called between two calls of qe_session_next
  * alone. */
 QE_API int qe_session_grow(qe_session *s, uint32_t workers);
+/* Makes SPARE units of the plan a pass: attempts at these items, in this order, in
+ * a worker of their own. It begins when those given before have begun and there is
+ * room. *unit_out: the number of its first unit, the others follow. A plan with
+ * SPARE units ends only after qe_session_no_more. QE_ETOOBIG if fewer are spare
+ * than n; QE_ESTATE if nothing new may start. May be called between two calls of
+ * qe_session_next alone. */
+QE_API int qe_session_pass(qe_session *s, const qe_pass *pass,
+                           uint32_t *unit_out);
+/* How many units are spare. */
+QE_API size_t qe_session_spare(const qe_session *s);
+/* No pass follows: what is spare now counts for nothing. */
+QE_API int qe_session_no_more(qe_session *s);
 /* Holds all workers, with what their tests started in their groups, before the
  * host is stopped (Ctrl-Z), or lets them go on: no time has passed for their
  * limits then. May be called between two calls of qe_session_next alone. */
