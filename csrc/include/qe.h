@@ -1,7 +1,8 @@
 /*
  * libqe: schedules tests, runs them in processes of their own, judges them,
- * and remembers them. This header, with qe_stats.h which it includes, is the
- * whole public interface; the Python and Node bindings include nothing else.
+ * and remembers them. This header, with qe_stats.h and qe_hunt.h which it
+ * includes, is the whole public interface; the Python and Node bindings include
+ * nothing else.
  *
  * Conventions
  *   - A function returns 0 or a negative QE_E* code unless it says otherwise.
@@ -497,5 +498,7 @@ QE_API void qe_free(void *p);
 #endif
 
 #include "qe_stats.h" /* what passes and failures say */
+
+#include "qe_hunt.h" /* where a flaky hunt spends its runs */
 
 #endif

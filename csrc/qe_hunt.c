@@ -1,0 +1,584 @@
+/* What a flaky hunt runs next; see qe_hunt.h for the strategy. */
+#include "qe_hunting.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qe_util.h"
+
+#define NO_PASS UINT32_MAX
+/* The law of failure rates: Beta(A, B), fitted to 94 tests with 4,000 runs each. */
+#define RATES_A 0.53
+#define RATES_B 51.7
+/* For evidence: rates that are looked for, and the rate of a healthy test. */
+#define EVIDENCE_A 0.5
+#define EVIDENCE_B 5.0
+#define HEALTHY 0.001
+#define UNKNOWN_S 0.001    /* how long a test takes of which nothing is known */
+#define LEAST_S 1e-4       /* what any execution costs beside the test itself */
+#define RESERVE 0.1        /* of the budget, for confirming */
+#define RESERVE_FROM 5.0   /* executions: fewer are all needed for screening */
+#define MOST_OF_REST 0.7   /* that repeating one pass may take */
+#define ENOUGH_FAILURES 2u /* alone without a pass, to look for one elsewhere */
+#define ENOUGH_PASSES 10u  /* alone without a failure: likewise */
+#define STEPS 30           /* of a bisection */
+#define PASS_S 0.01        /* what a process costs */
+
+QE_API const char *qe_condition_name(enum qe_condition condition)
+{
+    static const char *const names[] = {
+        [QE_AS_DEFINED] = "defined", [QE_REVERSED] = "reversed",
+        [QE_TWICE] = "twice",        [QE_SHUFFLED] = "shuffled",
+        [QE_REPEATED] = "repeated",  [QE_ALONE] = "alone",
+    };
+
+    return (unsigned) condition < QE__COUNT(names) ? names[condition]
+                                                   : "unknown";
+}
+
+QE_API const char *qe_verdict_name(enum qe_verdict verdict)
+{
+    static const char *const names[] = {
+        [QE_UNTRIED] = "untried",          [QE_CLEAR] = "clear",
+        [QE_STABLE_FAILS] = "stable-fail", [QE_SUSPECT] = "suspect",
+        [QE_CONFIRMED] = "confirmed",
+    };
+
+    return (unsigned) verdict < QE__COUNT(names) ? names[verdict] : "unknown";
+}
+
+int qe_hunt_new(qe_hunt **out, const uint32_t *groups, const double *seconds,
+                size_t n, const qe_hunt_options *options)
+{
+    qe_hunt *h;
+
+    if (out == NULL || groups == NULL || options == NULL ||
+        !(options->executions >= 1) || !(options->seconds >= 0) ||
+        !(options->alpha > 0) || !(options->alpha < 1)) {
+        return QE_EINVAL;
+    }
+    if (n > UINT32_MAX / 2) {
+        return QE_ETOOBIG;
+    }
+    h = calloc(1, sizeof(*h));
+    if (h == NULL) {
+        return QE_ENOMEM;
+    }
+    h->options = *options;
+    h->n = (uint32_t) n;
+    h->test = calloc(n + 1, sizeof(*h->test));
+    h->room = malloc(qe__mul(n + 1, sizeof(*h->room)));
+    if (h->test == NULL || h->room == NULL) {
+        qe_hunt_free(h);
+        return QE_ENOMEM;
+    }
+    for (uint32_t i = 0; i < h->n; i++) {
+        double known = seconds != NULL ? seconds[i] : 0;
+
+        h->test[i].group = groups[i];
+        h->test[i].failed_in = h->test[i].passed_in = NO_PASS;
+        h->test[i].seconds = known > 0 ? known : UNKNOWN_S;
+        h->blind |= !(known > 0);
+    }
+    *out = h;
+    return 0;
+}
+
+void qe_hunt_free(qe_hunt *h)
+{
+    if (h == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < h->passes; i++) {
+        free(h->pass[i].items);
+    }
+    free(h->pass);
+    free(h->test);
+    free(h->room);
+    free(h);
+}
+
+/* ------------------------------------------------------------------- a test */
+
+static bool is_suspect(const qe__hunted *t)
+{
+    return t->failures > 0 && t->passes > 0;
+}
+
+static bool is_open(const qe__hunted *t)
+{
+    return t->failures == 0 || (t->passes == 0 && t->failures < QE_HUNT_STABLE);
+}
+
+static double evidence(const qe__hunted *t)
+{
+    double ln_e = 0;
+
+    (void) qe_evidence_flaky(t->fresh_failures, t->fresh_passes, EVIDENCE_A,
+                             EVIDENCE_B, HEALTHY, &ln_e);
+    return ln_e;
+}
+
+/* The least evidence that confirms a suspect by now; infinite if none is. */
+static int threshold(const qe_hunt *h, double *least)
+{
+    double *ln_e = malloc(qe__mul((size_t) h->n + 1, sizeof(*ln_e)));
+    bool *confirmed = malloc((size_t) h->n + 1);
+    size_t n = 0, count = 0;
+    int status;
+
+    *least = INFINITY;
+    if (ln_e == NULL || confirmed == NULL) {
+        free(ln_e);
+        free(confirmed);
+        return QE_ENOMEM;
+    }
+    for (uint32_t i = 0; i < h->n; i++) {
+        if (is_suspect(&h->test[i])) {
+            ln_e[n++] = evidence(&h->test[i]);
+        }
+    }
+    status =
+        n > 0 ? qe_ebh(ln_e, n, n, h->options.alpha, confirmed, &count) : 0;
+    for (size_t i = 0; i < n && status == 0 && count > 0; i++) {
+        if (confirmed[i] && ln_e[i] < *least) {
+            *least = ln_e[i];
+        }
+    }
+    free(ln_e);
+    free(confirmed);
+    return status;
+}
+
+static bool is_confirmed(const qe__hunted *t, double least)
+{
+    return is_suspect(t) && evidence(t) >= least;
+}
+
+/* --------------------------------------------------------------- what it costs */
+
+static double budget(const qe_hunt *h)
+{
+    return h->options.seconds > 0 ? h->options.seconds
+                                  : h->options.executions * h->n;
+}
+
+static double cost(const qe_hunt *h, uint32_t item)
+{
+    return h->options.seconds > 0 ? h->test[item].seconds + LEAST_S : 1;
+}
+
+static double cost_of(const qe_hunt *h, const uint32_t *items, size_t n)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        sum += cost(h, items[i]);
+    }
+    return sum;
+}
+
+/* How many executions of a test screen, so that what they find can be confirmed by
+ * the others, and by those that tests do not need any more. */
+static double screening(const qe_hunt *h)
+{
+    double all = h->options.executions;
+
+    if (h->options.seconds > 0) {
+        return INFINITY;
+    }
+    return all < RESERVE_FROM ? all : all - fmax(1, all * RESERVE);
+}
+
+/* ----------------------------------------------------------------- a new pass */
+
+/* The seed of a pass: far from its neighbours'. */
+static uint64_t seed_of(const qe_hunt *h, uint32_t number)
+{
+    uint64_t state = h->options.seed + number;
+
+    return qe__random(&state);
+}
+
+/* Adds a pass of these items, in the order of its condition. */
+static int begin(qe_hunt *h, enum qe_condition condition, uint32_t repeats,
+                 const uint32_t *items, size_t n, qe_hunt_pass *out)
+{
+    qe__hunt_pass *p;
+    uint32_t *order;
+
+    if (qe__grow(&h->pass, &h->pass_capacity, (size_t) h->passes + 1,
+                 sizeof(*h->pass)) != 0) {
+        return QE_ENOMEM;
+    }
+    order = malloc(qe__mul(2 * n + 1, sizeof(*order)));
+    if (order == NULL) {
+        return QE_ENOMEM;
+    }
+    p = &h->pass[h->passes];
+    memset(p, 0, sizeof(*p));
+    p->told.number = h->passes;
+    p->told.condition = condition;
+    p->told.repeats = repeats;
+    p->told.seed =
+        repeats != NO_PASS ? h->pass[repeats].told.seed : seed_of(h, h->passes);
+    p->told.items = p->items = order;
+    p->told.n = qe__hunt_order(h, condition, p->told.seed, items, n, order);
+    if (p->told.n == 0) {
+        free(order);
+        return QE_ENOMEM;
+    }
+    h->passes++;
+    h->under_way++;
+    h->executions += p->told.n;
+    p->cost =
+        cost_of(h, order, p->told.n) + (h->options.seconds > 0 ? PASS_S : 0);
+    h->spent += p->cost;
+    *out = p->told;
+    return 1;
+}
+
+/* -------------------------------------------------------------------- screening */
+
+/* How many more runs a test should get where the next run of any is to show at least
+ * `level` a second: the chance that it does falls with each that shows nothing. */
+static double wanted(const qe_hunt *h, uint32_t item, double level)
+{
+    const qe__hunted *t = &h->test[item];
+
+    return RATES_A / (level * cost(h, item)) - RATES_A - RATES_B -
+           (double) t->passes - (double) t->failures;
+}
+
+/* Of the open tests in `room` those that should run once more, so that `limit` seconds
+ * show most in the end; returns how many stay. The level is that of water in vessels:
+ * all seconds are spent at it. */
+static size_t densest(qe_hunt *h, size_t n, double limit)
+{
+    double low = -25, high = 15; /* ln of the level */
+    size_t kept = 0;
+
+    for (int step = 0; step < STEPS; step++) {
+        double middle = (low + high) / 2, level = exp(middle), sum = 0;
+
+        for (size_t i = 0; i < n; i++) {
+            double runs = wanted(h, h->room[i], level);
+
+            sum += runs > 0 ? runs * cost(h, h->room[i]) : 0;
+        }
+        if (sum > limit) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    high = exp(high);
+    for (size_t i = 0; i < n; i++) {
+        if (wanted(h, h->room[i], high) >= 1) {
+            h->room[kept++] = h->room[i];
+        }
+    }
+    return kept;
+}
+
+/* The condition of the next pass that screens. */
+static enum qe_condition condition_of(uint32_t screened)
+{
+    static const enum qe_condition first[] = {QE_AS_DEFINED, QE_REVERSED,
+                                              QE_TWICE};
+
+    return screened < QE__COUNT(first) ? first[screened] : QE_SHUFFLED;
+}
+
+/* A pass over what is open, if it costs at most `limit`, and a test gets at most
+ * `most` executions of all that screen. */
+static int screen(qe_hunt *h, double limit, double most, qe_hunt_pass *out)
+{
+    enum qe_condition condition = condition_of(h->screened);
+    uint32_t times = condition == QE_TWICE ? 2 : 1;
+    size_t n = 0;
+    double all;
+    int status;
+
+    for (uint32_t i = 0; i < h->n; i++) {
+        if (is_open(&h->test[i])) {
+            h->room[n++] = i;
+        }
+    }
+    if (h->screened > 0) { /* the first is run whatever it costs */
+        if (h->options.seconds > 0) {
+            n = densest(h, n, limit);
+        }
+        all = cost_of(h, h->room, n);
+        if (times * all > limit || h->times + times > most) {
+            condition = QE_SHUFFLED;
+            times = 1;
+        }
+        if (all > limit || h->times + times > most) {
+            return 0;
+        }
+    }
+    if (n == 0) {
+        return 0;
+    }
+    status = begin(h, condition, NO_PASS, h->room, n, out);
+    h->screened += status == 1;
+    h->times += status == 1 ? times : 0;
+    return status;
+}
+
+/* -------------------------------------------------------------------- confirming */
+
+static bool wants_fresh(const qe__hunted *t, double least)
+{
+    return is_suspect(t) && !is_confirmed(t, least) &&
+           t->asked < QE_HUNT_MOST_FRESH;
+}
+
+/* Whether a pass shows again what a suspect did in it first: that it fails; or that
+ * it passes, where it does not alone. */
+static bool shows(const qe__hunted *t, uint32_t pass)
+{
+    return t->failed_in == pass ||
+           (t->passed_in == pass && t->fresh_passes == 0 &&
+            t->fresh_failures >= ENOUGH_FAILURES);
+}
+
+/* How far a pass has to be repeated for what it shows of suspects, and of how many
+ * it does. */
+static size_t prefix_of(const qe_hunt *h, const qe__hunt_pass *p, double least,
+                        uint32_t *suspects)
+{
+    size_t n = 0;
+
+    *suspects = 0;
+    for (size_t i = 0; i < p->told.n; i++) {
+        const qe__hunted *t = &h->test[p->items[i]];
+
+        if (wants_fresh(t, least) && shows(t, p->told.number)) {
+            n = i + 1;
+            *suspects += 1;
+        }
+    }
+    return n;
+}
+
+/* The pass of which a repetition is worth most, if there is one that costs at most
+ * `limit`. */
+static int repeat(qe_hunt *h, double least, double limit, qe_hunt_pass *out)
+{
+    uint32_t best = NO_PASS;
+    size_t best_n = 0;
+    double best_worth = 0;
+    int status;
+
+    for (uint32_t i = 0; i < h->passes; i++) {
+        const qe__hunt_pass *p = &h->pass[i];
+        uint32_t suspects;
+        double own;
+        size_t n;
+
+        if (!p->over || p->repeated || p->items == NULL) {
+            continue;
+        }
+        n = prefix_of(h, p, least, &suspects);
+        own = n > 0 ? cost_of(h, p->items, n) : 0;
+        if (n > 0 && own <= limit && suspects / own > best_worth) {
+            best = i;
+            best_n = n;
+            best_worth = suspects / own;
+        }
+    }
+    if (best == NO_PASS) {
+        return 0;
+    }
+    status = begin(h, QE_REPEATED, best, h->pass[best].items, best_n, out);
+    if (status == 1) {
+        h->pass[best].repeated = true;
+        for (size_t i = 0; i < best_n; i++) {
+            h->test[h->pass[best].items[i]].asked++;
+        }
+    }
+    return status;
+}
+
+/* Whether more runs alone would show but what they have shown. */
+static bool is_one_sided(const qe__hunted *t)
+{
+    return t->fresh_passes == 0
+               ? t->fresh_failures > ENOUGH_FAILURES
+               : t->fresh_failures == 0 && t->fresh_passes >= ENOUGH_PASSES;
+}
+
+/* The suspect that has had the fewest fresh runs, alone; of those too, if `any`, that
+ * have shown all that they do alone. */
+static int alone(qe_hunt *h, double least, double limit, bool any,
+                 qe_hunt_pass *out)
+{
+    uint32_t best = UINT32_MAX, pair[2];
+    bool twice;
+    int status;
+
+    for (uint32_t i = 0; i < h->n; i++) {
+        const qe__hunted *t = &h->test[i];
+
+        if (wants_fresh(t, least) && (any || !is_one_sided(t)) &&
+            cost(h, i) <= limit &&
+            (best == UINT32_MAX || t->asked < h->test[best].asked)) {
+            best = i;
+        }
+    }
+    if (best == UINT32_MAX) {
+        return 0;
+    }
+    pair[0] = pair[1] = best;
+    /* What fails when it runs twice fails so alone, too. */
+    twice = h->test[best].failed_in != NO_PASS &&
+            h->pass[h->test[best].failed_in].told.condition == QE_TWICE &&
+            2 * cost(h, best) <= limit;
+    status = begin(h, QE_ALONE, NO_PASS, pair, twice ? 2 : 1, out);
+    h->test[best].asked += status == 1 ? (uint32_t) twice + 1 : 0;
+    return status;
+}
+
+static int confirm(qe_hunt *h, double limit, qe_hunt_pass *out)
+{
+    double least;
+    int status = threshold(h, &least);
+
+    if (status == 0) {
+        status = repeat(h, least, limit * MOST_OF_REST, out);
+    }
+    if (status == 0) {
+        status = alone(h, least, limit, false, out);
+    }
+    if (status == 0) {
+        status = repeat(h, least, limit, out);
+    }
+    return status == 0 ? alone(h, least, limit, true, out) : status;
+}
+
+int qe_hunt_next(qe_hunt *h, qe_hunt_pass *out)
+{
+    double left;
+    int status;
+
+    if (h == NULL || out == NULL) {
+        return QE_EINVAL;
+    }
+    if (h->ended || h->n == 0) {
+        return QE_EGONE;
+    }
+    if (h->blind && h->options.seconds > 0 && h->passes > 0) {
+        return 0; /* the first pass tells how long tests take */
+    }
+    left = budget(h) - h->spent;
+    status = screen(h, h->options.seconds > 0 ? left * (1 - RESERVE) : left,
+                    screening(h), out);
+    if (status == 0) {
+        status = confirm(h, left, out);
+    }
+    /* What is under way may make suspects, for which the rest is kept. */
+    if (status != 0 || h->under_way > 0) {
+        return status;
+    }
+    status = screen(h, left, INFINITY, out);
+    h->ended = status == 0;
+    return status == 0 ? QE_EGONE : status;
+}
+
+/* ---------------------------------------------------------------------- results */
+
+int qe_hunt_result(qe_hunt *h, uint32_t pass, uint32_t item, int result,
+                   double seconds)
+{
+    bool failed = result == 0, fresh;
+    qe__hunt_pass *p;
+    qe__hunted *t;
+
+    if (h == NULL || pass >= h->passes || h->pass[pass].over || item >= h->n ||
+        isnan(seconds)) {
+        return QE_EINVAL;
+    }
+    p = &h->pass[pass];
+    p->actual += h->options.seconds > 0 ? seconds + LEAST_S : 1;
+    if (result != 0 && result != 1) {
+        return 0;
+    }
+    t = &h->test[item];
+    fresh = p->told.condition >= QE_REPEATED && is_suspect(t);
+    t->timed++;
+    t->seconds = t->timed == 1 ? seconds
+                               : t->seconds + (seconds - t->seconds) / t->timed;
+    t->failures += failed;
+    t->passes += !failed;
+    if (fresh) {
+        t->fresh_failures += failed;
+        t->fresh_passes += !failed;
+    }
+    p->failures += failed;
+    if (failed && t->failed_in == NO_PASS) {
+        t->failed_in = pass;
+    }
+    if (!failed && t->passed_in == NO_PASS) {
+        t->passed_in = pass;
+    }
+    return 0;
+}
+
+int qe_hunt_over(qe_hunt *h, uint32_t pass)
+{
+    qe__hunt_pass *p;
+
+    if (h == NULL || pass >= h->passes || h->pass[pass].over) {
+        return QE_EINVAL;
+    }
+    p = &h->pass[pass];
+    p->over = true;
+    h->under_way--;
+    h->blind = false;
+    if (h->options.seconds > 0) {
+        h->spent += p->actual + PASS_S - p->cost;
+    }
+    if (pass > 0 && (p->failures == 0 || p->told.condition >= QE_REPEATED)) {
+        free(p->items);
+        p->items = NULL;
+    }
+    return 0;
+}
+
+int qe_hunt_test_of(const qe_hunt *h, uint32_t item, qe_hunt_test *out)
+{
+    const qe__hunted *t;
+    double least;
+    int status;
+
+    if (h == NULL || out == NULL || item >= h->n) {
+        return QE_EINVAL;
+    }
+    t = &h->test[item];
+    status = is_suspect(t) ? threshold(h, &least) : 0;
+    if (status != 0) {
+        return status;
+    }
+    out->failures = t->failures;
+    out->passes = t->passes;
+    out->fresh_failures = t->fresh_failures;
+    out->fresh_passes = t->fresh_passes;
+    out->failed_in = t->failed_in;
+    out->ln_evidence = evidence(t);
+    if (is_suspect(t)) {
+        out->verdict = is_confirmed(t, least) ? QE_CONFIRMED : QE_SUSPECT;
+    } else if (t->failures > 0) {
+        out->verdict = QE_STABLE_FAILS;
+    } else {
+        out->verdict = t->passes > 0 ? QE_CLEAR : QE_UNTRIED;
+    }
+    return 0;
+}
+
+uint64_t qe_hunt_spent(const qe_hunt *h)
+{
+    return h != NULL ? h->executions : 0;
+}
