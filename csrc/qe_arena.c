@@ -10,7 +10,7 @@
 #include "qe_util.h"
 
 #define QE__ARENA_MAGIC 0x41454551u /* "QEEA" */
-#define QE__ARENA_VERSION 3u
+#define QE__ARENA_VERSION 4u
 
 static uint64_t align_up(uint64_t at, uint64_t to)
 {
@@ -114,7 +114,8 @@ static void lay_units(qe__arena *a, const qe_plan *plan)
 
 /* Its units lie at the beginning of what was spare: their places are known. No
  * worker looks at them before the scope is opened. */
-void qe__arena_pass(qe__arena *a, const qe_plan *plan, uint32_t scope)
+void qe__arena_pass(qe__arena *a, const qe_plan *plan, uint32_t scope,
+                    uint64_t seed)
 {
     uint32_t count;
     const uint32_t *units = qe__plan_scope_units(plan, scope, &count);
@@ -123,6 +124,7 @@ void qe__arena_pass(qe__arena *a, const qe_plan *plan, uint32_t scope)
     a->scopes[first->scope].first = first->place + count;
     a->scopes[first->scope].count -= count;
     (void) lay_scope(a, plan, scope, first->place);
+    a->scopes[scope].seed = seed;
     atomic_fetch_add(&a->head->open, count);
 }
 

@@ -61,6 +61,7 @@ typedef struct qe__arena_scope {
     uint32_t first;         /* index into the scope order */
     uint32_t count;
     uint32_t together; /* only its owner may claim from it */
+    uint64_t seed;     /* of its own worker; 0: from the run's */
 } qe__arena_scope;
 
 /* What a worker is doing, and what it was asked to do. One cache line pair a
@@ -169,7 +170,8 @@ static inline enum qe_phase qe__running_phase(uint64_t word)
 int qe__arena_new(qe__arena *a, const qe_plan *plan, const qe_options *options,
                   uint32_t slots);
 /* Controller: a pass has been made of SPARE units; it becomes this scope. */
-void qe__arena_pass(qe__arena *a, const qe_plan *plan, uint32_t scope);
+void qe__arena_pass(qe__arena *a, const qe_plan *plan, uint32_t scope,
+                    uint64_t seed);
 /* Maps an arena made by another process. Checks its bounds. */
 int qe__arena_attach(qe__arena *a, int fd);
 void qe__arena_close(qe__arena *a);

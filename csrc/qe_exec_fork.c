@@ -154,6 +154,9 @@ void qe__exec_job(qe__exec *x, uint32_t slot, enum qe__job_kind kind,
            : kind == QE__JOB_SCOPE ? (uint64_t) scope << 32 | 0x80000000u
                                    : (uint64_t) slot << 32 | 0xc0000000u;
     s->job_seed = qe__random(&mix);
+    if (kind == QE__JOB_SCOPE && x->arena.scopes[scope].seed != 0) {
+        s->job_seed = x->arena.scopes[scope].seed;
+    }
     atomic_store(&s->scope, 0);
     atomic_store(&s->scope_at, 0);
     atomic_store(&s->running, 0);

@@ -23,7 +23,8 @@
 #define ENOUGH_FAILURES 2u /* alone without a pass, to look for one elsewhere */
 #define ENOUGH_PASSES 10u  /* alone without a failure: likewise */
 #define STEPS 30           /* of a bisection */
-#define PASS_S 0.01        /* what a process costs */
+#define PASS_S 0.01        /* what a process costs, before that is known */
+#define SHARE 0.25         /* of all seconds so far, that may confirm */
 
 QE_API const char *qe_condition_name(enum qe_condition condition)
 {
@@ -67,6 +68,7 @@ int qe_hunt_new(qe_hunt **out, const uint32_t *groups, const double *seconds,
     }
     h->options = *options;
     h->n = (uint32_t) n;
+    h->beside = PASS_S;
     h->test = calloc(n + 1, sizeof(*h->test));
     h->room = malloc(qe__mul(n + 1, sizeof(*h->room)));
     if (h->test == NULL || h->room == NULL) {
@@ -233,8 +235,9 @@ static int begin(qe_hunt *h, enum qe_condition condition, uint32_t repeats,
     h->under_way++;
     h->executions += p->told.n;
     p->cost =
-        cost_of(h, order, p->told.n) + (h->options.seconds > 0 ? PASS_S : 0);
+        cost_of(h, order, p->told.n) + (h->options.seconds > 0 ? h->beside : 0);
     h->spent += p->cost;
+    h->confirming += condition >= QE_REPEATED ? p->cost : 0;
     *out = p->told;
     return 1;
 }
@@ -275,7 +278,9 @@ static size_t densest(qe_hunt *h, size_t n, double limit)
     }
     high = exp(high);
     for (size_t i = 0; i < n; i++) {
-        if (wanted(h, h->room[i], high) >= 1) {
+        /* One that failed is either flaky or not, which is soon known. */
+        if (h->test[h->room[i]].failures > 0 ||
+            wanted(h, h->room[i], high) >= 1) {
             h->room[kept++] = h->room[i];
         }
     }
@@ -462,7 +467,7 @@ static int confirm(qe_hunt *h, double limit, qe_hunt_pass *out)
 int qe_hunt_next(qe_hunt *h, qe_hunt_pass *out)
 {
     double left;
-    int status;
+    int status = 0;
 
     if (h == NULL || out == NULL) {
         return QE_EINVAL;
@@ -474,8 +479,13 @@ int qe_hunt_next(qe_hunt *h, qe_hunt_pass *out)
         return 0; /* the first pass tells how long tests take */
     }
     left = budget(h) - h->spent;
-    status = screen(h, h->options.seconds > 0 ? left * (1 - RESERVE) : left,
-                    screening(h), out);
+    /* Of seconds nobody knows how far they will go: suspects do not wait. */
+    if (h->options.seconds > 0 && h->confirming <= SHARE * h->spent) {
+        status = confirm(h, left, out);
+    }
+    if (status == 0) {
+        status = screen(h, left, screening(h), out);
+    }
     if (status == 0) {
         status = confirm(h, left, out);
     }
@@ -527,19 +537,22 @@ int qe_hunt_result(qe_hunt *h, uint32_t pass, uint32_t item, int result,
     return 0;
 }
 
-int qe_hunt_over(qe_hunt *h, uint32_t pass)
+int qe_hunt_over(qe_hunt *h, uint32_t pass, double beside)
 {
     qe__hunt_pass *p;
 
-    if (h == NULL || pass >= h->passes || h->pass[pass].over) {
+    if (h == NULL || pass >= h->passes || h->pass[pass].over ||
+        !(beside >= 0)) {
         return QE_EINVAL;
     }
     p = &h->pass[pass];
     p->over = true;
     h->under_way--;
+    h->ended_passes++;
     h->blind = false;
     if (h->options.seconds > 0) {
-        h->spent += p->actual + PASS_S - p->cost;
+        h->spent += p->actual + beside - p->cost;
+        h->beside += (beside - h->beside) / (h->ended_passes + 1);
     }
     if (pass > 0 && (p->failures == 0 || p->told.condition >= QE_REPEATED)) {
         free(p->items);

@@ -36,8 +36,11 @@ struct qe_hunt {
     double times;        /* executions of a test in these */
     uint64_t executions; /* asked for */
     double spent;        /* of the budget, in its own unit */
-    uint32_t *room;      /* n numbers, for choosing */
-    bool blind;          /* it is not known how long tests take */
+    double confirming;   /* of that, in passes that confirm */
+    double beside;       /* seconds that a pass costs beside its tests */
+    uint32_t ended_passes;
+    uint32_t *room; /* n numbers, for choosing */
+    bool blind;     /* it is not known how long tests take */
     bool ended;
 };
 

@@ -452,7 +452,7 @@ int qe_session_pass(qe_session *s, const qe_pass *pass, uint32_t *unit_out)
     }
     status = qe__plan_pass(s->plan, pass, &scope, unit_out);
     if (status == 0) {
-        qe__arena_pass(&s->exec.arena, s->plan, scope);
+        qe__arena_pass(&s->exec.arena, s->plan, scope, pass->seed);
         status = qe__sched_pass(s->sched, scope);
     }
     return status;

@@ -352,6 +352,7 @@ typedef struct qe_pass {
                                    may come several times */
     const uint64_t *timeout_ns; /* of each, as in qe_unit; NULL: none */
     size_t n;
+    uint64_t seed; /* for its worker's random generators; 0: from the run's */
 } qe_pass;
 
 /* Lays out the arena and starts the supervisor. In the controller: 0, and

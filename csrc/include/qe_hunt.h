@@ -91,8 +91,9 @@ QE_API int qe_hunt_next(qe_hunt *h, qe_hunt_pass *out);
  * there is not. */
 QE_API int qe_hunt_result(qe_hunt *h, uint32_t pass, uint32_t item, int result,
                           double seconds);
-/* The pass is over; what it has not run counts for nothing. */
-QE_API int qe_hunt_over(qe_hunt *h, uint32_t pass);
+/* The pass is over; what it has not run counts for nothing. `beside`: the seconds that
+ * its process took beside its tests. */
+QE_API int qe_hunt_over(qe_hunt *h, uint32_t pass, double beside);
 QE_API int qe_hunt_test_of(const qe_hunt *h, uint32_t item, qe_hunt_test *out);
 /* How many executions were asked for so far. */
 QE_API uint64_t qe_hunt_spent(const qe_hunt *h);

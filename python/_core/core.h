@@ -19,6 +19,10 @@ int core_add_worker(PyObject *module);
 int core_add_record(PyObject *module);
 int core_add_objects(PyObject *module);
 int core_add_stats(PyObject *module);
+int core_add_hunt(PyObject *module);
+
+/* A sequence of numbers as an array, and how many; NULL with an exception. */
+uint32_t *core_numbers(PyObject *list, size_t *n);
 
 /* A new object of a type of the module, by its name. */
 PyObject *core_new_object(PyObject *module, const char *name);

@@ -84,6 +84,7 @@ static int add_constants(PyObject *m)
         {"SERIAL", QE_UNIT_SERIAL},
         {"TOGETHER", QE_UNIT_TOGETHER},
         {"FRESH", QE_UNIT_FRESH},
+        {"SPARE", QE_UNIT_SPARE},
         {"EV_WORKER", QE_EV_WORKER},
         {"EV_START", QE_EV_START},
         {"EV_PASSED", QE_EV_PASSED},
@@ -109,7 +110,7 @@ static int exec_module(PyObject *m)
 {
     return add_constants(m) || core_add_run(m) || core_add_worker(m) ||
                    core_add_record(m) || core_add_objects(m) ||
-                   core_add_stats(m)
+                   core_add_stats(m) || core_add_hunt(m)
                ? -1
                : 0;
 }

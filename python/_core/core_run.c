@@ -416,6 +416,67 @@ static PyObject *Session_kill(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *Session_add_pass(PyObject *self, PyObject *args)
+{
+    qe_session *s = open_session(self);
+    PyObject *items, *limits;
+    qe_pass pass = {.number = 0};
+    unsigned long long seed;
+    uint32_t *numbers = NULL;
+    uint64_t *timeouts = NULL;
+    uint32_t unit = 0;
+    int status = QE_EINVAL;
+
+    if (s == NULL ||
+        !PyArg_ParseTuple(args, "IOOK", &pass.number, &items, &limits, &seed)) {
+        return NULL;
+    }
+    numbers = core_numbers(items, &pass.n);
+    timeouts =
+        numbers == NULL ? NULL : malloc((pass.n + 1) * sizeof(*timeouts));
+    for (size_t i = 0; timeouts != NULL && i < pass.n; i++) {
+        PyObject *limit = PySequence_GetItem(limits, (Py_ssize_t) i);
+
+        timeouts[i] = limit == NULL ? 0 : PyLong_AsUnsignedLongLong(limit);
+        Py_XDECREF(limit);
+    }
+    if (numbers != NULL && timeouts == NULL) {
+        (void) PyErr_NoMemory();
+    }
+    if (PyErr_Occurred() == NULL) {
+        pass.items = numbers;
+        pass.timeout_ns = timeouts;
+        pass.seed = seed;
+        status = qe_session_pass(s, &pass, &unit);
+        if (status != 0) {
+            (void) core_raise(status);
+        }
+    }
+    free(numbers);
+    free(timeouts);
+    return status == 0 ? PyLong_FromUnsignedLong(unit) : NULL;
+}
+
+static PyObject *Session_spare(PyObject *self, PyObject *unused)
+{
+    qe_session *s = open_session(self);
+
+    (void) unused;
+    return s == NULL ? NULL : PyLong_FromSize_t(qe_session_spare(s));
+}
+
+static PyObject *Session_no_more(PyObject *self, PyObject *unused)
+{
+    qe_session *s = open_session(self);
+
+    (void) unused;
+    if (s == NULL) {
+        return NULL;
+    }
+    (void) qe_session_no_more(s);
+    Py_RETURN_NONE;
+}
+
 static PyObject *Session_running(PyObject *self, PyObject *unused)
 {
     qe_session *s = open_session(self);
@@ -486,6 +547,10 @@ static PyMethodDef Session_methods[] = {
     {"stop", Session_stop, METH_VARARGS, "stop(interrupt=False)"},
     {"pause", Session_pause, METH_VARARGS, "pause(on)"},
     {"kill", Session_kill, METH_NOARGS, "kill()"},
+    {"add_pass", Session_add_pass, METH_VARARGS,
+     "add_pass(number, items, timeouts_ns, seed) -> its first unit"},
+    {"spare", Session_spare, METH_NOARGS, "spare() -> units"},
+    {"no_more", Session_no_more, METH_NOARGS, "no_more()"},
     {"running", Session_running, METH_NOARGS,
      "running() -> [(slot, unit, attempt, phase, seconds)], longest first"},
     {"progress", Session_progress, METH_NOARGS, "progress() -> (done, all)"},

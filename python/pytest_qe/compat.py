@@ -448,3 +448,27 @@ def fixture_definitions(session: pytest.Session) -> dict[str, list[Any]]:
             for definitions in by_place.values():
                 found.setdefault(name, []).extend(definitions)
     return found
+
+
+def make_repeatable(item: pytest.Item) -> None:
+    """Lets a test run once more in this process, as if it had not run: a method gets
+    another instance, and a doctest the names that it had from collection."""
+    from _pytest.unittest import TestCaseFunction
+
+    own: dict[str, Any] = vars(item)
+    if own.get("_qe_repeatable"):
+        return
+    own["_qe_repeatable"] = True
+    names = dict(item.dtest.globs) if hasattr(item, "dtest") else None
+    is_method = isinstance(item.parent, pytest.Class) and not isinstance(item, TestCaseFunction)
+    setup = item.setup
+
+    def setup_again() -> None:
+        if names is not None:
+            item.dtest.globs.update(names)  # type: ignore[attr-defined]
+        if is_method:
+            for name in ("_obj", "_instance"):
+                own.pop(name, None)
+        setup()
+
+    item.setup = setup_again  # type: ignore[method-assign]

@@ -17,13 +17,13 @@ from typing import Any
 
 import pytest
 
-from . import _core, compat, heap, planning, reports, starting, startmethod, uncaught
+from . import _core, compat, heap, hunting, planning, reports, starting, startmethod, uncaught
 from . import options as opts
 from .covering import Journals
 from .debugger import Lender
 from .delivery import PASSED, Attempt, Delivery
 from .events import Data, DataKind, Exit, Finish, Lost, Passed, Plain, Start
-from .flaky import FlakyTally
+from .flaky import FlakyTally, Tally
 from .keeping import Keeping
 from .live import Live
 from .nodes import Scheduler
@@ -57,7 +57,8 @@ class Controller:
         self.core: _core.Session
         self.delivery: Delivery
         self.recording: Recording | None = None
-        self.tally: FlakyTally | None = None
+        self.tally: Tally | None = None
+        self.hunt: hunting.Hunt | None = None
         self.units: list[tuple[int, int]] = []
         self.attempts: dict[int, Attempt] = {}  # by unit
         self.interrupts = 0  # how often Ctrl-C
@@ -153,13 +154,18 @@ class Controller:
         self.recording = Recording(self.config, options, [i.nodeid for i in items])
         expected = self.recording.expected_ns()
         self.recording.close_before_fork()
-        if options.flaky is not None:
-            self.tally = FlakyTally(len(items), options.flaky)
         self.workers = starting.count_workers(self, wishes)
         order = self.collected.order(self.config, items)
-        plan, self.units = planning.build(
-            items, wishes, options, expected, self.seed, self.workers, order
-        )
+        if options.flaky is not None and options.flaky_mode == "adaptive":
+            self.tally = self.hunt = hunting.Hunt(items, wishes, expected, options, self.seed)
+            self.hunt.begin(self.workers)
+            plan = hunting.plan(len(items), wishes, options)
+        else:
+            if options.flaky is not None:
+                self.tally = FlakyTally(len(items), options.flaky)
+            plan, self.units = planning.build(
+                items, wishes, options, expected, self.seed, self.workers, order
+            )
         start, why = startmethod.choose(options.start, self.descriptors)
         self.terminal.begin(self, start, why)
         self.delivery = Delivery(
@@ -219,6 +225,8 @@ class Controller:
         with Signals(self):
             self.config.stash[heap.KEY].settle()  # while workers run the first tests
             while True:
+                if self.hunt is not None:
+                    self.hunt.feed(self.core, self.units)
                 pending.extend(self.core.events(_LIVE_TICK_MS if self.live.ends else _TICK_MS))
                 self.live.pump()
                 if pending:
@@ -368,6 +376,7 @@ class Controller:
         self, attempt: Attempt, outcome: int, duration: float, cpu: float, peak: int, status: int
     ) -> None:
         self.test_seconds += duration
+        attempt.seconds = duration
         number, pass_ = self.units[attempt.unit]
         if attempt.number == 1 and pass_ == 0:
             self.sharding.add(self.session.items[number].nodeid, duration)
@@ -472,6 +481,9 @@ class Controller:
             "passes": self.options.flaky,
             "shard": self.sharding.description(),
         }
+        if self.hunt is not None:
+            run["passes"] = len(self.hunt.passes)
+            run["hunt"] = self.hunt.describe([item.nodeid for item in self.session.items])
         self.recording.write_json({k: v for k, v in run.items() if v is not None})
         self.sharding.write_durations()
         for text in self.recording.warnings + self.sharding.warnings:

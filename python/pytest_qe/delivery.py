@@ -15,7 +15,7 @@ import pytest
 
 from . import _core, bounds, compat, covering, planning, reports
 from .events import DataKind, Lost, Plain
-from .flaky import FlakyTally, failed_as_expected
+from .flaky import Tally, failed_as_expected
 from .nodes import Node, QuietNode
 from .options import Options
 from .recording import Recording, one_line
@@ -29,7 +29,8 @@ class Attempt:
     """What is known of an attempt that has not been delivered."""
 
     __slots__ = (
-        "events", "failed", "lasting", "lost", "number", "session_report", "slot", "start", "unit",
+        "events", "failed", "lasting", "lost", "number", "seconds", "session_report", "slot",
+        "start", "unit",
     )  # fmt: skip
 
     def __init__(self, unit: int, number: int, slot: int, start: float) -> None:
@@ -37,6 +38,7 @@ class Attempt:
         self.number = number
         self.slot = slot
         self.start = start
+        self.seconds = 0.0
         self.events: list[tuple[int, Any]] = []  # (DataKind, report or bytes)
         self.failed: pytest.TestReport | None = None
         self.lost: Lost | None = None
@@ -101,7 +103,7 @@ class Delivery:
         options: Options,
         units: list[tuple[int, int]],
         recording: Recording,
-        tally: FlakyTally | None,
+        tally: Tally | None,
         terminal: Terminal,
         run_uid: str,
         workers: int,

@@ -11,6 +11,7 @@ import pytest
 
 DISTS = ("worksteal", "loadscope", "loadfile", "loadgroup")
 STARTS = ("auto", "fork", "spawn")
+FLAKY_MODES = ("fixed", "adaptive")
 MAX_WORKERS = 1024
 MAX_PASSES = 100_000
 
@@ -35,6 +36,9 @@ class Options:
     shard: tuple[int, int] | None = None
     shard_durations: str | None = None
     flaky: int | None = None
+    flaky_mode: str = "fixed"
+    flaky_budget: float | None = None
+    flaky_alpha: float = 0.05
     seed: int | None = None
     json: str | None = None
     history: str | None = None
@@ -95,6 +99,16 @@ def _seconds(text: str) -> float:
 
 def _seconds_or_0(text: str) -> float:
     return 0.0 if text in ("0", "0.0") else _seconds(text)
+
+
+def _level(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if 1e-9 <= value <= 0.5:
+        return value
+    raise _Bad("a number from 1e-9 to 0.5, such as 0.05")
 
 
 def _regex(text: str) -> re.Pattern[str]:
@@ -195,6 +209,16 @@ _SPECS = (
     _Spec("flaky", _count(1, MAX_PASSES, "a number of passes"), "N",
           "Hunt flaky tests: N passes over the selection, each in a fresh "
           "process with its own seed and order."),
+    _Spec("flaky_mode", _one_of(FLAKY_MODES), "MODE",
+          "How a hunt spends its runs: fixed (default: N passes over all tests) or "
+          "adaptive: N runs of a test on average, in orders that differ, then of "
+          "those that are suspected, until it is sure."),
+    _Spec("flaky_budget", _seconds, "S",
+          "Hunt flaky tests adaptively for about S seconds instead, most often "
+          "what shows most a second."),
+    _Spec("flaky_alpha", _level, "A",
+          "Of the tests that an adaptive hunt confirms as flaky, how many may be "
+          "healthy on average (default 0.05)."),
     _Spec("seed", _count(0, 2**64 - 1, "a number"), "S",
           "The seed of orders and random generators (printed always)."),
     _Spec("json", _path, "PATH",
@@ -291,6 +315,10 @@ def read(config: pytest.Config) -> Options:
         except _Bad as error:
             raise pytest.UsageError(f"{where}={text}: takes {error}") from None
         setattr(options, spec.name, value)
+    if options.flaky_budget is not None:
+        if options.flaky is not None:
+            raise pytest.UsageError("--qe-flaky-budget: is instead of --qe-flaky=N")
+        options.flaky, options.flaky_mode = 1, "adaptive"
     if options.once and options.start == "spawn":
         raise pytest.UsageError(
             "--qe-once: takes workers that are forked, as --qe-start=spawn shares nothing"

@@ -64,7 +64,8 @@ def room_for(count: int) -> int:
 def count_workers(controller: Controller, wishes: list[planning.Wish]) -> int:
     """How many workers this run gets."""
     options, config = controller.options, controller.config
-    count = min(opts.worker_count(config, options), options.flaky or len(wishes))
+    passes = options.flaky if options.flaky_mode == "fixed" else None
+    count = min(opts.worker_count(config, options), passes or len(wishes))
     if getattr(config.option, "stepwise", False) and count > 1:
         controller.terminal.warn("--stepwise goes in order: one worker")
         return 1

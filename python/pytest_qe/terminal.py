@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import compat
-from .flaky import FEW_PASSES
+from .flaky import FEW_PASSES, FlakyTally
 from .live import Screen
 from .options import Options
 
@@ -73,11 +73,16 @@ class Terminal:
             return
         many = controller.workers != 1
         text = f"{controller.workers} worker{'s' if many else ''} by {start} ({why})"
-        if self.options.flaky is not None:
+        fixed = self.options.flaky is not None and self.options.flaky_mode == "fixed"
+        if fixed:
             text += f", {self.options.flaky} passes"
+        elif self.options.flaky_budget is not None:
+            text += f", a hunt of {self.options.flaky_budget:g} s"
+        elif self.options.flaky is not None:
+            text += f", a hunt of {self.options.flaky} runs a test"
         if self.config.get_verbosity() >= 0:
             reporter.write_line("qe: " + text)
-        if self.options.flaky is not None and self.options.flaky < FEW_PASSES:
+        if fixed and self.options.flaky is not None and self.options.flaky < FEW_PASSES:
             self.warn(
                 f"--qe-flaky={self.options.flaky}: fewer than {FEW_PASSES} passes "
                 "miss most flaky tests"
@@ -178,7 +183,11 @@ class Terminal:
         reporter = self.reporter
         if reporter is None:
             return
-        if controller.tally is not None:
+        if controller.hunt is not None:
+            from . import huntreport
+
+            huntreport.write(self.reporter, controller.hunt, controller.session.items)
+        elif controller.tally is not None:
             self._flaky_table(controller)
         for text in self._warnings:
             reporter.write_line("qe: warning: " + text, yellow=True)
@@ -194,7 +203,7 @@ class Terminal:
 
     def _flaky_table(self, controller: Controller) -> None:
         reporter, tally = self.reporter, controller.tally
-        assert tally is not None
+        assert isinstance(tally, FlakyTally)
         rows = []
         counts = {"flaky": 0, "failing": 0, "passing": 0, "not run": 0}
         for number, item in enumerate(controller.session.items):

@@ -226,6 +226,8 @@ class Worker:
         location = self._location(item)
         hint = self.core.peek()
         nextitem = self.items[hint[1]] if hint else None
+        if nextitem is item:
+            compat.make_repeatable(item)
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
         except (KeyboardInterrupt, pytest.exit.Exception) as error:
@@ -316,7 +318,9 @@ class Worker:
         if not self.decided:
             self._decide()
         if self.next is not None:
-            return self.items[self.next[1]]
+            following = self.items[self.next[1]]
+            # Twice in a row: what is its own does not stay for the second time.
+            return self.item.parent if following is self.item else following
         # Nothing in sight: keep session fixtures only, as more may come. Also
         # where the session's teardown has a limit that this test's has not.
         late = self.limits_session and not self.limited[self.claim_item()]

@@ -90,7 +90,7 @@ static void run_pass(struct suite *s, qe_hunt *h, const qe_hunt_pass *p)
             qe_hunt_result(h, p->number, item, result, s->test[item].seconds),
             0);
     }
-    assert_int_equal(qe_hunt_over(h, p->number), 0);
+    assert_int_equal(qe_hunt_over(h, p->number, .01), 0);
 }
 
 static qe_hunt *begin(const struct suite *s, qe_hunt_options options)
@@ -171,7 +171,7 @@ static void passes_differ_in_order_and_seed(void **state)
             assert_true(p[i].seed != p[j].seed);
         }
     }
-    for (uint32_t i = 0; i < 40; i++) {
+    for (size_t i = 0; i < 40; i++) {
         assert_int_equal(p[0].items[i], i);
         assert_int_equal(p[1].items[i], 39 - i);
         assert_int_equal(p[2].items[2 * i], i);
@@ -254,7 +254,7 @@ static void a_broken_suite_is_not_run_on(void **state)
     h = begin(&s, (qe_hunt_options){.executions = 50, .alpha = .05});
     run(&s, h);
     assert_int_equal(verdict_of(h, 5), QE_STABLE_FAILS);
-    assert_true(qe_hunt_spent(h) <= 100 * (QE_HUNT_STABLE + 2));
+    assert_true(qe_hunt_spent(h) <= (uint64_t) 100 * (QE_HUNT_STABLE + 2));
     qe_hunt_free(h);
 }
 
@@ -287,7 +287,7 @@ static void a_test_that_is_never_counted_is_untried(void **state)
     h = begin(&s, (qe_hunt_options){.executions = 1, .alpha = .05});
     assert_int_equal(qe_hunt_next(h, &p), 1);
     assert_int_equal(qe_hunt_result(h, 0, 1, 2, .1), 0);
-    assert_int_equal(qe_hunt_over(h, 0), 0);
+    assert_int_equal(qe_hunt_over(h, 0, 0), 0);
     assert_int_equal(qe_hunt_next(h, &p), QE_EGONE);
     assert_int_equal(verdict_of(h, 0), QE_UNTRIED);
     assert_int_equal(verdict_of(h, 1), QE_UNTRIED);
@@ -324,7 +324,7 @@ static void few_executions_find_what_an_oracle_finds(void **state)
         h = begin(
             &s, (qe_hunt_options){.executions = 9, .alpha = .05, .seed = seed});
         run(&s, h);
-        assert_true(qe_hunt_spent(h) <= 9 * 60);
+        assert_true(qe_hunt_spent(h) <= UINT64_C(9) * 60);
         for (uint32_t i = 0; i < s.n; i++) {
             found += s.test[i].kind != HEALTHY && is_found(h, i);
             confirmed += verdict_of(h, i) == QE_CONFIRMED;
@@ -425,12 +425,13 @@ static void wrong_arguments_are_refused(void **state)
     assert_int_equal(qe_hunt_new(NULL, groups, NULL, 2, &good), QE_EINVAL);
     assert_int_equal(qe_hunt_new(&h, groups, NULL, 2, &good), 0);
     assert_int_equal(qe_hunt_result(h, 0, 0, 1, .1), QE_EINVAL);
-    assert_int_equal(qe_hunt_over(h, 0), QE_EINVAL);
+    assert_int_equal(qe_hunt_over(h, 0, 0), QE_EINVAL);
     assert_int_equal(qe_hunt_next(h, &p), 1);
     assert_int_equal(qe_hunt_result(h, 0, 2, 1, .1), QE_EINVAL);
     assert_int_equal(qe_hunt_result(h, 0, 1, 1, NAN), QE_EINVAL);
-    assert_int_equal(qe_hunt_over(h, 0), 0);
-    assert_int_equal(qe_hunt_over(h, 0), QE_EINVAL);
+    assert_int_equal(qe_hunt_over(h, 0, NAN), QE_EINVAL);
+    assert_int_equal(qe_hunt_over(h, 0, 0), 0);
+    assert_int_equal(qe_hunt_over(h, 0, 0), QE_EINVAL);
     assert_int_equal(qe_hunt_result(h, 0, 1, 1, .1), QE_EINVAL);
     assert_int_equal(qe_hunt_test_of(h, 2, &found), QE_EINVAL);
     qe_hunt_free(h);

@@ -158,7 +158,10 @@ test('what is no number of passes, and no seed, is refused in one line', async (
   const folder = project(t, { 'test/a.js': '' });
   for (const [word, line] of [
     ['--flaky=1', 'qe-mocha: --flaky=1: takes a whole number from 2 to 10000\n'],
-    ['--flaky-seed=x', 'qe-mocha: --flaky-seed=x: takes a whole number from -2147483648 to 2147483647\n'],
+    [
+      '--flaky-seed=x',
+      'qe-mocha: --flaky-seed=x: takes a whole number from -2147483648 to 2147483647\n',
+    ],
   ]) {
     const done = await qeMocha(folder, [word]);
     assert.deepEqual([done.code, done.stderr], [2, line]);
