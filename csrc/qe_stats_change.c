@@ -7,10 +7,6 @@
 #include "qe_special.h"
 #include "qe_util.h"
 
-#define MOST_PERMUTATIONS 1000000u
-/* Statistics this close are equal: they differ by rounding. */
-#define EQUAL 1e-9
-
 int qe__cuts_of(const uint8_t *results, size_t n, qe__cuts *out)
 {
     int64_t seen = 0, failed = 0;
@@ -54,11 +50,17 @@ static double likelihood(int64_t f, int64_t n)
     return qe__xlny(fd, fd / nd) + qe__xlny(nd - fd, (nd - fd) / nd);
 }
 
-static double statistic(const qe__cuts *c, int64_t at, int64_t failed)
+double qe__change_statistic(int64_t n, int64_t failures, int64_t at,
+                            int64_t failed)
 {
     return fmax(0, 2 * (likelihood(failed, at) +
-                        likelihood(c->failures - failed, c->n - at) -
-                        likelihood(c->failures, c->n)));
+                        likelihood(failures - failed, n - at) -
+                        likelihood(failures, n)));
+}
+
+static double statistic(const qe__cuts *c, int64_t at, int64_t failed)
+{
+    return qe__change_statistic(c->n, c->failures, at, failed);
 }
 
 /* ------------------------------------------------- shuffles of some thousands */
@@ -148,13 +150,13 @@ static uint32_t reached_exact(const qe__cuts *c, double seen, uint64_t seed,
 {
     struct places p;
     uint32_t i, reached = 0;
-    double whole;
+    double n = (double) c->n, f = (double) c->failures;
+    double whole = qe__xlny(f, f) + qe__xlny(n - f, n - f) - qe__xlny(n, n);
 
     places_init(&p, c);
-    whole = p.xlnx[p.marked] + p.xlnx[p.n - p.marked] - p.xlnx[p.n];
     for (i = 0; i < permutations; i++) {
         draw_places(&p, &seed);
-        reached += 2 * (greatest_cut(&p) - whole) >= seen - EQUAL;
+        reached += 2 * (greatest_cut(&p) - whole) >= seen - QE__CHANGE_EQUAL;
     }
     return reached;
 }
@@ -186,12 +188,12 @@ static uint32_t reached_at_cuts(const qe__cuts *c, double seen, uint64_t seed,
     uint32_t i, reached = 0;
 
     for (i = 0; i < permutations; i++)
-        reached += shuffled_at_cuts(c, &seed) >= seen - EQUAL;
+        reached += shuffled_at_cuts(c, &seed) >= seen - QE__CHANGE_EQUAL;
     return reached;
 }
 
-static void change_of(const qe__cuts *c, uint64_t seed, uint32_t permutations,
-                      qe_change *out)
+void qe__change_of(const qe__cuts *c, uint64_t seed, uint32_t permutations,
+                   qe_change *out)
 {
     int best = 0, i;
     double most = -1;
@@ -200,7 +202,7 @@ static void change_of(const qe__cuts *c, uint64_t seed, uint32_t permutations,
     for (i = 0; i < c->count; i++) {
         double value = statistic(c, c->cut[i].at, c->cut[i].failed);
 
-        if (value > most + EQUAL) {
+        if (value > most + QE__CHANGE_EQUAL) {
             most = value;
             best = i;
         }
@@ -210,6 +212,12 @@ static void change_of(const qe__cuts *c, uint64_t seed, uint32_t permutations,
     out->before = (double) c->cut[best].failed / (double) out->at;
     out->after = (double) (c->failures - c->cut[best].failed) /
                  (double) (c->n - out->at);
+    if (permutations == QE_CHANGE_ALL && c->n <= QE_CHANGE_COUNTED) {
+        out->p = qe__change_chance(c, most);
+        return;
+    }
+    if (permutations == QE_CHANGE_ALL)
+        permutations = QE_CHANGE_PERMUTATIONS;
     reached = c->n <= QE_CHANGE_EXACT
                   ? reached_exact(c, most, seed, permutations)
                   : reached_at_cuts(c, most, seed, permutations);
@@ -222,12 +230,12 @@ QE_API int qe_change_point(const uint8_t *results, size_t n, uint64_t seed,
     qe__cuts cuts;
     int rc;
 
-    if (out == NULL || permutations == 0)
+    if (out == NULL)
         return QE_EINVAL;
-    if (permutations > MOST_PERMUTATIONS)
+    if (permutations > QE__CHANGE_MOST_SHUFFLES)
         return QE_ETOOBIG;
     rc = qe__cuts_of(results, n, &cuts);
     if (rc == QE_OK)
-        change_of(&cuts, seed, permutations, out);
+        qe__change_of(&cuts, seed, permutations, out);
     return rc;
 }

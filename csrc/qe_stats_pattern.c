@@ -69,7 +69,7 @@ static double change_marginal(const qe__cuts *c)
     return most + log(sum / c->count);
 }
 
-static void count(const uint8_t *results, size_t n, qe_shape_verdict *out)
+int qe__shape_count(const uint8_t *results, size_t n, qe_shape_verdict *out)
 {
     int last = -1;
     size_t i;
@@ -82,17 +82,24 @@ static void count(const uint8_t *results, size_t n, qe_shape_verdict *out)
         out->runs += results[i] != last;
         last = results[i];
     }
+    return out->failures > QE_STATS_MOST || out->passes > QE_STATS_MOST
+               ? QE_ETOOBIG
+               : QE_OK;
 }
 
 /* The smallest p that any order of so many results could have: all failures in
  * a row, or as many runs as there can be. The change point has its smallest
  * where the runs have: one cut parts all failures from all passes. */
-static int smallest_p(int64_t failures, int64_t passes, double *out)
+int qe__shape_least(int64_t failures, int64_t passes, double *out)
 {
     int64_t least = failures < passes ? failures : passes;
     double few, many, other;
-    int rc = qe_runs_test(failures, passes, 2, &few, &other);
+    int rc;
 
+    *out = 1;
+    if (least < QE_SHAPE_LEAST)
+        return QE_OK;
+    rc = qe_runs_test(failures, passes, 2, &few, &other);
     if (rc == QE_OK)
         rc = qe_runs_test(failures, passes, 2 * least + (failures != passes),
                           &other, &many);
@@ -117,22 +124,25 @@ static enum qe_shape shape_of(const qe_shape_verdict *v, double alpha)
                                               : QE_SHAPE_IMPROVING;
 }
 
-static int type(const uint8_t *results, size_t n, double alpha, uint64_t seed,
-                uint32_t permutations, qe_shape_verdict *v)
+int qe__shape_type(const uint8_t *results, size_t n, double alpha,
+                   uint64_t seed, uint32_t permutations, double p_least,
+                   qe_shape_verdict *v)
 {
     qe__cuts cuts;
     double p[3];
-    int rc = qe_change_point(results, n, seed, permutations, &v->change);
+    int rc;
 
+    if (v->failures < QE_SHAPE_LEAST || v->passes < QE_SHAPE_LEAST)
+        return QE_OK;
+    v->p_least = p_least;
+    rc = qe__cuts_of(results, n, &cuts);
     if (rc == QE_OK)
         rc = qe_runs_test(v->failures, v->passes, v->runs, &p[0], &p[1]);
-    if (rc == QE_OK)
-        rc = smallest_p(v->failures, v->passes, &v->p_least);
+    if (rc != QE_OK)
+        return rc;
+    qe__change_of(&cuts, seed, permutations, &v->change);
     p[2] = v->change.p;
-    if (rc == QE_OK)
-        rc = qe_holm(p, 3, p);
-    if (rc == QE_OK)
-        rc = qe__cuts_of(results, n, &cuts);
+    rc = qe_holm(p, 3, p);
     if (rc != QE_OK)
         return rc;
     v->p_few = p[0];
@@ -150,21 +160,21 @@ QE_API int qe_shape_of(const uint8_t *results, size_t n, double alpha,
                        uint64_t seed, uint32_t permutations,
                        qe_shape_verdict *out)
 {
-    qe_shape_verdict v = {.p_few = 1,
-                          .p_many = 1,
-                          .p_change = 1,
-                          .p_least = 1,
-                          .change = {.p = 1}};
+    qe_shape_verdict v = QE__SHAPE_NOTHING;
+    double p_least;
     int rc;
 
-    if ((results == NULL && n > 0) || out == NULL || !qe__is_alpha(alpha) ||
-        permutations == 0)
+    if ((results == NULL && n > 0) || out == NULL || !qe__is_alpha(alpha))
         return QE_EINVAL;
-    count(results, n, &v);
-    rc = qe__check_counts(v.failures, v.passes);
-    if (rc == QE_OK && v.failures >= QE_SHAPE_LEAST &&
-        v.passes >= QE_SHAPE_LEAST)
-        rc = type(results, n, alpha, seed, permutations, &v);
+    if (permutations > QE__CHANGE_MOST_SHUFFLES)
+        return QE_ETOOBIG;
+    rc = qe__shape_count(results, n, &v);
+    if (rc == QE_OK)
+        rc = qe__check_counts(v.failures, v.passes);
+    if (rc == QE_OK)
+        rc = qe__shape_least(v.failures, v.passes, &p_least);
+    if (rc == QE_OK)
+        rc = qe__shape_type(results, n, alpha, seed, permutations, p_least, &v);
     if (rc == QE_OK)
         *out = v;
     return rc;

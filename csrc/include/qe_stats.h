@@ -181,23 +181,35 @@ typedef struct qe_markov {
 QE_API int qe_markov_of(const uint8_t *results, size_t n, qe_markov *out);
 
 /* Did the rate change once? The greatest likelihood ratio 2 [l1 + l2 - l] over
- * all ways to cut the results in two parts of at least QE_CHANGE_LEAST, and how
- * often `permutations` shuffles of the results reach it: p = (b + 1) /
- * (permutations + 1). Of more than QE_CHANGE_EXACT results QE_CHANGE_CUTS - 1
- * evenly spread cuts are tried, in the results as in their shuffles, so that a
- * million take no longer than some thousands.
- * Source: Worsley 1983, Biometrika 70; Phipson, Smyth 2010 for (b + 1). */
+ * all ways to cut the results in two parts of at least QE_CHANGE_LEAST, and p,
+ * the chance that so many failures and passes reach it in any order. Of more
+ * than QE_CHANGE_EXACT results QE_CHANGE_CUTS - 1 evenly spread cuts are tried,
+ * in the results as in their orders, so that a million take little longer than
+ * some thousands.
+ *
+ * With QE_CHANGE_ALL for permutations all orders are counted, and p is exact, to
+ * 9 digits; of a statistic above QE_CHANGE_MOST it is that of QE_CHANGE_MOST, so
+ * never too small, and below 1e-13. `seed` is then used only for more than
+ * QE_CHANGE_COUNTED results, of which QE_CHANGE_PERMUTATIONS orders are drawn.
+ * With another number so many shuffles are drawn, from `seed`, of which b reach
+ * it: p = (b + 1) / (permutations + 1). That takes longer and says less; it is
+ * for figures that are to be those of other programs.
+ * Source: Worsley 1983, Biometrika 70 (the count); Phipson, Smyth 2010,
+ * Statistical Applications in Genetics and Molecular Biology 9 (b + 1). */
 #define QE_CHANGE_LEAST 3
 #define QE_CHANGE_EXACT 4096
 #define QE_CHANGE_CUTS 256
+#define QE_CHANGE_ALL 0
+#define QE_CHANGE_COUNTED 1048576
+#define QE_CHANGE_MOST 80.0
 #define QE_CHANGE_PERMUTATIONS 999
 typedef struct qe_change {
     double statistic, p;
     int64_t at;           /* results before the cut; the first, of equal ones */
     double before, after; /* failure rates */
 } qe_change;
-/* QE_EINVAL where less than 2 * QE_CHANGE_LEAST results count, or
- * permutations is 0; QE_ETOOBIG where it is above 1000000. */
+/* QE_EINVAL where less than 2 * QE_CHANGE_LEAST results count; QE_ETOOBIG where
+ * permutations is above 1000000. */
 QE_API int qe_change_point(const uint8_t *results, size_t n, uint64_t seed,
                            uint32_t permutations, qe_change *out);
 

@@ -35,6 +35,9 @@ static void changes_are_those_of_the_reference(void **state)
             assert_near(c.p, p,
                         4 * sqrt(p * (1 - p) / permutations) +
                             1.5 / permutations);
+            assert_int_equal(qe_change_point(results, n, 0, QE_CHANGE_ALL, &c),
+                             QE_OK);
+            assert_near(c.p, p, 1e-9);
             exact++;
         }
     }
@@ -45,7 +48,7 @@ static void changes_are_those_of_the_reference(void **state)
  * how many are at most 5 % and 20 %. */
 static void no_change_is_seldom_seen_where_there_is_none(void **state)
 {
-    int times = golden_times(1000, 60), low = 0, mean = 0;
+    int times = golden_times(20000, 60), low = 0, mean = 0;
     uint64_t seed = 31;
 
     (void) state;
@@ -55,37 +58,49 @@ static void no_change_is_seldom_seen_where_there_is_none(void **state)
 
         for (int j = 0; j < 50; j++)
             results[j] = golden_uniform(&seed) >= 0.3;
-        assert_int_equal(qe_change_point(results, 50, seed, 199, &c), QE_OK);
+        assert_int_equal(qe_change_point(results, 50, 0, QE_CHANGE_ALL, &c),
+                         QE_OK);
         low += c.p <= 0.05;
         mean += c.p <= 0.5;
     }
     assert_true(low <= 0.05 * times + 4 * sqrt(0.0475 * times));
-    assert_near((double) mean / times, 0.5, 4 * sqrt(0.25 / times));
+    assert_true(low > 0.03 * times - 4 * sqrt(0.0475 * times));
+    /* A few below: so few results take steps. */
+    assert_near((double) mean / times, 0.48, 4 * sqrt(0.25 / times) + 0.02);
 }
 
-/* Of many results only some cuts are tried, and their shuffles are draws at the
- * cuts: these p-values, too, are spread evenly, and the statistic is less than
- * that of all cuts, by little. */
+/* Of many results only some cuts are tried, and their orders differ at the cuts
+ * alone: these p-values, too, are spread evenly, whether orders are counted or
+ * drawn, and the statistic is less than that of all cuts, by little. */
 static void many_results_are_cut_at_some_places(void **state)
 {
     enum { N = QE_CHANGE_EXACT + 1000 };
-    int times = golden_times(200, 10), low = 0;
+    int times = golden_times(200, 10), low = 0, drawn_low = 0;
+    double error = golden_times(99, 19);
     static uint8_t results[N];
     uint64_t seed = 12;
     double sum = 0;
-    qe_change c;
+    qe_change c, drawn;
 
     (void) state;
     for (int i = 0; i < times; i++) {
         for (int j = 0; j < N; j++)
             results[j] = golden_uniform(&seed) >= 0.02;
         assert_int_equal(qe_change_point(results, N, seed,
-                                         (uint32_t) golden_times(99, 19), &c),
+                                         (uint32_t) golden_times(99, 19),
+                                         &drawn),
                          QE_OK);
+        assert_int_equal(qe_change_point(results, N, 0, QE_CHANGE_ALL, &c),
+                         QE_OK);
+        assert_true(c.at == drawn.at && c.statistic == drawn.statistic);
+        assert_near(drawn.p, c.p,
+                    4.5 * sqrt(c.p * (1 - c.p) / error) + 1.5 / error);
+        drawn_low += drawn.p <= 0.05;
         low += c.p <= 0.05;
         sum += c.p;
     }
     assert_true(low <= 0.05 * times + 4 * sqrt(0.0475 * times));
+    assert_true(drawn_low <= 0.05 * times + 4 * sqrt(0.0475 * times));
     assert_near(sum / times, 0.5, 4 * sqrt(1 / 12.0 / times) + 0.03);
     for (int j = 2000; j < N; j++)
         results[j] = golden_uniform(&seed) >= 0.06;
@@ -116,6 +131,30 @@ static void both_ways_agree_at_their_border(void **state)
     assert_true(cuts.statistic <= exact.statistic + 1);
 }
 
+/* One result more than are counted: as many orders are drawn as one would. */
+static void of_too_many_results_orders_are_drawn(void **state)
+{
+    enum { N = QE_CHANGE_COUNTED + 1 };
+    uint8_t *results = malloc(N);
+    qe_change counted, drawn, all;
+    uint64_t seed = 4;
+
+    (void) state;
+    assert_non_null(results);
+    for (int j = 0; j < N; j++)
+        results[j] = golden_uniform(&seed) >= 0.001;
+    assert_int_equal(qe_change_point(results, N, 5, QE_CHANGE_ALL, &all),
+                     QE_OK);
+    assert_int_equal(
+        qe_change_point(results, N, 5, QE_CHANGE_PERMUTATIONS, &drawn), QE_OK);
+    assert_int_equal(
+        qe_change_point(results, N - 1, 5, QE_CHANGE_ALL, &counted), QE_OK);
+    assert_true(all.p == drawn.p);
+    assert_true(counted.p != drawn.p && counted.p > 0.01 && counted.p < 0.99);
+    assert_near(counted.p, drawn.p, 4 * sqrt(0.25 / QE_CHANGE_PERMUTATIONS));
+    free(results);
+}
+
 static void a_seed_repeats_itself(void **state)
 {
     uint8_t results[40];
@@ -142,7 +181,6 @@ static void what_is_too_short_is_refused(void **state)
     assert_int_equal(qe_change_point(results, 8, 1, 9, &c), QE_EINVAL);
     assert_int_equal(qe_change_point(NULL, 8, 1, 9, &c), QE_EINVAL);
     assert_int_equal(qe_change_point(NULL, 0, 1, 9, &c), QE_EINVAL);
-    assert_int_equal(qe_change_point(enough, 9, 1, 0, &c), QE_EINVAL);
     assert_int_equal(qe_change_point(enough, 9, 1, 1000001, &c), QE_ETOOBIG);
     assert_int_equal(qe_change_point(enough, 9, 1, 9, NULL), QE_EINVAL);
     assert_true(c.p == 7);
@@ -160,6 +198,7 @@ int main(void)
         cmocka_unit_test(no_change_is_seldom_seen_where_there_is_none),
         cmocka_unit_test(many_results_are_cut_at_some_places),
         cmocka_unit_test(both_ways_agree_at_their_border),
+        cmocka_unit_test(of_too_many_results_orders_are_drawn),
         cmocka_unit_test(a_seed_repeats_itself),
         cmocka_unit_test(what_is_too_short_is_refused),
     };

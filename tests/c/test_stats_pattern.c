@@ -2,7 +2,6 @@
 #include "golden.h"
 
 #include <math.h>
-#include <time.h>
 
 #include "qe.h"
 
@@ -58,7 +57,9 @@ static void few_results_show_no_pattern(void **state)
             results[i] = (bits >> i) & 1;
             passes += results[i];
         }
-        assert_int_equal(qe_shape_of(results, 8, 0.05, 1, 99, &v), QE_OK);
+        assert_int_equal(
+            qe_shape_of(results, 8, 0.05, 1, bits % 2 ? 99 : QE_CHANGE_ALL, &v),
+            QE_OK);
         assert_int_equal(v.passes, passes);
         if (passes < 3 || passes > 5) {
             assert_int_equal(v.shape, QE_SHAPE_UNTYPED);
@@ -93,14 +94,15 @@ static void make(const char *kind, uint8_t *results, int n, uint64_t *seed)
 /* The share of sequences of 60 that are typed as what they are. */
 static double right(const char *kind, enum qe_shape wanted, uint64_t *seed)
 {
-    int times = golden_times(400, 10), found = 0, typed = 0;
+    int times = golden_times(4000, 10), found = 0, typed = 0;
 
     for (int i = 0; i < times; i++) {
         uint8_t results[60];
         qe_shape_verdict v;
 
         make(kind, results, 60, seed);
-        assert_int_equal(qe_shape_of(results, 60, 0.05, *seed, 199, &v), QE_OK);
+        assert_int_equal(qe_shape_of(results, 60, 0.05, 0, QE_CHANGE_ALL, &v),
+                         QE_OK);
         typed += v.shape != QE_SHAPE_UNTYPED;
         found += v.shape == wanted;
     }
@@ -122,60 +124,6 @@ static void most_sequences_are_typed_as_what_they_are(void **state)
                 0.9 - slack);
 }
 
-/* The processor's time, so that other programs do not count. */
-static double seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double) t.tv_sec + (double) t.tv_nsec * 1e-9;
-}
-
-/* All that is said of a test: rate, intervals, evidence, shape. */
-static void analyse(const uint8_t *results, size_t n)
-{
-    qe_shape_verdict v;
-    qe_interval i;
-    double ln_e;
-
-    assert_int_equal(
-        qe_shape_of(results, n, 0.05, 1, QE_CHANGE_PERMUTATIONS, &v), QE_OK);
-    assert_int_equal(qe_interval_jeffreys(v.failures, v.passes, 0.05, &i),
-                     QE_OK);
-    assert_int_equal(qe_interval_sequence(v.failures, v.passes, 0.05, &i),
-                     QE_OK);
-    assert_int_equal(qe_evidence_flaky(v.failures, v.passes, QE_EVIDENCE_A,
-                                       QE_EVIDENCE_B, QE_EVIDENCE_RATE0, &ln_e),
-                     QE_OK);
-}
-
-/* A million attempts: of one test that fails half the time, and of a suite of
- * which a few tests are flaky. Under valgrind time says nothing. */
-static void a_million_attempts_take_a_second(void **state)
-{
-    size_t n = (size_t) golden_times(1000000, 1000);
-    uint8_t *results = malloc(n);
-    uint64_t seed = 10;
-    double began;
-
-    (void) state;
-    assert_non_null(results);
-    for (size_t i = 0; i < n; i++)
-        results[i] = golden_uniform(&seed) >= 0.5;
-    began = seconds();
-    analyse(results, n);
-    if (golden_times(1, 0))
-        assert_true(seconds() - began < 1);
-    for (size_t i = 0; i < n; i++)
-        results[i] = i % 5000 >= 100 || golden_uniform(&seed) >= 0.3;
-    began = seconds();
-    for (size_t i = 0; i < n; i += 100)
-        analyse(&results[i], 100);
-    if (golden_times(1, 0))
-        assert_true(seconds() - began < 1);
-    free(results);
-}
-
 static void what_has_no_result_is_refused(void **state)
 {
     static const uint8_t results[] = {2, 3, 1, 0};
@@ -187,7 +135,7 @@ static void what_has_no_result_is_refused(void **state)
     assert_int_equal(qe_shape_of(NULL, 4, 0.05, 1, 9, &v), QE_EINVAL);
     assert_int_equal(qe_shape_of(results, 4, NAN, 1, 9, &v), QE_EINVAL);
     assert_int_equal(qe_shape_of(results, 4, 0, 1, 9, &v), QE_EINVAL);
-    assert_int_equal(qe_shape_of(results, 4, 0.05, 1, 0, &v), QE_EINVAL);
+    assert_int_equal(qe_shape_of(results, 4, 0.05, 1, 1000001, &v), QE_ETOOBIG);
     assert_int_equal(qe_shape_of(results, 4, 0.05, 1, 9, NULL), QE_EINVAL);
     assert_true(v.p_few == 7);
     assert_int_equal(qe_shape_of(results, 4, 0.05, 1, 9, &v), QE_OK);
@@ -202,7 +150,6 @@ int main(void)
         cmocka_unit_test(shapes_have_their_names),
         cmocka_unit_test(few_results_show_no_pattern),
         cmocka_unit_test(most_sequences_are_typed_as_what_they_are),
-        cmocka_unit_test(a_million_attempts_take_a_second),
         cmocka_unit_test(what_has_no_result_is_refused),
     };
 

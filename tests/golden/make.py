@@ -274,6 +274,53 @@ def change() -> None:
     write("change.csv", ["results", "seed", "permutations", *names], rows)
 
 
+def chance_of_change(n: int, failures: int, cuts: list[int], statistic: float) -> mpmath.mpf:
+    """Orders that reach the statistic at one of the cuts, by counting those that do not."""
+    ways, last = {0: 1}, 0
+    every = math.comb(n, failures)
+    for at in cuts:
+        following: dict[int, int] = {}
+        for before, count in ways.items():
+            for more in range(min(at - last, failures - before) + 1):
+                now = before + more
+                if n - at >= failures - now:
+                    following[now] = following.get(now, 0) + count * math.comb(at - last, more)
+        ways, last = {}, at
+        for now, count in following.items():
+            if likelihood_ratio(n, failures, at, now) < statistic - 1e-9:
+                ways[now] = count
+    stay = sum(count * math.comb(n - last, failures - f) for f, count in ways.items())
+    return mpmath.mpf(every - stay) / every
+
+
+def likelihood_ratio(n: int, failures: int, at: int, before: int) -> float:
+    def ln_likelihood(f: int, m: int) -> mpmath.mpf:
+        return sum((k * mpmath.log(mpmath.mpf(k) / m) for k in (f, m - f) if k), mpmath.mpf(0))
+
+    rest = ln_likelihood(failures - before, n - at)
+    return float(2 * (ln_likelihood(before, at) + rest - ln_likelihood(failures, n)))
+
+
+def paths() -> None:
+    """The chance of a change, with whole numbers; statistics that some order has, too."""
+    rows: list[list[object]] = []
+    for n, failures in (
+        (6, 3), (7, 1), (10, 5), (30, 11), (60, 57), (150, 3), (150, 75), (300, 90),
+        (4097, 3), (5000, 4990), (5000, 200),
+    ):  # fmt: skip
+        cuts = list(range(3, n - 2))
+        if n > 4096:
+            cuts = [i * n // 256 for i in range(1, 256)]
+        middle = cuts[len(cuts) // 2]
+        met = [likelihood_ratio(n, failures, at, min(failures, at)) for at in (cuts[0], middle)]
+        for statistic in sorted({1e-3, 2.0, 7.5, 20.0, 45.0, 80.0, *met}):
+            if statistic > 80:
+                continue
+            p = chance_of_change(n, failures, cuts, statistic)
+            rows.append([n, failures, statistic, float(p)])
+    write("paths.csv", ["n", "failures", "statistic", "p"], rows)
+
+
 def ln_marginal(f: int, s: int) -> mpmath.mpf:
     """One result after another: the next fails with (f + 1/2) / (n + 1)."""
     value = mpmath.mpf(1)
@@ -335,5 +382,5 @@ def shape() -> None:
 
 
 if __name__ == "__main__":
-    for make in (intervals, evidence, sprt, ebh, holm, runs, fisher, change, shape):
+    for make in (intervals, evidence, sprt, ebh, holm, runs, fisher, change, paths, shape):
         make()
