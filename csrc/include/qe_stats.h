@@ -250,6 +250,29 @@ QE_API int qe_shape_of(const uint8_t *results, size_t n, double alpha,
                        uint64_t seed, uint32_t permutations,
                        qe_shape_verdict *out);
 
+/* ----------------------------------------------------------------- a suite */
+
+/* All of the above that results of one test say. */
+typedef struct qe_analysis {
+    qe_flakiness flakiness; /* the compatible score, flag and pattern */
+    /* 1 - alpha; the first is qe_interval_jeffreys_clamped. */
+    qe_interval jeffreys, clopper_pearson, wilson, sequence;
+    double ln_e;            /* qe_evidence_flaky, by its default settings */
+    bool confirmed;         /* qe_ebh, over all tests of the call */
+    qe_shape_verdict shape; /* qe_shape_of, by QE_CHANGE_ALL with seed 0 */
+} qe_analysis;
+
+/* Analyses many tests: results has those of the first test, counts[0] of them,
+ * then those of the second, and so on. out[tests] is filled in the same order;
+ * on failure what it holds means nothing. A test without a result that counts
+ * is no error: its score and ln_e are 0, its intervals from 0 to 1, its shape
+ * UNTYPED, and it counts as one of the tests of which e-BH confirms some. What
+ * depends on counts alone is computed once for tests with equal counts: a million
+ * results are analysed in under a second, of one test or of a hundred thousand.
+ * QE_ENOMEM. */
+QE_API int qe_stats_analyse(const uint8_t *results, const size_t *counts,
+                            size_t tests, double alpha, qe_analysis *out);
+
 #ifdef __cplusplus
 }
 #endif
