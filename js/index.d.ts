@@ -71,7 +71,7 @@ export interface Sprt {
 export interface Change {
   /** The likelihood ratio. */
   statistic: number;
-  /** How often shuffles of the outcomes reach it. */
+  /** How often as many failures and passes, in any order, reach it. */
   p: number;
   /** Results before it. */
   at: number;
@@ -108,6 +108,22 @@ export interface Pattern {
   /** Of a cluster: marginal likelihoods of bursts, and of one change. */
   lnMarkov: number;
   lnChange: number;
+}
+
+/** All that the outcomes of one test say. */
+export interface Analysis {
+  /** As {@link analyze} tells; all 0 where no outcome counts. */
+  flakiness: Flakiness;
+  /** Clamped. */
+  jeffreys: Interval;
+  clopperPearson: Interval;
+  wilson: Interval;
+  confidenceSequence: Interval;
+  /** That of `evidenceFlaky`, by its defaults. */
+  lnE: number;
+  /** By `eBh`, over all tests of the call. */
+  confirmed: boolean;
+  pattern: Pattern;
 }
 
 /** Which rates are looked for, Beta(a, b), and the one above which they are. */
@@ -183,10 +199,16 @@ export interface Stats {
     g2: number;
     p: number;
   };
-  /** `seed`: 0 (default) to 2^32 - 1; `permutations`: 999 by default, at most 1e6. */
+  /**
+   * Whether the rate changed once. `p` is of all orders, counted exactly; of more than 1,048,576
+   * outcomes 999 orders are drawn, from `seed`: 0 (default) to 2^32 - 1. With `permutations`, up
+   * to 1e6, so many are, of any number of outcomes.
+   */
   changePoint(outcomes: Outcomes, seed?: number, permutations?: number): Change;
   /** Types a sequence of outcomes of one test in one condition. */
   pattern(outcomes: Outcomes, alpha?: number, seed?: number, permutations?: number): Pattern;
+  /** All of this of many tests; one without an outcome that counts is no error. */
+  analyse(tests: ReadonlyArray<Outcomes>, alpha?: number): Analysis[];
 }
 
 export const stats: Readonly<Stats>;

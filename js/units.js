@@ -44,16 +44,21 @@ function refuse(message) {
   return Object.assign(new TypeError(message), { code: 'QE_EINVAL' });
 }
 
-/** Outcomes as true (passed), false (failed) or undefined (not counted). */
-function resultsOf(outcomes) {
-  if (!Array.isArray(outcomes)) throw refuse(`outcomes: takes an array, not ${typeof outcomes}`);
-  const results = outcomes.map((outcome, i) => {
+/** Outcomes as true (passed), false (failed) or undefined (not counted); maybe none counts. */
+function anyResultsOf(outcomes, name) {
+  if (!Array.isArray(outcomes)) throw refuse(`${name}: takes an array, not ${typeof outcomes}`);
+  return outcomes.map((outcome, i) => {
     if (typeof outcome === 'boolean') return outcome;
     if (!Object.hasOwn(Outcome, outcome)) {
-      throw refuse(`outcomes[${i}]: takes true, false or the name of an outcome`);
+      throw refuse(`${name}[${i}]: takes true, false or the name of an outcome`);
     }
     return PASSES[outcome];
   });
+}
+
+/** The same, of which at least one counts. */
+function resultsOf(outcomes) {
+  const results = anyResultsOf(outcomes, 'outcomes');
   if (!results.some((result) => result !== undefined)) {
     throw refuse('outcomes: none of them counts: takes at least one that passed or failed');
   }
@@ -225,6 +230,7 @@ module.exports = {
   Record,
   VERSION,
   analyze,
+  anyResultsOf,
   cpuCount,
   refuse,
   resultsOf,

@@ -68,6 +68,9 @@ class Options {
     std::string name_;
 };
 
+// The compatible terms, as analyze() gives them.
+Napi::Object flakiness_object(Napi::Env env, const qe_flakiness &found);
+
 void add_record(Napi::Env env, Napi::Object exports);
 void add_shard(Napi::Env env, Napi::Object exports);
 void add_session(Napi::Env env, Napi::Object exports);

@@ -220,7 +220,6 @@ Napi::Value flakiness(const Napi::CallbackInfo &info)
     Napi::Array from = array_of(info[0], "outcomes");
     std::vector<uint8_t> results;
     qe_flakiness found;
-    Napi::Object out = Napi::Object::New(env);
 
     for (uint32_t i = 0; i < from.Length(); i++) {
         Napi::Value value = from.Get(i);
@@ -228,6 +227,15 @@ Napi::Value flakiness(const Napi::CallbackInfo &info)
         results.push_back(value.IsBoolean() ? value.ToBoolean().Value() : 2);
     }
     check(env, qe_flakiness_of(results.data(), results.size(), &found));
+    return flakiness_object(env, found);
+}
+
+} // namespace
+
+Napi::Object flakiness_object(Napi::Env env, const qe_flakiness &found)
+{
+    Napi::Object out = Napi::Object::New(env);
+
     out.Set("passes", found.passes);
     out.Set("failures", found.failures);
     out.Set("score", found.score);
@@ -235,8 +243,6 @@ Napi::Value flakiness(const Napi::CallbackInfo &info)
     out.Set("pattern", qe_pattern_name(found.pattern));
     return out;
 }
-
-} // namespace
 
 void add_record(Napi::Env env, Napi::Object exports)
 {

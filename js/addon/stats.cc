@@ -274,7 +274,7 @@ uint64_t seed_of(const Napi::Value &value)
 
 uint32_t permutations_of(const Napi::Value &value)
 {
-    return given(value) ? count_of(value, "permutations", 1, 1000000) : QE_CHANGE_PERMUTATIONS;
+    return given(value) ? count_of(value, "permutations", 0, 1000000) : QE_CHANGE_ALL;
 }
 
 Napi::Value change_point(const Napi::CallbackInfo &info)
@@ -289,6 +289,22 @@ Napi::Value change_point(const Napi::CallbackInfo &info)
     return change_object(info.Env(), c);
 }
 
+Napi::Object shape_object(Napi::Env env, const qe_shape_verdict &v)
+{
+    Napi::Object out = object_with(env, {{"failures", (double) v.failures},
+                                         {"passes", (double) v.passes},
+                                         {"runs", (double) v.runs},
+                                         {"few", v.p_few},
+                                         {"many", v.p_many},
+                                         {"change", v.p_change},
+                                         {"least", v.p_least},
+                                         {"lnMarkov", v.ln_markov},
+                                         {"lnChange", v.ln_change}});
+    out.Set("name", qe_shape_name(v.shape));
+    out.Set("changePoint", change_object(env, v.change));
+    return out;
+}
+
 Napi::Value pattern(const Napi::CallbackInfo &info)
 {
     size_t n;
@@ -298,17 +314,51 @@ Napi::Value pattern(const Napi::CallbackInfo &info)
 
     agree(info, qe_shape_of(results, n, alpha, seed_of(info[2]), permutations_of(info[3]), &v),
           "results: takes at least one that passed or failed");
-    Napi::Object out = object_with(info.Env(), {{"failures", (double) v.failures},
-                                                {"passes", (double) v.passes},
-                                                {"runs", (double) v.runs},
-                                                {"few", v.p_few},
-                                                {"many", v.p_many},
-                                                {"change", v.p_change},
-                                                {"least", v.p_least},
-                                                {"lnMarkov", v.ln_markov},
-                                                {"lnChange", v.ln_change}});
-    out.Set("name", qe_shape_name(v.shape));
-    out.Set("changePoint", change_object(info.Env(), v.change));
+    return shape_object(info.Env(), v);
+}
+
+Napi::Object analysis_object(Napi::Env env, const qe_analysis &a)
+{
+    Napi::Object out = object_with(env, {{"lnE", a.ln_e}});
+    auto add = [&](const char *name, const qe_interval &ends) {
+        out.Set(name, object_with(env, {{"low", ends.low}, {"high", ends.high}}));
+    };
+
+    out.Set("flakiness", flakiness_object(env, a.flakiness));
+    add("jeffreys", a.jeffreys);
+    add("clopperPearson", a.clopper_pearson);
+    add("wilson", a.wilson);
+    add("confidenceSequence", a.sequence);
+    out.Set("confirmed", a.confirmed);
+    out.Set("pattern", shape_object(env, a.shape));
+    return out;
+}
+
+// analyse(results, lengths, alpha): the results of all tests, and how many each has.
+Napi::Value analyse(const Napi::CallbackInfo &info)
+{
+    size_t n, sum = 0;
+    const uint8_t *results = results_of(info, &n);
+    Napi::Array from = array_of(info[1], "lengths");
+    double alpha = alpha_of(info[2]);
+    std::vector<size_t> lengths;
+
+    for (uint32_t i = 0; i < from.Length(); i++) {
+        lengths.push_back(count_of(from.Get(i), "lengths[" + std::to_string(i) + "]"));
+        sum += lengths.back();
+    }
+    agree(info, sum == n ? QE_OK : QE_EINVAL, "lengths: takes those of all results");
+    std::vector<qe_analysis> found(lengths.size());
+    agree(info,
+          qe_stats_analyse(results, lengths.data(), lengths.size(), alpha, found.data()),
+          "tests: takes at most a billion outcomes of each");
+    Napi::Array out = Napi::Array::New(info.Env(), found.size());
+    for (uint32_t i = 0; i < found.size(); i++) {
+        // As many as there are tests: their handles must not pile up.
+        Napi::HandleScope scope(info.Env());
+
+        out.Set(i, analysis_object(info.Env(), found[i]));
+    }
     return out;
 }
 
@@ -339,6 +389,7 @@ void add_stats(Napi::Env env, Napi::Object exports)
     add("markov", markov);
     add("changePoint", change_point);
     add("pattern", pattern);
+    add("analyse", analyse);
     stats.Set("Sprt", Sprt::define(env));
     exports.Set("stats", stats);
 }

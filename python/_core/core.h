@@ -20,6 +20,7 @@ int core_add_record(PyObject *module);
 int core_add_objects(PyObject *module);
 int core_add_stats(PyObject *module);
 int core_add_hunt(PyObject *module);
+int core_add_patterns(PyObject *module);
 
 /* A sequence of numbers as an array, and how many; NULL with an exception. */
 uint32_t *core_numbers(PyObject *list, size_t *n);

@@ -279,7 +279,7 @@ static PyObject *stats_benjamini_hochberg(PyObject *module, PyObject *args)
     return adjusted(args, qe_benjamini_hochberg);
 }
 
-/* ---------------------------------------------------- contrasts and patterns */
+/* ----------------------------------------------------------------- contrast */
 
 static PyObject *stats_fisher_exact(PyObject *module, PyObject *args)
 {
@@ -298,99 +298,6 @@ static PyObject *stats_fisher_exact(PyObject *module, PyObject *args)
     return Py_BuildValue("(ddd)", found.p_two, found.p_more, found.p_less);
 }
 
-static PyObject *stats_runs_test(PyObject *module, PyObject *args)
-{
-    long long failures, passes, runs;
-    double few, many;
-    int status;
-
-    (void) module;
-    if (!PyArg_ParseTuple(args, "LLL", &failures, &passes, &runs)) {
-        return NULL;
-    }
-    status = qe_runs_test(failures, passes, runs, &few, &many);
-    return status == 0 ? Py_BuildValue("(dd)", few, many) : core_raise(status);
-}
-
-static PyObject *stats_markov(PyObject *module, PyObject *args)
-{
-    const char *results;
-    Py_ssize_t n;
-    qe_markov m;
-    int status;
-
-    (void) module;
-    if (!PyArg_ParseTuple(args, "y#", &results, &n)) {
-        return NULL;
-    }
-    status = qe_markov_of((const uint8_t *) results, (size_t) n, &m);
-    if (status != 0) {
-        return core_raise(status);
-    }
-    return Py_BuildValue("(dddddd)", m.after_failure, m.after_pass, m.lambda,
-                         m.lag1, m.g2, m.p);
-}
-
-static PyObject *change_tuple(const qe_change *c)
-{
-    return Py_BuildValue("(ddLdd)", c->statistic, c->p, (long long) c->at,
-                         c->before, c->after);
-}
-
-/* A count of the host's, as the core's narrower one. */
-static uint32_t narrow(long long count)
-{
-    return count < 0 ? 0 : count > UINT32_MAX ? UINT32_MAX : (uint32_t) count;
-}
-
-static PyObject *stats_change_point(PyObject *module, PyObject *args)
-{
-    unsigned long long seed;
-    long long permutations;
-    const char *results;
-    Py_ssize_t n;
-    qe_change c;
-    int status;
-
-    (void) module;
-    if (!PyArg_ParseTuple(args, "y#KL", &results, &n, &seed, &permutations)) {
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_change_point((const uint8_t *) results, (size_t) n, seed,
-                             narrow(permutations), &c);
-    Py_END_ALLOW_THREADS
-    return status == 0 ? change_tuple(&c) : core_raise(status);
-}
-
-static PyObject *stats_shape(PyObject *module, PyObject *args)
-{
-    unsigned long long seed;
-    long long permutations;
-    qe_shape_verdict v;
-    const char *results;
-    Py_ssize_t n;
-    double alpha;
-    int status;
-
-    (void) module;
-    if (!PyArg_ParseTuple(args, "y#dKL", &results, &n, &alpha, &seed,
-                          &permutations)) {
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_shape_of((const uint8_t *) results, (size_t) n, alpha, seed,
-                         narrow(permutations), &v);
-    Py_END_ALLOW_THREADS
-    if (status != 0) {
-        return core_raise(status);
-    }
-    return Py_BuildValue(
-        "(sLLLddddNdd)", qe_shape_name(v.shape), (long long) v.failures,
-        (long long) v.passes, (long long) v.runs, v.p_few, v.p_many, v.p_change,
-        v.p_least, change_tuple(&v.change), v.ln_markov, v.ln_change);
-}
-
 static PyMethodDef functions[] = {
     {"jeffreys", stats_jeffreys, METH_VARARGS, NULL},
     {"jeffreys_clamped", stats_jeffreys_clamped, METH_VARARGS, NULL},
@@ -406,10 +313,6 @@ static PyMethodDef functions[] = {
     {"holm", stats_holm, METH_VARARGS, NULL},
     {"benjamini_hochberg", stats_benjamini_hochberg, METH_VARARGS, NULL},
     {"fisher_exact", stats_fisher_exact, METH_VARARGS, NULL},
-    {"runs_test", stats_runs_test, METH_VARARGS, NULL},
-    {"markov", stats_markov, METH_VARARGS, NULL},
-    {"change_point", stats_change_point, METH_VARARGS, NULL},
-    {"shape", stats_shape, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

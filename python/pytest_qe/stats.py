@@ -15,7 +15,8 @@ NaN.
 Which one? A rate and its error, from a number of runs that was fixed before:
 :func:`jeffreys`. From runs that were stopped because of what they showed:
 :func:`confidence_sequence`. Running until it is decided: :class:`Sprt`. Which of a thousand
-tests are flaky: :func:`evidence_flaky`, then :func:`e_bh`.
+tests are flaky: :func:`evidence_flaky`, then :func:`e_bh`. All of it, of all tests:
+:func:`analyse`.
 
 >>> from pytest_qe import stats
 >>> stats.runs_to_see(0.05)  # runs that show a test which fails 1 time in 20
@@ -32,6 +33,7 @@ from typing import NamedTuple
 from . import _core
 
 __all__ = [
+    "Analysis",
     "Change",
     "Fisher",
     "Interval",
@@ -39,6 +41,7 @@ __all__ = [
     "Pattern",
     "RunsTest",
     "Sprt",
+    "analyse",
     "benjamini_hochberg",
     "change_point",
     "clopper_pearson",
@@ -322,17 +325,19 @@ class Change(NamedTuple):
     """The place at which the failure rate changed most."""
 
     statistic: float  #: the likelihood ratio
-    p: float  #: how often shuffles reach it
+    p: float  #: how often as many failures and passes, in any order, reach it
     at: int  #: results before it
     before: float  #: failure rate before it
     after: float  #: and after it
 
 
-def change_point(results: Iterable[bool | None], seed: int = 0, permutations: int = 999) -> Change:
+def change_point(results: Iterable[bool | None], seed: int = 0, permutations: int = 0) -> Change:
     """Whether the failure rate of at least 6 results changed once.
 
-    p is by shuffles (at most 1e6) from ``seed`` (modulo 2**64), so that the same call gives
-    the same. Source: Worsley 1983; Phipson, Smyth 2010.
+    p is of all orders, counted exactly. Of more than 1,048,576 results 999 orders are drawn,
+    from ``seed`` (modulo 2**64), so that the same call gives the same; with ``permutations``
+    (at most 1e6) above 0 so many are, of any number of results. Source: Worsley 1983;
+    Phipson, Smyth 2010.
 
     >>> change_point([True] * 10 + [False] * 10).at
     10
@@ -362,7 +367,7 @@ def pattern(
     results: Iterable[bool | None],
     alpha: float = 0.05,
     seed: int = 0,
-    permutations: int = 999,
+    permutations: int = 0,
 ) -> Pattern:
     """Types a sequence of results of one test in one condition.
 
@@ -376,5 +381,50 @@ def pattern(
     >>> pattern([True] * 3 + [False] * 3).name
     'NO_PATTERN'
     """
-    found = _core.shape(_bytes(results), alpha, seed, permutations)
+    return _pattern(_core.shape(_bytes(results), alpha, seed, permutations))
+
+
+def _pattern(found: _core._Shape) -> Pattern:
     return Pattern(*found[:8], Change(*found[8]), *found[9:])
+
+
+class Analysis(NamedTuple):
+    """All that the results of one test say."""
+
+    failures: int
+    passes: int
+    score: float  #: 2 * min(failures, passes) / runs
+    is_flaky: bool  #: it failed, and it passed
+    compatible: str  #: STABLE_PASS, STABLE_FAIL, INTERMITTENT or RANDOM, as earlier tools print
+    jeffreys: Interval  #: clamped
+    clopper_pearson: Interval
+    wilson: Interval
+    confidence_sequence: Interval
+    ln_e: float  #: :func:`evidence_flaky`, by its defaults
+    confirmed: bool  #: by :func:`e_bh` over all tests of the call
+    pattern: Pattern
+
+
+def analyse(tests: Iterable[Iterable[bool | None]], alpha: float = 0.05) -> list[Analysis]:
+    """All of the above, of the results of many tests, in the order given.
+
+    A test without a result that counts is no error: its score and ``ln_e`` are 0, its
+    intervals from 0 to 1, and it is one of those of which some are confirmed.
+
+    >>> [test.confirmed for test in analyse([[True, False] * 8, [True] * 16])]
+    [True, False]
+    """
+    results = [_bytes(test) for test in tests]
+    found = _core.analyse(b"".join(results), [len(test) for test in results], alpha)
+    return [
+        Analysis(
+            *test[:5],
+            Interval(*test[5]),
+            Interval(*test[6]),
+            Interval(*test[7]),
+            Interval(*test[8]),
+            *test[9:11],
+            _pattern(test[11]),
+        )
+        for test in found
+    ]

@@ -6,7 +6,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
 
-const { stats } = require('../..');
+const { analyze, stats } = require('../..');
 const { ROOT } = require('./helpers');
 
 /** The lines of a file, by their columns; numbers where all of a value is one. */
@@ -104,11 +104,11 @@ test('contrasts and patterns', () => {
   }
   for (const { results, seed, permutations, p_exact, ...wanted } of golden('change.csv')) {
     const found = stats.changePoint(outcomes(results), seed, permutations);
-    assert.equal(typeof p_exact === 'number' || p_exact === '', true);
+    if (p_exact !== '') near(stats.changePoint(outcomes(results)).p, p_exact);
     for (const name of Object.keys(wanted)) near(found[name], wanted[name]);
   }
   for (const line of golden('shape.csv')) {
-    const found = stats.pattern(outcomes(line.results), 0.05, line.seed);
+    const found = stats.pattern(outcomes(line.results), 0.05, line.seed, 999);
     assert.equal(found.name, line.shape);
     near(found.few, line.p_few);
     near(found.many, line.p_many);
@@ -117,6 +117,40 @@ test('contrasts and patterns', () => {
     near(found.lnChange, line.ln_change);
     assert.equal(found.failures + found.passes, line.results.length);
   }
+});
+
+test('a suite is its tests one by one', () => {
+  const tests = golden('shape.csv').map(({ results }) => outcomes(results));
+  const { length } = tests;
+  tests.push(['skipped'], ['passed', 'crashed', 'skipped'], []);
+  const found = stats.analyse(tests, 0.1);
+  assert.equal(found.length, tests.length);
+  found.slice(0, length).forEach((one, i) => {
+    const { failures, passes } = one.flakiness;
+    assert.deepEqual(one.flakiness, analyze(tests[i]));
+    assert.deepEqual(one.jeffreys, stats.jeffreysClamped(failures, passes, 0.1));
+    for (const name of ['clopperPearson', 'wilson', 'confidenceSequence']) {
+      assert.deepEqual(one[name], stats[name](failures, passes, 0.1));
+    }
+    assert.equal(one.lnE, stats.evidenceFlaky(failures, passes));
+    assert.deepEqual(one.pattern, stats.pattern(tests[i], 0.1));
+  });
+  const confirmed = stats.eBh(
+    found.map(({ lnE }) => lnE),
+    0.1,
+  );
+  assert.deepEqual(
+    found.map((one) => one.confirmed),
+    confirmed,
+  );
+  assert.ok(confirmed.includes(true) && confirmed.includes(false));
+  for (const i of [length, length + 2]) {
+    assert.deepEqual(found[i].wilson, { low: 0, high: 1 });
+    assert.equal(found[i].pattern.name, 'UNTYPED');
+    assert.equal(found[i].flakiness.failures + found[i].flakiness.passes, 0);
+  }
+  assert.equal(found[length + 1].flakiness.isFlaky, true);
+  assert.deepEqual(stats.analyse([]), []);
 });
 
 test('outcomes are named, or not counted', () => {
@@ -152,9 +186,13 @@ test('what makes no sense is a TypeError that names it', () => {
     [() => stats.markov(['x']), /^outcomes\[0\]: takes/],
     [() => stats.changePoint([true, false]), /^results: takes at least 6/],
     [() => stats.changePoint(outcomes('PFPFPF'), -1), /^seed: takes/],
-    [() => stats.changePoint(outcomes('PFPFPF'), 1, 0), /^permutations: takes/],
+    [() => stats.changePoint(outcomes('PFPFPF'), 1, -1), /^permutations: takes/],
     [() => stats.pattern(['skipped']), /^outcomes: none of them counts/],
     [() => stats.pattern([true], 2), /^alpha: takes/],
+    [() => stats.analyse('PF'), /^tests: takes an array, not string/],
+    [() => stats.analyse([true]), /^tests\[0\]: takes an array/],
+    [() => stats.analyse([[], [true, 'x']]), /^tests\[1\]\[1\]: takes true, false/],
+    [() => stats.analyse([[true]], NaN), /^alpha: takes/],
   ];
   for (const [call, message, code = 'QE_EINVAL'] of refused) {
     assert.throws(call, { name: 'TypeError', message, code }, String(call));

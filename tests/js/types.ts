@@ -11,6 +11,7 @@ import {
   runUnits,
   stats,
   work,
+  type Analysis,
   type Flakiness,
   type OutcomeName,
   type Pattern,
@@ -28,6 +29,10 @@ const sprt = new stats.Sprt({ rate0: 0.01 });
 const verdict: 'OPEN' | 'STABLE' | 'FLAKY' = sprt.step(true);
 const shape: Pattern['name'] = stats.pattern([true, 'failed'], 0.05, 1).name;
 const chosen: boolean[] = stats.eBh([stats.evidenceFlaky(1, 9, { rate0: 0.01 })]);
+const analysed: Analysis = stats.analyse([[true, 'failed'], []], 0.05)[0]!;
+const confirmed: boolean = analysed.confirmed && analysed.flakiness.isFlaky;
+// @ts-expect-error many tests, not one
+stats.analyse([true, false]);
 // @ts-expect-error a count is a number
 stats.fisher('1', 2, 3, 4);
 // @ts-expect-error it is not to be changed
@@ -146,5 +151,5 @@ history.save({}, 1, 2, 3);
 Outcome.passed = 2;
 
 void [version, processors, pattern, durations, value, events, commands, files];
-void [interval, verdict, shape, chosen];
+void [interval, verdict, shape, chosen, confirmed];
 export type { RunEvent };

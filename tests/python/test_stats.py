@@ -119,6 +119,43 @@ def test_ebh_confirms_by_the_ranks_of_evidence():
     assert stats.e_bh([]) == []
 
 
+def test_evidence_is_seldom_great_where_there_is_none():
+    """Over every run at once: this is what e-BH is wrong by, of tests that all fail together."""
+    for rate0, a, b in ((0.001, 0.5, 5), (0.1, 0.5, 5), (0.1, 2, 2), (0.5, 1, 1)):
+        still, great = np.array([1.0]), 0.0
+        for n in range(1, 250):
+            still = np.append(still * (1 - rate0), 0) + np.append(0, still * rate0)
+            ln_e = [stats.evidence(f, n - f, a=a, b=b, rate0=rate0) for f in range(n + 1)]
+            confirmed = np.array([stats.e_bh([value] * 2)[0] for value in ln_e])
+            great += still[confirmed].sum()
+            still[confirmed] = 0
+        assert 0 < great <= 0.05
+
+
+def test_ebh_is_seldom_wrong_when_tests_fail_together():
+    """40 tests, 30 of them healthy, that share half of their failures; each stops at its time."""
+    runs, tests, healthy, rate0, alpha = 60, 40, 30, 0.1, 0.2
+    table = np.zeros((runs + 1, runs + 1))
+    for n in range(1, runs + 1):
+        for f in range(n + 1):
+            table[n, f] = stats.evidence(f, n - f, rate0=rate0)
+    dice = np.random.default_rng(14)
+    wrong, found = [], []
+    for _ in range(3000):
+        together = dice.random((runs, 1)) < 0.05
+        alone = dice.random((runs, tests)) < np.where(np.arange(tests) < healthy, 1 / 19, 0.4)
+        failures = np.cumsum(together | alone, axis=0)
+        seen = table[np.arange(1, runs + 1)[:, None], failures]
+        # As soon as it is great, as one who hunts would stop.
+        great = seen >= math.log(tests / alpha / 8)
+        stop = np.where(great.any(axis=0), great.argmax(axis=0), runs - 1)
+        confirmed = np.array(stats.e_bh(seen[stop, np.arange(tests)], alpha))
+        wrong.append(confirmed[:healthy].sum() / max(1, confirmed.sum()))
+        found.append(confirmed[healthy:].mean())
+    assert 0 < np.mean(wrong) <= alpha
+    assert np.mean(found) > 0.8
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"), [(stats.holm, "holm"), (stats.benjamini_hochberg, "fdr_bh")]
 )
@@ -171,11 +208,144 @@ def test_a_change_is_found_where_it_is():
     results = [True] * 30 + [None] * 5 + [False, True] * 20
     found = stats.change_point(results, seed=1)
     assert (found.at, found.before, found.after) == (30, 0, 0.5)
-    assert found.p == 0.001
-    assert found == stats.change_point(results, seed=1)
+    assert found.p < 1e-4
+    drawn = stats.change_point(results, seed=1, permutations=999)
+    assert drawn == found._replace(p=0.001)
+    assert drawn == stats.change_point(results, seed=1, permutations=999)
     table = [[0, 30], [20, 20]]
     g2 = scipy_stats.chi2_contingency(table, False, lambda_="log-likelihood")[0]
     assert found.statistic == pytest.approx(g2)
+
+
+def test_a_change_is_as_likely_as_its_share_of_all_orders():
+    def statistic(failed: tuple[int, ...]) -> float:
+        found = []
+        for at in range(3, 10):
+            before = sum(i < at for i in failed)
+            table = [[before, at - before], [5 - before, 12 - at - 5 + before]]
+            found.append(2 * special.xlogy(table, table).sum())
+            found[-1] -= 2 * special.xlogy([at, 12 - at], [at, 12 - at]).sum()
+        return max(found)
+
+    every = {failed: statistic(failed) for failed in itertools.combinations(range(12), 5)}
+    values = np.array(list(every.values()))
+    for failed in list(every)[::40]:
+        wanted = np.mean(values >= every[failed] - 1e-9)
+        found = stats.change_point([i not in failed for i in range(12)])
+        assert found.p == pytest.approx(wanted, rel=1e-9)
+
+
+def test_intervals_hold_every_rate_as_often_as_they_say():
+    n, failures = 40, np.arange(41)
+    rates = np.linspace(0.005, 0.995, 199)
+    chances = scipy_stats.binom.pmf(failures[:, None], n, rates)
+    for method in (stats.clopper_pearson, stats.confidence_sequence, stats.jeffreys, stats.wilson):
+        low, high = np.array([method(int(f), int(n - f), 0.1) for f in failures]).T[:, :, None]
+        held = np.sum(chances * ((low <= rates) & (rates <= high)), axis=0)
+        if method in (stats.clopper_pearson, stats.confidence_sequence):
+            assert held.min() >= 0.9
+        assert held.mean() >= 0.89
+
+
+def test_the_confidence_sequence_holds_at_every_time_at_once():
+    ends = [[stats.confidence_sequence(f, n - f, 0.1) for f in range(n + 1)] for n in range(1, 300)]
+    for rate in (0.001, 0.02, 0.1, 0.5, 0.9):
+        # The chance of each count of failures, without ever having missed the rate.
+        held = np.array([1.0])
+        for intervals in ends:
+            held = np.append(held * (1 - rate), 0) + np.append(0, held * rate)
+            held *= [low <= rate <= high for low, high in intervals]
+        assert 0.9 <= held.sum() <= 1
+
+
+def sprt_by_counts(rates: tuple[float, float], alpha: float, beta: float, rate: float):
+    """The chance to be called flaky, and the runs that takes, of a test of this rate."""
+    up = math.log(rates[1] / rates[0])
+    down = math.log((1 - rates[1]) / (1 - rates[0]))
+    flaky_at, stable_at = math.log((1 - beta) / alpha), math.log(beta / (1 - alpha))
+    still, flaky, mean = np.array([1.0]), 0.0, 0.0
+    for n in range(1, 5000):
+        still = np.append(still * (1 - rate), 0) + np.append(0, still * rate)
+        ratio = np.arange(n + 1) * up + np.arange(n, -1, -1) * down
+        decided = (ratio >= flaky_at) | (ratio <= stable_at)
+        flaky += still[ratio >= flaky_at].sum()
+        mean += n * still[decided].sum()
+        still = np.where(decided, 0, still)
+    assert still.sum() < 1e-9
+    return flaky, mean
+
+
+def fixed_runs(rates: tuple[float, float], alpha: float, beta: float) -> int:
+    """The least number of runs that is wrong with no more than both."""
+    for n in range(1, 5000):
+        least = int(scipy_stats.binom.isf(alpha, n, rates[0])) + 1
+        if scipy_stats.binom.cdf(least - 1, n, rates[1]) <= beta:
+            return n
+    raise AssertionError(rates)
+
+
+@pytest.mark.parametrize(
+    ("rates", "alpha", "beta", "saved"),
+    [
+        ((0.001, 0.05), 0.05, 0.05, 0.34),  # the defaults: 61 runs in place of 93
+        ((0.001, 0.02), 0.05, 0.05, 0.35),
+        ((0.01, 0.05), 0.05, 0.05, 0.35),
+        ((0.01, 0.1), 0.05, 0.05, 0.35),
+        ((0.01, 0.1), 0.01, 0.1, 0.35),
+        ((0.001, 0.05), 0.01, 0.01, 0.35),
+    ],
+)
+def test_sprt_is_as_sure_as_a_third_more_runs(rates, alpha, beta, saved):
+    flaky0, runs0 = sprt_by_counts(rates, alpha, beta, rates[0])
+    flaky1, runs1 = sprt_by_counts(rates, alpha, beta, rates[1])
+    assert flaky0 <= alpha / (1 - beta)
+    assert 1 - flaky1 <= beta / (1 - alpha)
+    fixed = fixed_runs(rates, flaky0, 1 - flaky1)
+    assert runs0 <= (1 - saved) * fixed
+    assert runs1 <= 0.65 * fixed
+    # What was counted is what the core does.
+    dice, called, runs = random.Random(11), 0, 0
+    for _ in range(1500):
+        test = stats.Sprt(*rates, alpha, beta)
+        while test.step(dice.random() < rates[1]) == "OPEN":
+            pass
+        called += test.verdict == "FLAKY"
+        runs += test.failures + test.passes
+    assert called / 1500 == pytest.approx(flaky1, abs=0.03)
+    assert runs / 1500 == pytest.approx(runs1, rel=0.12)
+
+
+def test_a_suite_is_its_tests_one_by_one():
+    dice = random.Random(12)
+    tests = [[True] * 20, [False] * 9, [None, None], [], [True, False] * 30]
+    for _ in range(200):
+        rate = dice.random()
+        outcomes = [True] * 7 + [None]
+        tests.append(
+            [dice.choice(outcomes) and dice.random() >= rate for _ in range(dice.randrange(90))]
+        )
+    found = stats.analyse(iter(map(iter, tests)), 0.1)
+    assert [one.confirmed for one in found] == stats.e_bh((one.ln_e for one in found), 0.1)
+    assert {one.confirmed for one in found} == {True, False}
+    for results, one in zip(tests, found, strict=True):
+        f, s = results.count(False), results.count(True)
+        assert (one.failures, one.passes, one.is_flaky) == (f, s, f > 0 and s > 0)
+        assert one.ln_e == stats.evidence_flaky(f, s)
+        if f + s == 0:
+            assert one.jeffreys == one.clopper_pearson == one.wilson == (0, 1)
+            assert one.confidence_sequence == (0, 1)
+            assert (one.score, one.pattern.name) == (0, "UNTYPED")
+            continue
+        assert one.score == 2 * min(f, s) / (f + s)
+        assert one.compatible in ("STABLE_PASS", "STABLE_FAIL", "INTERMITTENT", "RANDOM")
+        assert one.jeffreys == stats.jeffreys(f, s, 0.1, clamped=True)
+        assert one.clopper_pearson == stats.clopper_pearson(f, s, 0.1)
+        assert one.wilson == stats.wilson(f, s, 0.1)
+        assert one.confidence_sequence == stats.confidence_sequence(f, s, 0.1)
+        assert one.pattern == stats.pattern(results, 0.1)
+    assert stats.analyse([]) == []
+    assert found[0].compatible == "STABLE_PASS"
+    assert found[1].compatible == "STABLE_FAIL"
 
 
 def test_patterns_have_names():
@@ -217,11 +387,71 @@ def test_patterns_have_names():
         lambda: stats.change_point([True, False] * 9, permutations=2**32 + 9),
         lambda: stats.pattern([None]),
         lambda: stats.pattern([True], alpha=NAN),
+        lambda: stats.pattern([True] * 9, permutations=-1),
+        lambda: stats.analyse([[True]], alpha=NAN),
+        lambda: stats.analyse([[True]], alpha=0),
     ],
 )
 def test_what_makes_no_sense_is_refused(call):
     with pytest.raises(InvalidArgument):
         call()
+
+
+COUNTS = (-(10**30), -1, 0, 1, 2, 7, 1000, 10**9, 10**9 + 1, 10**30)
+NUMBERS = (-math.inf, -1.0, 0.0, 1e-300, 1e-12, 0.001, 0.5, 1.0, 1.5, 1e300, math.inf, NAN)
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments"),
+    [
+        (stats.jeffreys, (COUNTS, COUNTS, NUMBERS)),
+        (lambda *a: stats.jeffreys(*a, clamped=True), (COUNTS, COUNTS, NUMBERS)),
+        (stats.clopper_pearson, (COUNTS, COUNTS, NUMBERS)),
+        (stats.wilson, (COUNTS, COUNTS, NUMBERS)),
+        (stats.confidence_sequence, (COUNTS, COUNTS, NUMBERS)),
+        (stats.runs_to_see, (NUMBERS, NUMBERS)),
+        (stats.power, (NUMBERS, COUNTS)),
+        (stats.rate_seen, (COUNTS, NUMBERS)),
+        (lambda *a: stats.Sprt(*a).step(True), (NUMBERS, NUMBERS, NUMBERS, NUMBERS)),
+        (lambda *a: stats.Sprt(*a).ln_ratio, (NUMBERS, NUMBERS, NUMBERS, NUMBERS)),
+        (lambda f, s, a, b, r: stats.evidence(f, s, a=a, b=b, rate0=r),
+         (COUNTS, COUNTS, NUMBERS, NUMBERS, NUMBERS)),
+        (lambda f, s, r: stats.evidence_flaky(f, s, rate0=r), (COUNTS, COUNTS, NUMBERS)),
+        (lambda x, y, a, n: stats.e_bh([x, y], a, tests=n), (NUMBERS, NUMBERS, NUMBERS, COUNTS)),
+        (lambda *p: stats.holm(p), (NUMBERS, NUMBERS)),
+        (lambda *p: stats.benjamini_hochberg(p), (NUMBERS, NUMBERS)),
+        (stats.fisher, (COUNTS, COUNTS, COUNTS, COUNTS)),
+        (stats.runs_test, (COUNTS, COUNTS, COUNTS)),
+        (lambda f, s: stats.markov([False] * f + [True] * s), (COUNTS[:7], COUNTS[:7])),
+        (lambda f, s, n: stats.change_point([False] * f + [True] * s, 1, n),
+         (COUNTS[:7], COUNTS[:7], (-1, 0, 1, 9, 10**6 + 1, 10**30))),
+        (lambda f, s, a, n: stats.pattern([False] * f + [True] * s, a, 1, n),
+         (COUNTS[:7], COUNTS[:7], NUMBERS, (-1, 0, 9, 10**6 + 1))),
+        (lambda f, s, a: stats.analyse([[False] * f + [True] * s, []], a),
+         (COUNTS[:7], COUNTS[:7], NUMBERS)),
+    ],
+)  # fmt: skip
+def test_nothing_makes_a_number_that_is_none(call, arguments):
+    """What is refused is refused by name; all else is no NaN, whatever is given."""
+
+    def numbers_of(found: object):
+        if isinstance(found, (tuple, list)):
+            for part in found:
+                yield from numbers_of(part)
+        elif not isinstance(found, str):
+            yield found
+
+    every = list(itertools.product(*arguments))
+    dice, outcomes = random.Random(13), set()
+    for given in every if len(every) < 4000 else dice.sample(every, 4000):
+        try:
+            found = call(*given)
+        except (InvalidArgument, OverflowError):
+            outcomes.add("refused")
+            continue
+        outcomes.add("told")
+        assert not any(math.isnan(number) for number in numbers_of(found)), given
+    assert outcomes == {"refused", "told"}
 
 
 @pytest.mark.parametrize("count", [1.0, NAN, "1", None])
