@@ -230,9 +230,9 @@ parity: build/e2e/venv.stamp ## Compare real suites in full: each start method, 
 	@$(E2E_VENV)/bin/python tests/e2e/parity.py $(ARGS)
 
 .PHONY: bench
-bench: bench-sched build/bench/spawn build/bench/venv.stamp build/e2e/venv.stamp build/bench/js.stamp ## Time all peers side by side; write bench/RESULTS.md
+bench: bench-sched build/bench/spawn build/bench/stats build/bench/venv.stamp build/e2e/venv.stamp build/bench/js.stamp ## Time all peers side by side; write bench/RESULTS.md
 	@build/bench/venv/bin/python bench/all.py --suites-python $(E2E_VENV)/bin/python \
-	    --js-packages build/bench/js --spawn build/bench/spawn
+	    --js-packages build/bench/js --spawn build/bench/spawn --stats build/bench/stats
 
 .PHONY: bench-js
 bench-js: build/bench/js.stamp # BENCH='--only=jest --rounds=9': less, or more often
@@ -240,6 +240,10 @@ bench-js: build/bench/js.stamp # BENCH='--only=jest --rounds=9': less, or more o
 
 .PHONY: bench-spawn
 bench-spawn: build/bench/spawn
+	@$<
+
+.PHONY: bench-stats
+bench-stats: build/bench/stats
 	@$<
 
 .PHONY: bench-sched

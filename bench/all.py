@@ -44,8 +44,8 @@ def _parity(python: str) -> str:
     return "```\n" + done.stdout.strip() + "\n```"
 
 
-def _spawn(program: Path) -> str:
-    """The core's commands, by a program that prints its own table."""
+def _table(program: Path) -> str:
+    """What a program in C prints: its own table."""
     done = subprocess.run([program], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{program} failed:\n{done.stdout}{done.stderr}")
@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--suites-python", required=True, help="interpreter of the real suites")
     parser.add_argument("--js-packages", required=True, type=Path, help="where node_modules is")
     parser.add_argument("--spawn", required=True, type=Path, help="what bench/spawn.c makes")
+    parser.add_argument("--stats", required=True, type=Path, help="what bench/stats.c makes")
     args = parser.parse_args()
     packages = args.js_packages.resolve()
     parts = [
@@ -69,7 +70,8 @@ def main() -> None:
         "## Private dirty memory of a worker (5,000 trivial tests)\n\n" + workers.report(3),
         f"## JavaScript\n\n{javascript.versions(packages)}.\n\n"
         + javascript.report(packages, args.rounds),
-        "## Commands of the core, beside `xargs -P` (`/bin/true`)\n\n" + _spawn(args.spawn),
+        "## Commands of the core, beside `xargs -P` (`/bin/true`)\n\n" + _table(args.spawn),
+        "## Statistics of a million attempts, on one processor\n\n" + _table(args.stats),
         "## Growth\n\n![seconds by tests and by workers](growth.svg)\n\n"
         + growth.report(HERE / "growth.svg", args.most),
     ]
