@@ -95,6 +95,7 @@ class FileRun {
         break;
       case 'run_finish':
         this.order = [...testsOf(state.rootDescribeBlock)].map((test) => this.#keys.get(test));
+        this.#keys = new Map(); // the file's own objects, which --detectLeaks would find here
         break;
       case 'hook_start':
         if (event.hook.type === 'beforeAll') {

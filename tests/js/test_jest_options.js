@@ -289,3 +289,18 @@ for (const [words, message] of [
     assert.equal(done.status, 2);
   });
 }
+
+test('--detectLeaks finds what tests leak, and nothing of ours', async () => {
+  const files = { 'clean.test.js': passes('clean') };
+  // What the process holds for its life holds this file's globals.
+  const leaks = "require('node:path').leak = globalThis; test('leaks', () => {});\n";
+  const folder = project('leaks', { ...files, 'leaks.test.js': leaks });
+  const done = await qe(folder, '--detectLeaks', '--json', '--parallel=2');
+  const { testResults } = JSON.parse(done.stdout);
+  const failed = testResults.filter(({ status }) => status === 'failed');
+  assert.deepEqual(
+    failed.map(({ name, message }) => [path.basename(name), /leaking memory/.test(message)]),
+    [['leaks.test.js', true]],
+    done.stderr,
+  );
+});
