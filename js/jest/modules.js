@@ -58,6 +58,10 @@ function jestModules(core) {
     get HasteMap() {
       return unwrap(from('jest-haste-map'));
     },
+    /** Whether jest writes in colours. */
+    get colours() {
+      return Boolean(from('chalk').supportsColor);
+    },
     /** Jest 30 has it, 29 needs none. */
     get preloadResolver() {
       return from('jest-resolve').preloadResolver;

@@ -50,6 +50,10 @@ class Run {
       this.resolve = resolve;
       this.reject = reject;
     });
+    const { FORCE_COLOR: asked } = process.env;
+    // What workers say is in colours where jest's own words are, whatever they write to.
+    if (runner.jest.colours) process.env.FORCE_COLOR = '1';
+    else if (process.stdout.isTTY) process.env.FORCE_COLOR = '0';
     this.session = new qe.Session(
       units,
       {
@@ -67,6 +71,8 @@ class Run {
       },
       (events, end) => this.take(events, end),
     );
+    if (asked === undefined) delete process.env.FORCE_COLOR;
+    else process.env.FORCE_COLOR = asked;
     watcher.on?.('change', (state) => {
       if (state.interrupted) this.stop();
     });

@@ -5,6 +5,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
+const { stripVTControlCharacters } = require('node:util');
 
 const { ROOT, cleanEnv, run } = require('./helpers');
 const { write } = require('./projects');
@@ -303,4 +304,16 @@ test('--detectLeaks finds what tests leak, and nothing of ours', async () => {
     [['leaks.test.js', true]],
     done.stderr,
   );
+});
+
+test('--colors colours what workers say, and --no-colors does not', async () => {
+  const fails = "test('fails', () => { expect(1).toBe(2); });\n";
+  const seen = "test('env', () => { expect(process.env.FORCE_COLOR).toBe('1'); });\n";
+  const folder = project('colours', { 'fails.test.js': fails, 'seen.test.js': seen });
+  const coloured = await qe(folder, '--colors');
+  assert.ok(coloured.stderr.includes('Expected: \x1b[32m2'), coloured.stderr);
+  // The variable is what jest gives its own workers.
+  assert.match(stripVTControlCharacters(coloured.stderr), /Tests: +1 failed, 1 passed/);
+  const plain = await qe(folder, '--no-colors');
+  assert.match(plain.stderr, /Expected: 2\n/);
 });
