@@ -41,6 +41,15 @@ function sendable(options) {
   return { ...found, parallel: false, files: undefined };
 }
 
+/** What is told of a file, or of another module, that one worker alone cannot load. */
+function unloadable(error, { shown }) {
+  const text = String(error?.stack ?? shown);
+  const at = text.search(/^ +at /m);
+  const message = (at < 0 ? text : text.slice(0, at)).trimEnd();
+  const lost = `Not loaded: a worker could not do what another one could: ${message}`;
+  return { lost, stack: at < 0 ? undefined : text.slice(at) };
+}
+
 const print = ({ printed, error }) => (error ? process.stderr : process.stdout).write(printed);
 
 /**
@@ -294,8 +303,7 @@ class Session {
         this.#treeFrom(event, value);
         break;
       case messages.LOAD_ERROR:
-        this.#playNow(this.#printed(event));
-        this.failed(unpack(value));
+        this.#unloaded(event, value, file);
         break;
       case messages.READY:
         this.ready.add(this.#worker(event));
@@ -330,6 +338,22 @@ class Session {
       default:
         throw new Error(`unknown message ${kind}`);
     }
+  }
+
+  /**
+   * A worker cannot load the files: the run ends with that as it would serially. Where
+   * another one can, what this one has claimed is not run, so the run fails with it.
+   */
+  #unloaded(event, packed, unit) {
+    const error = unpack(packed);
+    if (this.treeFrom === undefined) {
+      this.#playNow(this.#printed(event));
+      this.failed(error);
+      return;
+    }
+    const { lost, stack } = unloadable(error, packed);
+    unit.push({ file: packed.file ?? unit.title, lost, stack, outcome: qe.ERROR });
+    unit.push({ stop: true });
   }
 
   #worker = (event) => `${event.slot}.${event.epoch}`;

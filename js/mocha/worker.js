@@ -36,6 +36,7 @@ class SpecWorker {
     this.job = core.job();
     this.open = false; // what is printed is sent
     this.claim = null;
+    this.loads = -1; // the file that was loaded last
     this.stage = 1;
     this.journal = null;
     this.handles = new Handles();
@@ -121,23 +122,28 @@ class SpecWorker {
     this.mocha = new Mocha({ ...options, rootHooks, reporter: this.#reporter() });
     const { suite } = this.mocha;
     const { constants } = Mocha.Suite;
-    const marker = this.#loading(this.job.slot, this.job.epoch);
+    this.marker = this.#loading(this.job.slot, this.job.epoch);
     this.owners = new Owners(suite, this.run.files, constants);
     this.unloadable = this.#unloadable();
     suite.on(constants.EVENT_FILE_PRE_REQUIRE, (context, file) => {
       const index = this.run.files.indexOf(file);
       this.owners.enter(index);
-      fs.writeFileSync(marker, String(index));
+      this.loads = index;
+      fs.writeFileSync(this.marker, String(index));
       this.limit(qe.CALL); // each file has the time limit
     });
     const ready = options.delay && new Promise((resolve) => suite.once('run', resolve));
     const numbered = this.run.files.map((file, index) => [file, index]);
     this.mocha.files = numbered.filter(([, i]) => !this.unloadable.has(i)).map(([file]) => file);
     await this.mocha.loadFilesAsync();
-    if (natives.existsSync(marker)) natives.unlinkSync(marker);
+    this.#loadEnds();
     await ready;
     this.mocha.options.delay = false;
     Object.assign(this, describe(suite, this.owners));
+  }
+
+  #loadEnds() {
+    if (this.marker && natives.existsSync(this.marker)) natives.unlinkSync(this.marker);
   }
 
   /** Loads, tells what there is, and waits until the parent says that tests may run. */
@@ -145,8 +151,10 @@ class SpecWorker {
     try {
       await this.load();
     } catch (error) {
+      this.#loadEnds(); // it has not ended its worker
       const packed = pack(error, this.Mocha.reporters.Base);
-      this.send(messages.LOAD_ERROR, { ...packed, shown: util.inspect(error) });
+      const file = this.run.files[this.loads];
+      this.send(messages.LOAD_ERROR, { ...packed, shown: util.inspect(error), file });
       return false;
     }
     this.seconds = natives.now() / 1000; // since this process began

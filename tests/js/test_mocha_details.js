@@ -91,3 +91,15 @@ test('a temporary folder that is none is one line', async (t) => {
     assert.deepEqual([run.stdout, run.code], ['', 2]);
   }
 });
+
+test('files that one worker alone can load do not pass without having run', async (t) => {
+  const folder = project(t, {
+    'test/a.js': `require('fs').mkdirSync('once'); // a second worker cannot
+      describe('a', () => { it('waits', (done) => setTimeout(done, 1500)); });`,
+    'test/b.js': `describe('b', () => { it('fails', () => { throw new Error('must be seen'); });
+      it('waits', (done) => setTimeout(done, 1500)); });`,
+  });
+  const { stdout, code } = await qeMocha(folder, ['--parallel=2']);
+  assert.equal(code, 1, stdout);
+  assert.match(stdout, /1 passing[^]*1 failing[^]*1\) test\/a\.js:\n +Error: Not loaded: .*EEXIST/);
+});
