@@ -43,7 +43,10 @@ class Found {
     this.file = file;
   }
 
-  /** @param {{status: string, error?: Error, patch?: object, printed: object[]}} ended */
+  /**
+   * @param {object} ended {status, error, patch}; {printed, tail}: what was printed from
+   *   where the suite or the test began, and behind its end, by hooks
+   */
   add(pass, ended) {
     this.statuses[pass] = ended.status;
     const before = this.#shown.get(ended.status);
@@ -76,13 +79,15 @@ function makeFlakyRunner(Mocha) {
   return class FlakyRunner extends makePlayer(Mocha) {
     found = new Map(); // by key
     keys = new Map(); // by thing
+    stand = new Map(); // by title: for what is in no tree
     known = new Map(); // the first thing of a key: that of the tree, if it is there
 
     attach(session, tree, things, filtered) {
       super.attach(session, tree, things, filtered);
       this.passes = session.passes.map(() => ({
         replaced: new Map(), // what files define in it, where that differs from the tree
-        printed: [], // since the last test, and which suites have begun
+        printed: [], // by what is to be told next, and which suites have begun for it
+        tail: null, // what is printed goes there: a test has ended, and none has begun
         running: null,
       }));
       this.names = new Map(); // Keys, by file
@@ -118,7 +123,7 @@ function makeFlakyRunner(Mocha) {
 
     #take(item, pass) {
       const state = this.passes[pass];
-      if (item.printed) state.printed.push(item);
+      if (item.printed) (state.tail ?? state.printed).push(item);
       else if (item.described) this.#describe(item, state);
       else if (item.lost) this.#lost(item, pass);
       else if (item.event) this.#event(item, pass);
@@ -155,22 +160,30 @@ function makeFlakyRunner(Mocha) {
     }
 
     #event({ event, slot }, pass) {
-      const { name, id, title, patch, error, at, passed, added } = event;
+      const { name, id, title, patch, current, error, at, passed, added } = event;
       const state = this.passes[pass];
       if (added) this.#add(added, id, state);
       const thing = this.#find(id, state) ?? this.unknown(title);
       Object.assign(thing, patch);
       if (!thing.type) {
-        if (name === constants.EVENT_SUITE_BEGIN) state.printed.push({ begun: thing });
+        if (name !== constants.EVENT_SUITE_BEGIN) return;
+        state.tail = null;
+        state.printed.push({ begun: thing });
         return;
       }
       if (at) this.session.reports.begin(thing, at, slot);
-      if (name === constants.EVENT_TEST_BEGIN) state.running = thing;
+      if (name === constants.EVENT_TEST_BEGIN) {
+        state.tail = null;
+        state.running = thing;
+      }
+      // What the hooks at the end of a pass print is no test's.
+      if (this.suite._afterAll.includes(thing)) state.tail = null;
       if (passed) this.#ended('passed', 'pass', { thing, id, patch }, pass);
       const status = { fail: 'failed', pass: 'passed', pending: 'pending' }[name];
       const given = error === undefined ? undefined : unpack(error);
       if (status || name === 'retry') {
-        this.#ended(status, name, { thing, id, patch, error: given }, pass);
+        const forTest = this.#find(current, state);
+        this.#ended(status, name, { thing, id, patch, error: given, forTest }, pass);
       } else if (name === constants.EVENT_HOOK_END) {
         this.#hookPassed(thing, this.#fileOf(id), pass);
       }
@@ -180,11 +193,12 @@ function makeFlakyRunner(Mocha) {
 
     #hookPassed(thing, file, pass) {
       const found = this.#foundOf(thing, file);
-      if (found.statuses[pass] === undefined) found.add(pass, { status: 'passed', printed: [] });
+      if (found.statuses[pass] === undefined)
+        found.add(pass, { status: 'passed', printed: [], tail: [] });
     }
 
     /** @param {string | undefined} status none: it is tried again */
-    #ended(status, name, { thing, id, patch, error, outcome }, pass) {
+    #ended(status, name, { thing, id, patch, error, outcome, forTest }, pass) {
       const state = this.passes[pass];
       const file = this.#fileOf(id);
       this.session.reports.end(name, thing, { file, error, outcome, pass });
@@ -192,13 +206,21 @@ function makeFlakyRunner(Mocha) {
       const begun = state.running === thing;
       const { printed } = state;
       state.printed = [];
-      const ended = { status, error, patch, printed, begun, outcome };
-      this.#foundOf(thing, file).add(pass, ended);
+      state.tail = [];
+      const ended = { status, error, patch, printed, tail: state.tail, begun, outcome };
+      this.#foundOf(thing, file).add(pass, { ...ended, forTest });
+    }
+
+    /** What stands for a file, or the like, is the same in each pass. */
+    #standIn(item) {
+      const made = this.lostThing(item);
+      if (!this.stand.has(made.title)) this.stand.set(made.title, made);
+      return this.stand.get(made.title);
     }
 
     #lost(item, pass) {
       const { running, outcome, file: name, slot } = item;
-      const thing = this.#find(running?.id, this.passes[pass]) ?? this.lostThing(item);
+      const thing = this.#find(running?.id, this.passes[pass]) ?? this.#standIn(item);
       if (running) {
         Object.assign(thing, running.patch);
         this.session.reports.begin(thing, running.since, slot);
@@ -242,21 +264,25 @@ function makeFlakyRunner(Mocha) {
     }
 
     #tell({ thing, file, statuses, shown }) {
-      const { status, printed, patch, begun, outcome } = shown;
+      const { status, printed, tail, patch, begun, outcome, forTest } = shown;
       const plan = this.session.passes;
       const judged = judge(Array.from(plan, (_, pass) => statuses[pass]));
       let { error } = shown;
       if (judged?.isFlaky) {
         error = prefixed(error, explain(judged, statuses, plan, again));
       }
+      // What comes before the first suite was printed by hooks at the root.
+      if (!printed.some((item) => item.begun)) this.#openTo(thing.parent);
       for (const item of printed) {
         if (item.printed) print(item);
-        else if (isWithin(thing, item.begun)) this.#openTo(item.begun);
+        else if (isWithin(thing, item.begun) && !this.open.includes(item.begun))
+          this.#openTo(item.begun);
       }
       this.#openTo(thing.parent);
       Object.assign(thing, patch);
       this.session.reports.conclude(status, thing, { file, error, outcome, judged });
       const hook = thing.type === 'hook';
+      if (hook) this.runsFor(thing, forTest);
       if (hook) this.emit(constants.EVENT_HOOK_BEGIN, thing);
       else if (begun) this.emit(constants.EVENT_TEST_BEGIN, thing);
       if (status === 'passed') this.emit(constants.EVENT_TEST_PASS, thing);
@@ -267,6 +293,7 @@ function makeFlakyRunner(Mocha) {
         this.emit(constants.EVENT_TEST_FAIL, thing, error);
       }
       if (!hook) this.emit(constants.EVENT_TEST_END, thing);
+      tail.forEach(print);
     }
   };
 }

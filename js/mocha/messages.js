@@ -4,7 +4,7 @@
 module.exports = {
   TREE: 1, // what all files define, once they are loaded
   LOAD_ERROR: 2, // why loading them failed: a packed error, and which file's that is
-  EVENT: 3, // {name, id, patch, error, stage, passed} of mocha's own events
+  EVENT: 3, // {name, id, patch, current, error, stage, passed} of mocha's own events
   STAGE: 4, // the tests at the root of a file are over; its suites follow
   STDOUT: 5,
   STDERR: 6,

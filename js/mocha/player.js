@@ -72,6 +72,12 @@ function makePlayer(Mocha) {
       return test;
     }
 
+    /** Reporters ask a hook for the test that it runs for. */
+    runsFor(hook, test) {
+      if (test) hook.ctx.currentTest = test;
+      else delete hook.ctx.currentTest;
+    }
+
     /** What has ended its worker; a file by its name, or what stands for one. */
     lostThing({ running, file }) {
       return this.unknown(running?.title ?? path.relative('', file), this.open.at(-1));

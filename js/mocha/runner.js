@@ -89,7 +89,8 @@ function makeParentRunner(Mocha) {
       return true;
     }
 
-    #event({ name, id, title, patch, error, at, passed, added }, file, { worker, slot }) {
+    #event(event, file, { worker, slot }) {
+      const { name, id, title, patch, current, error, at, passed, added } = event;
       if (added) this.#add(added, file);
       let thing = this.#find(id, file) ?? this.unknown(title, this.open.at(-1));
       if (this.#isRepeated(thing, worker)) {
@@ -104,11 +105,13 @@ function makeParentRunner(Mocha) {
         if (patch._currentRetry > thing.currentRetry()) thing = this.#again(thing, id, file);
       }
       if (patch) Object.assign(thing, patch);
+      if (thing.type === 'hook') this.runsFor(thing, this.#find(current, file));
       if (name === constants.EVENT_TEST_FAIL) this.failures += 1;
       if (at) this.session.reports.begin(thing, at, slot);
       if (passed) this.#tell(constants.EVENT_TEST_PASS, thing, file);
       this.#tell(name, thing, file, ...(error === undefined ? [] : [unpack(error)]));
       if (name === constants.EVENT_HOOK_END) {
+        this.runsFor(thing);
         const { parent } = thing;
         thing.title = `${thing.originalTitle} in "${parent.title || (parent.root ? '{root}' : '')}"`;
       }

@@ -350,6 +350,8 @@ class SpecWorker {
     this.news.delete(thing);
     if (thing.type) message.patch = this.#patch(thing);
     else message.patch = { pending: Boolean(thing.pending) }; // a hook above it may skip it
+    const current = thing.type === 'hook' ? thing.ctx?.currentTest : undefined;
+    if (current) message.current = this.numbers.get(current);
     if (name === 'test' || name === 'hook') message.at = natives.dateNow();
     if (!message.id) message.title = thing.title;
     else if (message.id[0] !== ROOT) [this.file] = message.id;

@@ -92,6 +92,27 @@ test('a temporary folder that is none is one line', async (t) => {
   }
 });
 
+test('reporters can ask a hook for the test that it runs for', async (t) => {
+  const folder = project(t, {
+    'test/a.js': `describe('a', () => {
+      before(() => {});
+      beforeEach(() => {});
+      afterEach('fails', function () { if (this.currentTest.title === 'two') throw new Error(); });
+      after(() => {});
+      it('one', () => {});
+      it('two', () => {});
+    });`,
+    'rep.js': `module.exports = class {
+      constructor(runner) {
+        for (const name of ['hook', 'hook end', 'fail', 'test end'])
+          runner.on(name, ({ title, ctx }) => console.log(name, title, ctx.currentTest?.title));
+      }
+    };`,
+  });
+  const { stdout } = await same(folder, ['--reporter', './rep.js']);
+  assert.match(stdout, /^fail "after each" hook: fails for "two" two$/m);
+});
+
 test('files that one worker alone can load do not pass without having run', async (t) => {
   const folder = project(t, {
     'test/a.js': `require('fs').mkdirSync('once'); // a second worker cannot

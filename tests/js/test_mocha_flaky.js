@@ -154,6 +154,54 @@ test('shards, --grep and .only choose what passes run', async (t) => {
   assert.deepEqual(found.sort(), ['test/a.js::a x', 'test/b.js::b x']);
 });
 
+test('what is printed stands beside its test, and each suite begins once', async (t) => {
+  const folder = project(t, {
+    'test/a.js': `const fs = require('fs');
+      afterEach(function () { console.log('behind', this.currentTest.title); });
+      describe('a', () => {
+        it('one', () => console.log('in one'));
+        describe('b', () => {
+          // Each of these is told as it was in another pass.
+          for (const n of [1, 2, 3, 4]) it('fails in ' + n, () => {
+            console.log('in', n);
+            fs.appendFileSync('seen' + n, 'x');
+            if (fs.statSync('seen' + n).size === n) throw new Error('now');
+          });
+        });
+      });
+      after(() => console.log('the end'));`,
+  });
+  const done = await qeMocha(folder, ['--flaky=5', '--flaky-seed=3', '--parallel=1']);
+  assert.equal(done.code, 4, done.stdout + done.stderr);
+  const [told] = done.stdout.split(/^ +1 passing/m);
+  const lines = told.split('\n').map((line) => line.replace(/\(\d+m?s\)|\S\) /, '').trim());
+  const of = (n) => [`in ${n}`, `fails in ${n}`, `behind fails in ${n}`];
+  assert.deepEqual(lines.filter(Boolean), [
+    ...['a', 'in one', '✔ one', 'behind one'],
+    ...['b', ...of(1), ...of(2), ...of(3), ...of(4)],
+    'the end',
+  ]);
+});
+
+test('a file that cannot be loaded in some passes fails the run', async (t) => {
+  const folder = project(t, {
+    'test/a.js': `const fs = require('fs');
+      fs.appendFileSync('loads', 'x');
+      if (fs.statSync('loads').size > 1) throw new Error('only once');
+      describe('a', () => { it('one', () => {}); });`,
+  });
+  const words = ['--parallel=1', '--flaky=4', '--report-json=out.json'];
+  const done = await qeMocha(folder, words);
+  assert.equal(done.code, 1, done.stdout + done.stderr);
+  assert.match(done.stdout, /1 passing[^]*1 failing[^]*Error: Not loaded: .*only once/);
+  const { tests } = report(folder);
+  const counts = tests.map(({ id, attempts }) => [id, attempts.length]);
+  assert.deepEqual(counts, [
+    ['test/a.js::a one', 1],
+    ['test/a.js::test/a.js', 3],
+  ]);
+});
+
 test('what is no number of passes, and no seed, is refused in one line', async (t) => {
   const folder = project(t, { 'test/a.js': '' });
   for (const [word, line] of [
