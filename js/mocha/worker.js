@@ -274,8 +274,9 @@ class SpecWorker {
       constants.EVENT_SUITE_END,
     ];
 
-    // What reporters compare must be text before it leaves, and must not throw.
-    const stringified = (test, error) => {
+    // What reporters compare must be text before it leaves, and must not throw: where
+    // mocha's own way to make it that does, each side by itself.
+    const stringified = (error) => {
       try {
         if (!Base.showDiff(error)) return;
         if (typeof error.actual === 'string' && typeof error.expected === 'string') return;
@@ -293,8 +294,17 @@ class SpecWorker {
 
     return class Sender extends Base {
       constructor(runner, options) {
-        runner.on(constants.EVENT_TEST_FAIL, stringified);
         super(runner, options);
+        const [stock] = runner.listeners(constants.EVENT_TEST_FAIL).slice(-1);
+        runner.off(constants.EVENT_TEST_FAIL, stock);
+        runner.on(constants.EVENT_TEST_FAIL, (test, error) => {
+          try {
+            stock(test, error);
+          } catch {
+            stringified(error);
+            stock(test, error);
+          }
+        });
         for (const name of steps) runner.on(name, (thing) => worker.step(name, thing));
         for (const name of ends) runner.on(name, (thing, error) => worker.over(name, thing, error));
         runner.on(constants.EVENT_SUITE_BEGIN, (suite) => worker.event('suite', suite));

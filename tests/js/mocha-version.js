@@ -18,7 +18,16 @@ function testMocha(version) {
     fs.writeFileSync(manifest, '{ "name": "project", "private": true }');
     await npm(folder, 'install', '--prefer-offline', '--no-audit', '--no-fund', `mocha@${version}`);
   });
-  for (const name of ['parity', 'options', 'faults', 'reports', 'details', 'stubs', 'added'])
+  for (const name of [
+    'parity',
+    'options',
+    'faults',
+    'reports',
+    'details',
+    'stubs',
+    'added',
+    'flaky',
+  ])
     require(`./test_mocha_${name}`);
 }
 

@@ -113,6 +113,19 @@ test('reporters can ask a hook for the test that it runs for', async (t) => {
   assert.match(stdout, /^fail "after each" hook: fails for "two" two$/m);
 });
 
+test('what is circular or huge is compared as mocha compares it', async (t) => {
+  const folder = project(t, {
+    'test/a.js': `const { deepEqual } = require('assert');
+      const round = {};
+      round.round = round;
+      it('circular', () => deepEqual(round, {}));
+      it('long', () => deepEqual({ a: 'x'.repeat(20000) }, { a: 'y' }));
+      it('many', () => deepEqual(Array.from({ length: 3000 }, (_, i) => ({ i })), []));`,
+  });
+  await same(folder, ['--reporter', 'json']);
+  await same(folder, []);
+});
+
 test('files that one worker alone can load do not pass without having run', async (t) => {
   const folder = project(t, {
     'test/a.js': `require('fs').mkdirSync('once'); // a second worker cannot

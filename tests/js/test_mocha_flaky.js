@@ -6,6 +6,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const test = require('node:test');
+const { stripVTControlCharacters } = require('node:util');
 
 const { mocha, project, qeMocha } = require('./mocha-project');
 
@@ -173,7 +174,7 @@ test('what is printed stands beside its test, and each suite begins once', async
   });
   const done = await qeMocha(folder, ['--flaky=5', '--flaky-seed=3', '--parallel=1']);
   assert.equal(done.code, 4, done.stdout + done.stderr);
-  const [told] = done.stdout.split(/^ +1 passing/m);
+  const [told] = stripVTControlCharacters(done.stdout).split(/^ +1 passing/m);
   const lines = told.split('\n').map((line) => line.replace(/\(\d+m?s\)|\S\) /, '').trim());
   const of = (n) => [`in ${n}`, `fails in ${n}`, `behind fails in ${n}`];
   assert.deepEqual(lines.filter(Boolean), [
