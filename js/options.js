@@ -115,6 +115,8 @@ const OPTIONS = [
   },
 ];
 
+const HARMLESS = new Set(['workers', 'scriptCache']); // results are the same without them
+
 /** Takes our options out of a command line; returns them, and what is the runner's own. */
 function parse(argv, known = OPTIONS) {
   const rest = [];
@@ -155,6 +157,13 @@ function read(option, text) {
   }
 }
 
+/** A line for a run in which the runner runs as it is; "" where nothing is left out. */
+function leftOut(program, options, known = OPTIONS) {
+  const given = known.filter(({ key }) => key in options && !HARMLESS.has(key));
+  const flags = given.map(({ flag }) => flag).join(', ');
+  return flags && `${program}: ${flags}: not heeded, as ${program.slice(3)} runs as it is\n`;
+}
+
 function help(program = 'qe-jest', known = OPTIONS) {
   const lines = known.map(({ flag, takes, help: text }) => {
     return `  ${(flag + takes).padEnd(32)}${text}`;
@@ -162,4 +171,4 @@ function help(program = 'qe-jest', known = OPTIONS) {
   return `Options of ${program}:\n${lines.join('\n')}\n`;
 }
 
-module.exports = { OPTIONS, help, number, parse };
+module.exports = { OPTIONS, help, leftOut, number, parse };

@@ -6,7 +6,7 @@ const path = require('node:path');
 const { createRequire } = require('node:module');
 
 const { command } = require('../command');
-const { help, parse } = require('../options');
+const { help, leftOut, parse } = require('../options');
 const { findPeer } = require('../peer');
 const { UsageError } = require('../usage');
 
@@ -103,6 +103,7 @@ function run(argv) {
   const bin = path.join(findPeer('jest', OLDEST, process.cwd()), 'bin', 'jest.js');
   const reason = stockReason(rest);
   if (reason) process.stderr.write(`qe-jest: ${reason}: running jest as it is\n`);
+  if (reason !== null) process.stderr.write(leftOut('qe-jest', options));
   if (rest.includes('--help') || rest.includes('-h')) process.stdout.write(`${help()}\n`);
   if (reason === null) {
     process.env.QE_JEST_OPTIONS = JSON.stringify(options);

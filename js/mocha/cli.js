@@ -10,7 +10,7 @@ const { constants } = require('node:os');
 const { pathToFileURL } = require('node:url');
 
 const { command, refuse } = require('../command');
-const { OPTIONS, help, number, parse } = require('../options');
+const { OPTIONS, help, leftOut, number, parse } = require('../options');
 const { UsageError } = require('../usage');
 const { findMocha, mochaModules } = require('./modules');
 
@@ -186,6 +186,7 @@ async function run(argv) {
   const reason = stockReason(loaded);
   if (reason) process.stderr.write(`qe-mocha: ${reason}: running mocha as it is\n`);
   if (reason !== null) {
+    process.stderr.write(leftOut('qe-mocha', options, OURS));
     process.argv = [process.execPath, bin, ...rest];
     await import(pathToFileURL(bin));
     return;

@@ -317,3 +317,13 @@ test('--colors colours what workers say, and --no-colors does not', async () => 
   const plain = await qe(folder, '--no-colors');
   assert.match(plain.stderr, /Expected: 2\n/);
 });
+
+test('what jest as it is leaves out of our options is told', async () => {
+  const folder = project('left-out', { 'a.test.js': passes('a') });
+  const done = await qe(folder, '-i', '--parallel=2', '--flaky=2', '--report-json=out.json');
+  const [first] = done.stderr.split('\n');
+  assert.equal(first, 'qe-jest: --flaky, --report-json: not heeded, as jest runs as it is');
+  assert.equal(done.status, 0);
+  const { stderr } = await qe(folder, '-i', '--parallel=2');
+  assert.doesNotMatch(stderr, /qe-jest/);
+});
