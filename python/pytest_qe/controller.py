@@ -13,11 +13,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, compat, heap, hunting, planning, reports, starting, startmethod, uncaught
+from . import _core, compat, heap, planning, reports, starting, startmethod, uncaught
 from . import options as opts
 from .covering import Journals
 from .debugger import Lender
@@ -31,6 +31,9 @@ from .recording import Recording
 from .sharding import Sharding
 from .signals import Signals
 from .terminal import Terminal
+
+if TYPE_CHECKING:
+    from .hunting import Hunt
 
 _TICK_MS = 100
 _LIVE_TICK_MS = 20  # where workers print
@@ -58,7 +61,7 @@ class Controller:
         self.delivery: Delivery
         self.recording: Recording | None = None
         self.tally: Tally | None = None
-        self.hunt: hunting.Hunt | None = None
+        self.hunt: Hunt | None = None
         self.units: list[tuple[int, int]] = []
         self.attempts: dict[int, Attempt] = {}  # by unit
         self.interrupts = 0  # how often Ctrl-C
@@ -157,6 +160,8 @@ class Controller:
         self.workers = starting.count_workers(self, wishes)
         order = self.collected.order(self.config, items)
         if options.flaky is not None and options.flaky_mode == "adaptive":
+            from . import hunting
+
             self.tally = self.hunt = hunting.Hunt(items, wishes, expected, options, self.seed)
             self.hunt.begin(self.workers)
             plan = hunting.plan(len(items), wishes, options)

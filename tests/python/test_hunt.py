@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
 from collections import Counter
 from typing import Any
 
 import pytest
 
-from conftest import Qe
+from conftest import HUNG, Qe, wait_for
 
 ADAPTIVE = "--qe-flaky-mode=adaptive"
 
@@ -189,6 +192,28 @@ def test_it_stops_at_the_first_failure_if_asked(qe: Qe) -> None:
     result = qe.run("--qe-flaky=10", ADAPTIVE, "-x", "--qe-parallel=1")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*stopping after 1 failures*"])
+
+
+def test_ctrl_c_tells_what_is_known(qe: Qe) -> None:
+    qe.files(
+        test_a="""
+        import time
+        def test_fails(): assert 0
+        def test_slow():
+            with open("ran", "a") as file: file.write("x\\n")
+            time.sleep(.1)
+    """
+    )
+    args = ("--qe-flaky=1000", ADAPTIVE, "--qe-json=out.json", "--qe-parallel=2")
+    process = qe.popen(*args)
+    wait_for(lambda: len(qe.lines("ran")) >= 8 or process.poll() is not None, "some passes")
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(timeout=HUNG) == pytest.ExitCode.INTERRUPTED, qe.output()
+    written = json.loads((qe.path / "out.json").read_text())["run"]
+    assert written["interrupted"]
+    assert 8 <= written["hunt"]["executions"] < 1000
+    assert written["hunt"]["tests"]["test_a.py::test_fails"]["verdict"] == "stable-fail"
+    assert "1 failing, 1 nothing seen" in qe.output()
 
 
 def test_limits_hold_in_each_pass(qe: Qe) -> None:
