@@ -11,6 +11,7 @@
  */
 #include "qe_history.h"
 
+#include "qe_judge.h"
 #include "qe_record.h"
 #include "qe_util.h"
 
@@ -128,23 +129,28 @@ struct saver {
     sqlite3 *db;
     const qe_record *record;
     sqlite3_stmt *find, *seen, *intern, *outcome, *attempt;
+    uint32_t workers;
     int64_t run;
     int64_t seq;
 };
 
-static int save_run(struct saver *s, double started_s, double wall_s,
-                    uint32_t workers)
+static int save_run(struct saver *s, double started_s, double wall_s)
 {
     sqlite3_stmt *stmt;
-    int rc = qe__history_prepare(s->db,
-                                 "INSERT INTO run(started, wall, workers)"
-                                 " VALUES(?1, ?2, ?3)",
-                                 &stmt);
+    int rc = qe__history_prepare(
+        s->db,
+        "INSERT INTO run(started, wall, workers, revision, branch)"
+        " VALUES(?1, ?2, ?3, ?4, ?5)",
+        &stmt);
 
+    if (rc == QE_OK)
+        rc = qe__history_bind(s->db, stmt, 4, s->record->revision);
+    if (rc == QE_OK)
+        rc = qe__history_bind(s->db, stmt, 5, s->record->branch);
     if (rc == QE_OK) {
         sqlite3_bind_double(stmt, 1, started_s);
         sqlite3_bind_double(stmt, 2, wall_s);
-        sqlite3_bind_int64(stmt, 3, workers);
+        sqlite3_bind_int64(stmt, 3, s->workers);
         rc = qe__history_run(s->db, stmt);
     }
     sqlite3_finalize(stmt);
@@ -152,8 +158,56 @@ static int save_run(struct saver *s, double started_s, double wall_s,
     return rc;
 }
 
+static int save_passes(struct saver *s)
+{
+    sqlite3_stmt *stmt;
+    size_t i;
+    int rc = qe__history_prepare(s->db,
+                                 "INSERT OR REPLACE INTO condition"
+                                 " VALUES(?1, ?2, ?3, ?4)",
+                                 &stmt);
+
+    for (i = 0; i < s->record->pass_count && rc == QE_OK; i++) {
+        const qe__pass *pass = &s->record->passes[i];
+        rc = qe__history_bind(s->db, stmt, 3, pass->name);
+        if (rc != QE_OK)
+            break;
+        sqlite3_bind_int64(stmt, 1, s->run);
+        sqlite3_bind_int64(stmt, 2, pass->pass);
+        sqlite3_bind_int64(stmt, 4, (int64_t) pass->seed);
+        rc = qe__history_run(s->db, stmt);
+    }
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+/* What a run says of how long a test has been clean. */
+struct streak {
+    bool failed;   /* so that what was counted before is void */
+    int64_t clean; /* first attempts that passed, after the last failure */
+};
+
+static struct streak streak_of(const qe_record *r, const qe__test *test)
+{
+    struct streak streak = {0};
+    uint32_t i;
+
+    for (i = test->first; i != QE__NO_ATTEMPT; i = r->attempts[i].next) {
+        const qe_attempt *a = &r->attempts[i].data;
+        if (qe__judge_failed(a->outcome))
+            streak = (struct streak){.failed = true};
+        else if (a->outcome == QE_PASSED && a->attempt <= 1)
+            streak.clean++;
+    }
+    /* A session's teardown may fail a test behind its attempts. */
+    if (qe__judge_failed(test->outcome))
+        streak = (struct streak){.failed = true};
+    return streak;
+}
+
 /* The number of a name, seen in this run. */
-static int intern(struct saver *s, const char *name, int64_t *id)
+static int intern(struct saver *s, const char *name, struct streak streak,
+                  int64_t *id)
 {
     int rc = qe__history_bind(s->db, s->find, 1, name);
     int step;
@@ -170,12 +224,15 @@ static int intern(struct saver *s, const char *name, int64_t *id)
     if (step == SQLITE_ROW) {
         sqlite3_bind_int64(s->seen, 1, *id);
         sqlite3_bind_int64(s->seen, 2, s->run);
+        sqlite3_bind_int64(s->seen, 3, streak.clean);
+        sqlite3_bind_int(s->seen, 4, streak.failed);
         return qe__history_run(s->db, s->seen);
     }
     rc = qe__history_bind(s->db, s->intern, 1, name);
     if (rc != QE_OK)
         return rc;
     sqlite3_bind_int64(s->intern, 2, s->run);
+    sqlite3_bind_int64(s->intern, 3, streak.clean);
     rc = qe__history_run(s->db, s->intern);
     *id = sqlite3_last_insert_rowid(s->db);
     return rc;
@@ -210,7 +267,7 @@ static int save_test(struct saver *s, const qe__test *test)
     const qe__attempt *attempts = s->record->attempts;
     int64_t id;
     uint32_t i;
-    int rc = intern(s, test->id, &id);
+    int rc = intern(s, test->id, streak_of(s->record, test), &id);
 
     if (rc == QE_OK)
         rc = qe__history_bind(s->db, s->outcome, 4, test->message);
@@ -235,10 +292,14 @@ static int save_tests(struct saver *s)
 
     if (rc == QE_OK)
         rc = qe__history_prepare(
-            db, "UPDATE test SET last_run = ?2 WHERE id = ?1", &s->seen);
+            db,
+            "UPDATE test SET last_run = ?2,"
+            " clean = ?3 + CASE WHEN ?4 THEN 0 ELSE clean END WHERE id = ?1",
+            &s->seen);
     if (rc == QE_OK)
         rc = qe__history_prepare(
-            db, "INSERT INTO test(name, last_run) VALUES(?1, ?2)", &s->intern);
+            db, "INSERT INTO test(name, last_run, clean) VALUES(?1, ?2, ?3)",
+            &s->intern);
     if (rc == QE_OK) /* REPLACE: a record may name one test twice. */
         rc = qe__history_prepare(
             db, "INSERT OR REPLACE INTO outcome VALUES(?1, ?2, ?3, ?4)",
@@ -272,10 +333,13 @@ QE_API int qe_history_save(qe_history *h, const qe_record *r, double started_s,
         return QE_EINVAL;
     s.db = h->db;
     s.record = r;
+    s.workers = workers;
     rc = qe__history_begin(h->db);
     if (rc != QE_OK)
         return rc;
-    rc = save_run(&s, started_s, wall_s, workers);
+    rc = save_run(&s, started_s, wall_s);
+    if (rc == QE_OK)
+        rc = save_passes(&s);
     if (rc == QE_OK)
         rc = save_tests(&s);
     rc = qe__history_end(h->db, rc);

@@ -60,6 +60,18 @@ static const char *const steps[] = {
     " expires REAL) WITHOUT ROWID;" /* seconds since the epoch; NULL: never */
     "CREATE INDEX store_expires ON store(expires)"
     " WHERE expires IS NOT NULL;",
+    /* How many executions a test has passed since it last failed is counted as
+     * runs are saved: attempts go with their runs, and of a large suite there
+     * are too few to count it from. */
+    "ALTER TABLE run ADD COLUMN revision;"
+    "ALTER TABLE run ADD COLUMN branch;"
+    "ALTER TABLE test ADD COLUMN clean INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE condition("
+    " run INTEGER NOT NULL,"
+    " pass INTEGER NOT NULL,"
+    " name NOT NULL,"
+    " seed INTEGER NOT NULL," /* the bits of a uint64_t */
+    " PRIMARY KEY(run, pass)) WITHOUT ROWID;",
 };
 
 #define VERSION ((int) QE__COUNT(steps))
@@ -271,12 +283,12 @@ static int settle(sqlite3 *db, bool *changed)
         return QE_ECORRUPT;
     if (version > VERSION)
         return QE_EUNSUPPORTED;
-    if (version < VERSION) {
+    /* Before an upgrade, whose new pages are not in the file yet. */
+    rc = check_size(db);
+    if (rc == QE_OK && version < VERSION) {
         *changed = true;
         rc = upgrade(db, (int) version);
     }
-    if (rc == QE_OK)
-        rc = check_size(db);
     if (rc == QE_OK)
         rc = check_objects(db);
     if (rc == QE_OK)

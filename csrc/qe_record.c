@@ -87,6 +87,7 @@ QE_API void qe_record_free(qe_record *r)
     }
     free(r->tests);
     free(r->attempts);
+    free(r->passes);
     free(r);
 }
 
@@ -172,6 +173,49 @@ QE_API int qe_record_set_outcome(qe_record *r, uint32_t item,
         return rc;
     r->tests[item].outcome = outcome;
     r->tests[item].message = copy;
+    return QE_OK;
+}
+
+QE_API int qe_record_set_code(qe_record *r, const char *revision,
+                              const char *branch)
+{
+    const char *copies[2];
+    int rc;
+
+    if (r == NULL)
+        return QE_EINVAL;
+    rc = keep(r, revision, &copies[0]);
+    if (rc == QE_OK)
+        rc = keep(r, branch, &copies[1]);
+    if (rc != QE_OK)
+        return rc;
+    r->revision = copies[0];
+    r->branch = copies[1];
+    return QE_OK;
+}
+
+QE_API int qe_record_add_pass(qe_record *r, uint32_t pass, const char *name,
+                              uint64_t seed)
+{
+    qe__pass entry = {.pass = pass, .seed = seed};
+    int rc;
+
+    if (r == NULL || name == NULL)
+        return QE_EINVAL;
+    rc = qe__grow(&r->passes, &r->pass_capacity, r->pass_count + 1,
+                  sizeof(*r->passes));
+    if (rc == QE_OK)
+        rc = keep(r, name, &entry.name);
+    if (rc == QE_OK)
+        r->passes[r->pass_count++] = entry;
+    return rc;
+}
+
+QE_API int qe_record_set_quarantined(qe_record *r, uint32_t item)
+{
+    if (r == NULL || item >= r->test_count)
+        return QE_EINVAL;
+    r->tests[item].quarantined = true;
     return QE_OK;
 }
 

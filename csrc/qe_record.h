@@ -10,6 +10,7 @@ typedef struct qe__test {
     const char *id;
     const char *message; /* NULL: none */
     enum qe_outcome outcome;
+    bool quarantined;
     uint32_t first, last; /* attempts, or QE__NO_ATTEMPT */
 } qe__test;
 
@@ -20,12 +21,21 @@ typedef struct qe__attempt {
     uint32_t next; /* of the same test, or QE__NO_ATTEMPT */
 } qe__attempt;
 
+typedef struct qe__pass {
+    uint32_t pass;
+    uint64_t seed;
+    const char *name;
+} qe__pass;
+
 struct qe_record {
     qe__test *tests;
     size_t test_count, test_capacity;
     qe__attempt *attempts;
     size_t attempt_count, attempt_capacity;
-    struct qe__chunk *chunks; /* the strings' bytes, newest chunk first */
+    qe__pass *passes;
+    size_t pass_count, pass_capacity;
+    const char *revision, *branch; /* NULL: unknown */
+    struct qe__chunk *chunks;      /* the strings' bytes, newest chunk first */
 };
 
 /* A list of attempts that a reader fills again and again, test by test. Starts

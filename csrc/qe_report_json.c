@@ -129,6 +129,9 @@ static bool fill_test(cJSON *object, const qe__test *test,
         return false;
     if (test->message != NULL && !add_string(object, "message", test->message))
         return false;
+    if (test->quarantined &&
+        cJSON_AddBoolToObject(object, "quarantined", true) == NULL)
+        return false;
     attempts = cJSON_AddArrayToObject(object, "attempts");
     if (attempts == NULL)
         return false;

@@ -168,6 +168,7 @@ static int drop_runs(sqlite3 *db, uint32_t keep_runs)
 {
     static const char *const deletions[] = {
         "DELETE FROM attempt WHERE run <= ?1",
+        "DELETE FROM condition WHERE run <= ?1",
         "DELETE FROM outcome WHERE run <= ?1",
         "DELETE FROM test WHERE last_run <= ?1",
         "DELETE FROM run WHERE id <= ?1",

@@ -456,6 +456,15 @@ QE_API int qe_record_add_attempt(qe_record *r, const qe_attempt *attempt);
 /* The test's outcome, and what failed in it (NULL: nothing), for the report. */
 QE_API int qe_record_set_outcome(qe_record *r, uint32_t item,
                                  enum qe_outcome outcome, const char *message);
+/* What was tested: the code's revision and branch. NULL: unknown; copied. */
+QE_API int qe_record_set_code(qe_record *r, const char *revision,
+                              const char *branch);
+/* The condition of a pass: its name ("shuffled", ...), copied, and the seed
+ * that repeats it. */
+QE_API int qe_record_add_pass(qe_record *r, uint32_t pass, const char *name,
+                              uint64_t seed);
+/* The test's failures are known, and do not fail the run. */
+QE_API int qe_record_set_quarantined(qe_record *r, uint32_t item);
 /* The test's flakiness over the final attempt of each pass. */
 QE_API int qe_record_flakiness(const qe_record *r, uint32_t item,
                                qe_flakiness *out);
@@ -484,6 +493,32 @@ QE_API int qe_history_save(qe_history *h, const qe_record *r, double started_s,
  * each id, 0 where unknown. */
 QE_API int qe_history_durations(qe_history *h, const char *const *ids, size_t n,
                                 uint64_t *out_ns);
+/* Executions that each id has passed since it last failed; 0 where unknown. A
+ * pass on a retry is no evidence, since a failure came before it: only first
+ * attempts count. The counts outlive the runs that qe_history_gc drops. */
+QE_API int qe_history_clean(qe_history *h, const char *const *ids, size_t n,
+                            uint64_t *out);
+/* Calls `visit` for each known id that begins with `prefix`, in order. The id
+ * is valid during the call. Where `visit` returns other than 0, that ends it
+ * and is returned. `visit` must not use the history. */
+QE_API int qe_history_names(qe_history *h, const char *prefix,
+                            int (*visit)(void *arg, const char *id), void *arg);
+
+/* A test's executions that have one label: all of a day (local time), of one
+ * revision, of one branch, or of one condition. */
+enum qe_history_by { QE_BY_DAY, QE_BY_REVISION, QE_BY_BRANCH, QE_BY_CONDITION };
+typedef struct qe_history_row {
+    const char *label;         /* "" where unknown */
+    uint64_t failures, passes; /* of first attempts */
+    uint64_t recovered;        /* passes on a retry, at the same code */
+    double first_s, last_s;    /* when its runs began */
+} qe_history_row;
+/* Calls `visit` for each label of a test, oldest first; otherwise as
+ * qe_history_names. A test that is not known has none. */
+QE_API int qe_history_rates(qe_history *h, const char *id,
+                            enum qe_history_by by,
+                            int (*visit)(void *arg, const qe_history_row *row),
+                            void *arg);
 /* Keyed results. ttl_s <= 0: kept for ever. An expired entry is QE_ENOTFOUND
  * at once. *value_out is freed by the caller with qe_free. */
 QE_API int qe_history_put(qe_history *h, const char *key, const char *value,

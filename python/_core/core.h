@@ -17,6 +17,7 @@ PyObject *core_raise(int code);
 int core_add_run(PyObject *module);
 int core_add_worker(PyObject *module);
 int core_add_record(PyObject *module);
+int core_add_history(PyObject *module);
 int core_add_objects(PyObject *module);
 int core_add_stats(PyObject *module);
 int core_add_hunt(PyObject *module);
@@ -25,6 +26,14 @@ int core_add_patterns(PyObject *module);
 /* A sequence of numbers as an array, and how many; NULL with an exception. */
 uint32_t *core_numbers(PyObject *list, size_t *n);
 
+/* A new object of a type. */
+PyObject *core_new_self(PyTypeObject *type);
+/* None, or the exception of a code. */
+PyObject *core_done(int status);
+/* The bytes of each item, borrowed; the list must live on. Freed by free. */
+const char **core_strings_of(PyObject *list, Py_ssize_t n);
+/* What a Record holds. */
+const qe_record *core_record_of(PyObject *record);
 /* A new object of a type of the module, by its name. */
 PyObject *core_new_object(PyObject *module, const char *name);
 /* What every deallocator ends with: frees the object, lets go of its type. */

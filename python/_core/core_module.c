@@ -1,6 +1,7 @@
 #include "core.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 PyObject *core_raise(int code)
 {
@@ -48,6 +49,40 @@ PyObject *core_new_object(PyObject *module, const char *name)
     self = ((allocfunc) PyType_GetSlot(type, Py_tp_alloc))(type, 0);
     Py_DECREF(type);
     return self;
+}
+
+PyObject *core_new_self(PyTypeObject *type)
+{
+    return ((allocfunc) PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+}
+
+PyObject *core_done(int status)
+{
+    if (status != 0) {
+        return core_raise(status);
+    }
+    Py_RETURN_NONE;
+}
+
+/* The bytes of each item, borrowed; the list must live on. */
+const char **core_strings_of(PyObject *list, Py_ssize_t n)
+{
+    const char **out = calloc((size_t) n + 1, sizeof(*out));
+
+    if (out == NULL) {
+        (void) PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *item = PyList_GetItem(list, i);
+
+        out[i] = item == NULL ? NULL : PyBytes_AsString(item);
+        if (out[i] == NULL) {
+            free(out);
+            return NULL;
+        }
+    }
+    return out;
 }
 
 int core_add_type(PyObject *module, PyType_Spec *spec, const char *name)
@@ -109,8 +144,9 @@ static int add_constants(PyObject *m)
 static int exec_module(PyObject *m)
 {
     return add_constants(m) || core_add_run(m) || core_add_worker(m) ||
-                   core_add_record(m) || core_add_objects(m) ||
-                   core_add_stats(m) || core_add_patterns(m) || core_add_hunt(m)
+                   core_add_record(m) || core_add_history(m) ||
+                   core_add_objects(m) || core_add_stats(m) ||
+                   core_add_patterns(m) || core_add_hunt(m)
                ? -1
                : 0;
 }

@@ -1,21 +1,8 @@
-/* Record, History, and the functions without state. */
+/* Record, and the functions without state. */
 #include "core.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static PyObject *new_self(PyTypeObject *type)
-{
-    return ((allocfunc) PyType_GetSlot(type, Py_tp_alloc))(type, 0);
-}
-
-static PyObject *done(int status)
-{
-    if (status != 0) {
-        return core_raise(status);
-    }
-    Py_RETURN_NONE;
-}
 
 /* ------------------------------------------------------------------ Record */
 
@@ -27,7 +14,7 @@ typedef struct Record {
 static PyObject *Record_new(PyTypeObject *type, PyObject *args,
                             PyObject *kwargs)
 {
-    Record *self = (Record *) new_self(type);
+    Record *self = (Record *) core_new_self(type);
     int status;
 
     (void) args;
@@ -43,6 +30,11 @@ static PyObject *Record_new(PyTypeObject *type, PyObject *args,
     return (PyObject *) self;
 }
 
+const qe_record *core_record_of(PyObject *record)
+{
+    return ((Record *) record)->record;
+}
+
 static void Record_dealloc(PyObject *self)
 {
     qe_record_free(((Record *) self)->record);
@@ -56,7 +48,7 @@ static PyObject *Record_add_test(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "y", &id)) {
         return NULL;
     }
-    return done(qe_record_add_test(((Record *) self)->record, id));
+    return core_done(qe_record_add_test(((Record *) self)->record, id));
 }
 
 static PyObject *Record_add_attempt(PyObject *self, PyObject *args)
@@ -76,7 +68,7 @@ static PyObject *Record_add_attempt(PyObject *self, PyObject *args)
     a = (qe_attempt){
         item, pass, attempt, worker, (enum qe_outcome) outcome, start, duration,
         cpu,  peak, status,  message};
-    return done(qe_record_add_attempt(((Record *) self)->record, &a));
+    return core_done(qe_record_add_attempt(((Record *) self)->record, &a));
 }
 
 static PyObject *Record_add_passed(PyObject *self, PyObject *args)
@@ -98,7 +90,7 @@ static PyObject *Record_add_passed(PyObject *self, PyObject *args)
     if (status == 0) {
         status = qe_record_set_outcome(record, item, QE_PASSED, NULL);
     }
-    return done(status);
+    return core_done(status);
 }
 
 static PyObject *Record_set_outcome(PyObject *self, PyObject *args)
@@ -110,8 +102,43 @@ static PyObject *Record_set_outcome(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "Iiz", &item, &outcome, &message)) {
         return NULL;
     }
-    return done(qe_record_set_outcome(((Record *) self)->record, item,
-                                      (enum qe_outcome) outcome, message));
+    return core_done(qe_record_set_outcome(((Record *) self)->record, item,
+                                           (enum qe_outcome) outcome, message));
+}
+
+static PyObject *Record_set_code(PyObject *self, PyObject *args)
+{
+    const char *revision, *branch;
+
+    if (!PyArg_ParseTuple(args, "zz", &revision, &branch)) {
+        return NULL;
+    }
+    return core_done(
+        qe_record_set_code(((Record *) self)->record, revision, branch));
+}
+
+static PyObject *Record_add_pass(PyObject *self, PyObject *args)
+{
+    unsigned long long seed;
+    const char *name;
+    unsigned int pass;
+
+    if (!PyArg_ParseTuple(args, "IsK", &pass, &name, &seed)) {
+        return NULL;
+    }
+    return core_done(
+        qe_record_add_pass(((Record *) self)->record, pass, name, seed));
+}
+
+static PyObject *Record_set_quarantined(PyObject *self, PyObject *args)
+{
+    unsigned int item;
+
+    if (!PyArg_ParseTuple(args, "I", &item)) {
+        return NULL;
+    }
+    return core_done(
+        qe_record_set_quarantined(((Record *) self)->record, item));
 }
 
 static PyObject *flakiness_dict(const qe_flakiness *f)
@@ -149,7 +176,7 @@ static PyObject *Record_write_json(PyObject *self, PyObject *args)
     Py_BEGIN_ALLOW_THREADS
     status = qe_record_write_json(((Record *) self)->record, path, run, flaky);
     Py_END_ALLOW_THREADS
-    return done(status);
+    return core_done(status);
 }
 
 static PyMethodDef Record_methods[] = {
@@ -162,6 +189,11 @@ static PyMethodDef Record_methods[] = {
      "peak_bytes): the attempt, and it is the test's outcome"},
     {"set_outcome", Record_set_outcome, METH_VARARGS,
      "set_outcome(item, outcome, message)"},
+    {"set_code", Record_set_code, METH_VARARGS,
+     "set_code(revision, branch): None is unknown"},
+    {"add_pass", Record_add_pass, METH_VARARGS, "add_pass(pass_, name, seed)"},
+    {"set_quarantined", Record_set_quarantined, METH_VARARGS,
+     "set_quarantined(item)"},
     {"flakiness", Record_flakiness, METH_VARARGS,
      "flakiness(item) -> dict, or None where nothing counts"},
     {"write_json", Record_write_json, METH_VARARGS,
@@ -179,180 +211,6 @@ static PyType_Slot Record_slots[] = {
 
 static PyType_Spec Record_spec = {"pytest_qe._core.Record", sizeof(Record), 0,
                                   Py_TPFLAGS_DEFAULT, Record_slots};
-
-/* ----------------------------------------------------------------- History */
-
-typedef struct History {
-    PyObject_HEAD
-    qe_history *history;
-} History;
-
-static PyObject *History_new(PyTypeObject *type, PyObject *args,
-                             PyObject *kwargs)
-{
-    const char *path;
-    History *self;
-    int status;
-
-    (void) kwargs;
-    if (!PyArg_ParseTuple(args, "y", &path)) {
-        return NULL;
-    }
-    self = (History *) new_self(type);
-    if (self == NULL) {
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_history_open(&self->history, path);
-    Py_END_ALLOW_THREADS
-    if (status != 0) {
-        Py_DECREF(self);
-        return core_raise(status);
-    }
-    return (PyObject *) self;
-}
-
-static void History_dealloc(PyObject *self)
-{
-    qe_history_close(((History *) self)->history);
-    core_release(self);
-}
-
-static qe_history *open_history(PyObject *self)
-{
-    qe_history *h = ((History *) self)->history;
-
-    if (h == NULL) {
-        (void) core_raise(QE_ESTATE);
-    }
-    return h;
-}
-
-static PyObject *History_close(PyObject *self, PyObject *unused)
-{
-    qe_history *h = ((History *) self)->history;
-
-    (void) unused;
-    ((History *) self)->history = NULL;
-    Py_BEGIN_ALLOW_THREADS
-    qe_history_close(h);
-    Py_END_ALLOW_THREADS
-    Py_RETURN_NONE;
-}
-
-static PyObject *History_save(PyObject *self, PyObject *args)
-{
-    qe_history *h = open_history(self);
-    Record *record;
-    double started, wall;
-    unsigned int workers;
-    int64_t id = 0;
-    int status;
-
-    if (h == NULL ||
-        !PyArg_ParseTuple(args, "OddI", &record, &started, &wall, &workers)) {
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_history_save(h, record->record, started, wall, workers, &id);
-    Py_END_ALLOW_THREADS
-    return status == 0 ? PyLong_FromLongLong(id) : core_raise(status);
-}
-
-/* The bytes of each item, borrowed; the list must live on. */
-static const char **strings_of(PyObject *list, Py_ssize_t n)
-{
-    const char **out = calloc((size_t) n + 1, sizeof(*out));
-
-    if (out == NULL) {
-        (void) PyErr_NoMemory();
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < n; i++) {
-        PyObject *item = PyList_GetItem(list, i);
-
-        out[i] = item == NULL ? NULL : PyBytes_AsString(item);
-        if (out[i] == NULL) {
-            free(out);
-            return NULL;
-        }
-    }
-    return out;
-}
-
-static PyObject *u64_list(const uint64_t *values, Py_ssize_t n)
-{
-    PyObject *list = PyList_New(n);
-
-    for (Py_ssize_t i = 0; list != NULL && i < n; i++) {
-        PyObject *v = PyLong_FromUnsignedLongLong(values[i]);
-
-        if (v == NULL || PyList_SetItem(list, i, v) != 0) {
-            Py_DECREF(list);
-            return NULL;
-        }
-    }
-    return list;
-}
-
-static PyObject *History_durations(PyObject *self, PyObject *args)
-{
-    qe_history *h = open_history(self);
-    PyObject *ids, *result = NULL;
-    const char **strings;
-    uint64_t *values;
-    Py_ssize_t n;
-    int status;
-
-    if (h == NULL || !PyArg_ParseTuple(args, "O", &ids) ||
-        (n = PyList_Size(ids)) < 0 || (strings = strings_of(ids, n)) == NULL) {
-        return NULL;
-    }
-    values = calloc((size_t) n + 1, sizeof(*values));
-    if (values == NULL) {
-        free(strings);
-        return PyErr_NoMemory();
-    }
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_history_durations(h, strings, (size_t) n, values);
-    Py_END_ALLOW_THREADS
-    result = status == 0 ? u64_list(values, n) : core_raise(status);
-    free(values);
-    free(strings);
-    return result;
-}
-
-static PyObject *History_gc(PyObject *self, PyObject *args)
-{
-    qe_history *h = open_history(self);
-    unsigned int keep;
-
-    if (h == NULL || !PyArg_ParseTuple(args, "I", &keep)) {
-        return NULL;
-    }
-    return done(qe_history_gc(h, keep));
-}
-
-static PyMethodDef History_methods[] = {
-    {"close", History_close, METH_NOARGS, "close()"},
-    {"save", History_save, METH_VARARGS,
-     "save(record, started_s, wall_s, workers) -> run id"},
-    {"durations", History_durations, METH_VARARGS,
-     "durations(ids: list[bytes]) -> list of nanoseconds, 0 where unknown"},
-    {"gc", History_gc, METH_VARARGS, "gc(keep_runs)"},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyType_Slot History_slots[] = {
-    {Py_tp_new, (void *) History_new},
-    {Py_tp_dealloc, (void *) History_dealloc},
-    {Py_tp_methods, History_methods},
-    {Py_tp_doc, "The history database; see qe_history in qe.h."},
-    {0, NULL},
-};
-
-static PyType_Spec History_spec = {"pytest_qe._core.History", sizeof(History),
-                                   0, Py_TPFLAGS_DEFAULT, History_slots};
 
 /* --------------------------------------------------------------- functions */
 
@@ -415,7 +273,7 @@ static PyObject *shard_assign(PyObject *module, PyObject *args)
     (void) module;
     if (!PyArg_ParseTuple(args, "OOI", &keys, &durations, &of) ||
         (n = PyList_Size(keys)) < 0 ||
-        (strings = strings_of(keys, n)) == NULL) {
+        (strings = core_strings_of(keys, n)) == NULL) {
         return NULL;
     }
     shards = calloc((size_t) n + 1, sizeof(*shards));
@@ -469,7 +327,6 @@ static PyMethodDef functions[] = {
 int core_add_record(PyObject *module)
 {
     return core_add_type(module, &Record_spec, "Record") ||
-           core_add_type(module, &History_spec, "History") ||
            PyModule_AddFunctions(module, functions) ||
            PyModule_AddObject(module, "DIGEST_INIT",
                               PyLong_FromUnsignedLongLong(QE_DIGEST_INIT));

@@ -44,6 +44,10 @@ static inline qe_record *sample_record(size_t n, double duration_s)
             rc = qe_record_set_outcome(r, (uint32_t) i, a.outcome, a.message);
     }
     if (rc == QE_OK)
+        rc = qe_record_set_code(r, "abc", "main");
+    if (rc == QE_OK)
+        rc = qe_record_add_pass(r, 0, "default", 1);
+    if (rc == QE_OK)
         return r;
     qe_record_free(r);
     return NULL;

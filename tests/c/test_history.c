@@ -34,7 +34,7 @@ static void a_new_file_is_made_and_found_again(void **state)
     assert_int_equal(scratch_count(s), 1);
     qe_history_close(must_open(s));
     assert_whole(s);
-    assert_int_equal(peek(s, "PRAGMA user_version"), 1);
+    assert_int_equal(peek(s, "PRAGMA user_version"), 2);
     qe_history_close(NULL);
 }
 

@@ -65,6 +65,18 @@ static void a_file_cut_short_anywhere_is_corrupt(void **state)
     free(whole);
 }
 
+static int ignore_name(void *arg, const char *id)
+{
+    (void) arg;
+    return strlen(id) == 0;
+}
+
+static int ignore_row(void *arg, const qe_history_row *row)
+{
+    (void) arg;
+    return strlen(row->label) > 1000000;
+}
+
 /* Whatever the bytes, each call returns, with a code of the header. */
 static void use_all(const struct scratch *s, const qe_record *r)
 {
@@ -76,6 +88,9 @@ static void use_all(const struct scratch *s, const qe_record *r)
 
     if (rc == QE_OK) {
         qe_history_durations(h, ids, 3, ns);
+        qe_history_clean(h, ids, 3, ns);
+        qe_history_names(h, "test", ignore_name, NULL);
+        qe_history_rates(h, ids[0], QE_BY_CONDITION, ignore_row, NULL);
         if (qe_history_get(h, "key", &value) == QE_OK)
             qe_free(value);
         qe_history_save(h, r, 1.7e9, 1, 1, NULL);
@@ -156,7 +171,7 @@ static void a_newer_schema_is_not_supported(void **state)
     struct scratch *s = *state;
 
     assert_int_equal(save_sample(s->path, 20, 0.5), QE_OK);
-    poke(s, "PRAGMA user_version=2");
+    poke(s, "PRAGMA user_version=3");
     check_refused(s, QE_EUNSUPPORTED);
     poke(s, "PRAGMA user_version=2147483647");
     check_refused(s, QE_EUNSUPPORTED);
@@ -164,7 +179,7 @@ static void a_newer_schema_is_not_supported(void **state)
     check_refused(s, QE_ECORRUPT);
     poke(s, "PRAGMA user_version=0");
     check_refused(s, QE_ECORRUPT);
-    poke(s, "PRAGMA user_version=1");
+    poke(s, "PRAGMA user_version=2");
     qe_history_close(must_open(s));
 }
 
@@ -232,7 +247,7 @@ static void text_in_another_encoding_is_refused(void **state)
                          NULL, NULL),
             SQLITE_OK);
     sqlite3_finalize(stmt);
-    sqlite3_exec(db, "PRAGMA user_version=1; PRAGMA application_id=1363503153",
+    sqlite3_exec(db, "PRAGMA user_version=2; PRAGMA application_id=1363503153",
                  NULL, NULL, NULL);
     sqlite3_close(model);
     sqlite3_close(db);
@@ -245,10 +260,12 @@ static void numbers_past_all_bounds_are_refused(void **state)
     struct scratch *s = *state;
 
     assert_int_equal(save_sample(s->path, 1, 0.5), QE_OK);
-    poke(s, "INSERT INTO run VALUES(9223372036854775807, 1, 1, 1)");
+    poke(s, "INSERT INTO run(id, started, wall, workers)"
+            " VALUES(9223372036854775807, 1, 1, 1)");
     check_refused(s, QE_ECORRUPT);
     poke(s, "DELETE FROM run WHERE id > 1;"
-            "INSERT INTO test VALUES(9223372036854775807, 'x', 1)");
+            "INSERT INTO test(id, name, last_run)"
+            " VALUES(9223372036854775807, 'x', 1)");
     check_refused(s, QE_ECORRUPT);
 }
 

@@ -138,6 +138,40 @@ static int look_up(void *argument)
     return rc;
 }
 
+static int count_row(void *argument, const qe_history_row *row)
+{
+    assert_string_equal(row->label, "abc");
+    *(uint64_t *) argument += row->passes;
+    return 0;
+}
+
+static int count_name(void *argument, const char *id)
+{
+    (void) id;
+    ++*(uint64_t *) argument;
+    return 0;
+}
+
+static int read_tests(void *argument)
+{
+    static const char *const ids[] = {"test 0", "test 9"};
+    struct context *c = argument;
+    uint64_t clean[2], passes = 0, names = 0;
+    int rc = qe_history_clean(c->h, ids, 2, clean);
+
+    if (rc == QE_OK)
+        assert_true(clean[0] > 0 && clean[1] == 0);
+    if (rc == QE_OK)
+        rc = qe_history_names(c->h, "test 1", count_name, &names);
+    if (rc == QE_OK)
+        assert_true(names == 11);
+    if (rc == QE_OK)
+        rc = qe_history_rates(c->h, ids[0], QE_BY_REVISION, count_row, &passes);
+    if (rc == QE_OK)
+        assert_true(passes == clean[0]);
+    return rc;
+}
+
 static int use_the_store(void *argument)
 {
     struct context *c = argument;
@@ -176,6 +210,7 @@ static void every_call_survives_each_allocation_that_fails(void **state)
     c.h = must_open(c.s);
     sweep(save_it, &c, stride);
     sweep(look_up, &c, stride);
+    sweep(read_tests, &c, stride);
     sweep(use_the_store, &c, stride);
     sweep(collect, &c, stride);
     qe_history_close(c.h);

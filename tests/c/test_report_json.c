@@ -151,6 +151,25 @@ static void the_summary_counts_every_outcome(void **state)
     qe_record_free(r);
 }
 
+static void a_quarantined_test_is_marked(void **state)
+{
+    qe_record *r = new_record();
+    cJSON *tree;
+    const cJSON *tests;
+
+    add(r, "held", QE_FAILED, NULL, NULL);
+    add(r, "free", QE_NONE, NULL, NULL);
+    assert_int_equal(qe_record_set_quarantined(r, 0), QE_OK);
+    tree = write_tree(*state, r, NULL, false);
+    tests = cJSON_GetObjectItemCaseSensitive(tree, "tests");
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(
+        cJSON_GetArrayItem(tests, 0), "quarantined")));
+    assert_null(cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(tests, 1),
+                                                 "quarantined"));
+    cJSON_Delete(tree);
+    qe_record_free(r);
+}
+
 static void bytes_that_are_no_utf8_become_lone_surrogates(void **state)
 {
     /* Stray, cut short, overlong, an encoded surrogate, past U+10FFFF. */
@@ -407,6 +426,7 @@ int main(void)
         T(an_empty_record_is_a_whole_result),
         T(all_that_was_recorded_is_in_the_result),
         T(the_summary_counts_every_outcome),
+        T(a_quarantined_test_is_marked),
         T(bytes_that_are_no_utf8_become_lone_surrogates),
         T(any_byte_in_a_name_gives_valid_json),
         T(only_objects_in_json_pass_for_one),

@@ -1,0 +1,246 @@
+/* History. */
+#include "core.h"
+
+#include <stdlib.h>
+
+typedef struct History {
+    PyObject_HEAD
+    qe_history *history;
+} History;
+
+static PyObject *History_new(PyTypeObject *type, PyObject *args,
+                             PyObject *kwargs)
+{
+    const char *path;
+    History *self;
+    int status;
+
+    (void) kwargs;
+    if (!PyArg_ParseTuple(args, "y", &path)) {
+        return NULL;
+    }
+    self = (History *) core_new_self(type);
+    if (self == NULL) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_history_open(&self->history, path);
+    Py_END_ALLOW_THREADS
+    if (status != 0) {
+        Py_DECREF(self);
+        return core_raise(status);
+    }
+    return (PyObject *) self;
+}
+
+static void History_dealloc(PyObject *self)
+{
+    qe_history_close(((History *) self)->history);
+    core_release(self);
+}
+
+static qe_history *open_history(PyObject *self)
+{
+    qe_history *h = ((History *) self)->history;
+
+    if (h == NULL) {
+        (void) core_raise(QE_ESTATE);
+    }
+    return h;
+}
+
+static PyObject *History_close(PyObject *self, PyObject *unused)
+{
+    qe_history *h = ((History *) self)->history;
+
+    (void) unused;
+    ((History *) self)->history = NULL;
+    Py_BEGIN_ALLOW_THREADS
+    qe_history_close(h);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
+static PyObject *History_save(PyObject *self, PyObject *args)
+{
+    qe_history *h = open_history(self);
+    PyObject *object;
+    const qe_record *record;
+    double started, wall;
+    unsigned int workers;
+    int64_t id = 0;
+    int status;
+
+    if (h == NULL ||
+        !PyArg_ParseTuple(args, "OddI", &object, &started, &wall, &workers)) {
+        return NULL;
+    }
+    record = core_record_of(object);
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_history_save(h, record, started, wall, workers, &id);
+    Py_END_ALLOW_THREADS
+    return status == 0 ? PyLong_FromLongLong(id) : core_raise(status);
+}
+
+static PyObject *u64_list(const uint64_t *values, Py_ssize_t n)
+{
+    PyObject *list = PyList_New(n);
+
+    for (Py_ssize_t i = 0; list != NULL && i < n; i++) {
+        PyObject *v = PyLong_FromUnsignedLongLong(values[i]);
+
+        if (v == NULL || PyList_SetItem(list, i, v) != 0) {
+            Py_DECREF(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+/* One number for each id, by durations or clean. */
+static PyObject *numbers(PyObject *self, PyObject *args,
+                         int (*ask)(qe_history *, const char *const *, size_t,
+                                    uint64_t *))
+{
+    qe_history *h = open_history(self);
+    PyObject *ids, *result = NULL;
+    const char **strings;
+    uint64_t *values;
+    Py_ssize_t n;
+    int status;
+
+    if (h == NULL || !PyArg_ParseTuple(args, "O", &ids) ||
+        (n = PyList_Size(ids)) < 0 ||
+        (strings = core_strings_of(ids, n)) == NULL) {
+        return NULL;
+    }
+    values = calloc((size_t) n + 1, sizeof(*values));
+    if (values == NULL) {
+        free(strings);
+        return PyErr_NoMemory();
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = ask(h, strings, (size_t) n, values);
+    Py_END_ALLOW_THREADS
+    result = status == 0 ? u64_list(values, n) : core_raise(status);
+    free(values);
+    free(strings);
+    return result;
+}
+
+static PyObject *History_durations(PyObject *self, PyObject *args)
+{
+    return numbers(self, args, qe_history_durations);
+}
+
+static PyObject *History_clean(PyObject *self, PyObject *args)
+{
+    return numbers(self, args, qe_history_clean);
+}
+
+/* Appends what the core tells to a list; -1 where Python failed. */
+static int append(PyObject *list, PyObject *value)
+{
+    int status = value == NULL ? -1 : PyList_Append(list, value);
+
+    Py_XDECREF(value);
+    return status;
+}
+
+static int append_name(void *list, const char *id)
+{
+    return append(list, PyBytes_FromString(id));
+}
+
+static int append_row(void *list, const qe_history_row *row)
+{
+    return append(list, Py_BuildValue("(yKKKdd)", row->label, row->failures,
+                                      row->passes, row->recovered, row->first_s,
+                                      row->last_s));
+}
+
+/* The list, or NULL with the exception: that of the core, or Python's own. */
+static PyObject *listed(PyObject *list, int status)
+{
+    if (status == 0) {
+        return list;
+    }
+    Py_DECREF(list);
+    return PyErr_Occurred() ? NULL : core_raise(status);
+}
+
+static PyObject *History_names(PyObject *self, PyObject *args)
+{
+    qe_history *h = open_history(self);
+    const char *prefix;
+    PyObject *list;
+
+    if (h == NULL || !PyArg_ParseTuple(args, "y", &prefix) ||
+        (list = PyList_New(0)) == NULL) {
+        return NULL;
+    }
+    return listed(list, qe_history_names(h, prefix, append_name, list));
+}
+
+static PyObject *History_rates(PyObject *self, PyObject *args)
+{
+    qe_history *h = open_history(self);
+    const char *id;
+    PyObject *list;
+    int by;
+
+    if (h == NULL || !PyArg_ParseTuple(args, "yi", &id, &by) ||
+        (list = PyList_New(0)) == NULL) {
+        return NULL;
+    }
+    return listed(list, qe_history_rates(h, id, (enum qe_history_by) by,
+                                         append_row, list));
+}
+
+static PyObject *History_gc(PyObject *self, PyObject *args)
+{
+    qe_history *h = open_history(self);
+    unsigned int keep;
+
+    if (h == NULL || !PyArg_ParseTuple(args, "I", &keep)) {
+        return NULL;
+    }
+    return core_done(qe_history_gc(h, keep));
+}
+
+static PyMethodDef History_methods[] = {
+    {"close", History_close, METH_NOARGS, "close()"},
+    {"save", History_save, METH_VARARGS,
+     "save(record, started_s, wall_s, workers) -> run id"},
+    {"durations", History_durations, METH_VARARGS,
+     "durations(ids: list[bytes]) -> list of nanoseconds, 0 where unknown"},
+    {"clean", History_clean, METH_VARARGS,
+     "clean(ids: list[bytes]) -> list of executions passed since a failure"},
+    {"names", History_names, METH_VARARGS,
+     "names(prefix: bytes) -> list of ids that begin so"},
+    {"rates", History_rates, METH_VARARGS,
+     "rates(id: bytes, by) -> list of (label, failures, passes, recovered, "
+     "first_s, last_s)"},
+    {"gc", History_gc, METH_VARARGS, "gc(keep_runs)"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot History_slots[] = {
+    {Py_tp_new, (void *) History_new},
+    {Py_tp_dealloc, (void *) History_dealloc},
+    {Py_tp_methods, History_methods},
+    {Py_tp_doc, "The history database; see qe_history in qe.h."},
+    {0, NULL},
+};
+
+static PyType_Spec History_spec = {"pytest_qe._core.History", sizeof(History),
+                                   0, Py_TPFLAGS_DEFAULT, History_slots};
+
+int core_add_history(PyObject *module)
+{
+    return core_add_type(module, &History_spec, "History") ||
+           PyModule_AddIntConstant(module, "BY_DAY", QE_BY_DAY) ||
+           PyModule_AddIntConstant(module, "BY_REVISION", QE_BY_REVISION) ||
+           PyModule_AddIntConstant(module, "BY_BRANCH", QE_BY_BRANCH) ||
+           PyModule_AddIntConstant(module, "BY_CONDITION", QE_BY_CONDITION);
+}
