@@ -151,6 +151,8 @@ class Controller:
         items = session.items
         options = self.options
         wishes = planning.wishes_of(items, options)
+        if options.flaky_detect and not any(wish.retries for wish in wishes):
+            self.terminal.warn("--qe-flaky-detect: no test has retries (--qe-retries)")
         adapters = compat.adapt(self.config, items)
         for adapter in adapters:
             adapter.plan(wishes, options)

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from . import _core, bounds, compat, covering, planning, reports
+from . import _core, attempts, bounds, compat, covering, planning, reports
 from .events import DataKind, Lost, Plain
 from .flaky import Tally, failed_as_expected
 from .nodes import Node, QuietNode
 from .options import Options
-from .recording import Recording, one_line
+from .recording import Recording
 from .terminal import Terminal
 
 #: The place of a DataKind for a phase that passed without output.
@@ -48,14 +48,18 @@ class Attempt:
 
 _NOT_FAILED = (_core.PASSED, _core.SKIPPED, _core.FLAKY)
 
+#: So many failing passes of one test go into the JUnit report.
+_MOST_PASSES = 20
+
 
 def _message_of(attempt: Attempt) -> str | None:
-    """What failed, in one line."""
-    if attempt.failed is None:
-        return None
-    crash = getattr(attempt.failed.longrepr, "reprcrash", None)
-    text = crash.message if crash is not None else attempt.failed.longreprtext
-    return one_line(text).encode("utf-8", "replace").decode("utf-8").replace("\0", "\\x00")
+    return None if attempt.failed is None else attempts.line_of(attempt.failed)
+
+
+def _failures_of(attempt: Attempt) -> list[pytest.TestReport]:
+    found = [v for kind, v in attempt.events if kind == DataKind.REPORT and attempts.is_failure(v)]
+    late = attempt.session_report
+    return found if late is None or not late.failed else [*found, late]
 
 
 class _Unheard(list[Any]):
@@ -123,6 +127,10 @@ class Delivery:
         self.keywords: dict[int, dict[str, Any]] = {}
         self._shared_keywords: dict[int, dict[str, Any]] = {}
         self._ihooks: dict[Any, Any] = {}
+        #: What failed in attempts before the one that counts, or in other passes.
+        self._before: dict[int, list[pytest.TestReport]] = {}
+        #: Tests that passed on a retry: how many attempts, and what failed first.
+        self.recovered: list[tuple[str, int, str]] = []
         #: Where passed setups and teardowns go if nobody listens to them.
         self._unheard: _Unheard | None = None
         reporter = terminal.reporter
@@ -257,6 +265,7 @@ class Delivery:
         """A test's final outcome, to all reporters."""
         number, pass_ = self.units[attempt.unit]
         if self.tally is not None:
+            self._note_pass(number, attempt)
             chosen = self.tally.add(number, pass_, attempt, outcome)
             if chosen is None:
                 return
@@ -267,6 +276,9 @@ class Delivery:
             attempt.failed = attempt.failed or late
         self.recording.record.set_outcome(number, outcome, _message_of(attempt))
         item = self.session.items[number]
+        before = self._before.pop(number, [])
+        if self.tally is None and outcome == _core.FLAKY and before:
+            self.recovered.append((item.nodeid, attempt.number, attempts.line_of(before[0])))
         self.terminal.start(item)
         events = self._with_session_report(attempt)
         for kind, value in events:
@@ -282,11 +294,35 @@ class Delivery:
                 if kind != DataKind.WARNING:
                     self._xml_call(item, attempt.slot, *value)
                 continue
+            if before and report.when == "teardown":  # which closes the case
+                self._tell_attempts(attempt, before, report)
+                before = []
             self.log(item, report, attempt.slot)
+        if before and attempt.failed is not None:
+            self._tell_attempts(attempt, before, attempt.failed)
         self.ihook(item).pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         for kind, value in events:  # serially, too, they follow the test
             if kind == DataKind.WARNING:
                 self.replay_warning(value)
+
+    def _note_pass(self, number: int, attempt: Attempt) -> None:
+        """Keeps what failed in a pass of a hunt, for the JUnit report."""
+        if attempt.failed is None or attempts.report_of(self.config) is None:
+            return
+        kept = self._before.setdefault(number, [])
+        if len(kept) < _MOST_PASSES:
+            kept.extend(_failures_of(attempt))
+
+    def _tell_attempts(
+        self, attempt: Attempt, before: list[pytest.TestReport], last: pytest.TestReport
+    ) -> None:
+        """Puts what failed in other attempts into the JUnit report."""
+        xml = attempts.report_of(self.config)
+        own = _failures_of(attempt)
+        others = [report for report in before if all(report is not o for o in own)]
+        if xml is not None and others:
+            self._mark(last, attempt.slot)
+            attempts.add_attempts(xml, last, others, attempt.failed is not None)
 
     def _with_session_report(self, attempt: Attempt) -> list[tuple[int, Any]]:
         """The events, with what the session's teardown said in the last."""
@@ -331,6 +367,8 @@ class Delivery:
     def deliver_rerun(self, attempt: Attempt) -> None:
         """A failed attempt that another one follows: its failures, as reruns."""
         item = self.item(attempt.unit)
+        before = self._before.setdefault(self.units[attempt.unit][0], [])
+        before.extend(_failures_of(attempt))
         self.terminal.start(item)
         for kind, value in attempt.events:
             if kind == DataKind.REPORT and value.failed and not hasattr(value, "wasxfail"):
@@ -371,9 +409,7 @@ class Delivery:
 
     def _log_rerun(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """To all but the JUnit file, which would open a nameless case for it."""
-        from _pytest.junitxml import xml_key
-
-        xml = self.config.stash.get(xml_key, None)
+        xml = attempts.report_of(self.config)
         if xml is None:
             self.ihook(item).pytest_runtest_logreport(report=report)
             return
@@ -388,9 +424,7 @@ class Delivery:
     def _xml_call(
         self, item: pytest.Item, slot: int, method: str, name: str, value: object
     ) -> None:
-        from _pytest.junitxml import xml_key
-
-        xml = self.config.stash.get(xml_key, None)
+        xml = attempts.report_of(self.config)
         if xml is not None:
             # The plugin knows a test by its id and, under workers, its node.
             report = pytest.TestReport(
@@ -401,8 +435,6 @@ class Delivery:
             getattr(xml.node_reporter(report), method)(name, value)
 
     def suite_property(self, name: str, value: object) -> None:
-        from _pytest.junitxml import xml_key
-
-        xml = self.config.stash.get(xml_key, None)
+        xml = attempts.report_of(self.config)
         if xml is not None:
             xml.add_global_property(name, value)

@@ -30,6 +30,7 @@ class Options:
     retries: int = 0
     retry_backoff: float = 0.0
     retry_only: re.Pattern[str] | None = None
+    flaky_detect: bool = False
     start: str = "auto"
     max_worker_restart: int | None = None
     isolate: bool = False
@@ -194,6 +195,9 @@ _SPECS = (
           "next one (with jitter). No worker waits meanwhile."),
     _Spec("retry_only", _regex, "REGEX",
           "Retry only failures whose text matches REGEX."),
+    _Spec("flaky_detect", _flag, None,
+          "List the tests that failed and then passed on a retry "
+          "(--qe-retries)."),
     _Spec("start", _one_of(STARTS), "METHOD",
           "How workers start: fork, spawn, or auto (default): fork unless "
           "live threads or open descriptors make that unsafe."),

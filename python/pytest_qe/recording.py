@@ -20,12 +20,6 @@ _KEEP_RUNS = (10, 200)  # ... but at least and at most so many runs
 _IGNORE = "# Everything here is made by qe; nothing of it belongs in git.\n*\n"
 
 
-def one_line(text: str, limit: int = 500) -> str:
-    """The first line of ``text``, bounded."""
-    line = text.strip().split("\n", 1)[0]
-    return line if len(line) <= limit else line[: limit - 3] + "..."
-
-
 class Recording:
     """Tests, attempts and outcomes as they become known."""
 

@@ -189,6 +189,8 @@ class Terminal:
             huntreport.write(self.reporter, controller.hunt, controller.session.items)
         elif controller.tally is not None:
             self._flaky_table(controller)
+        elif self.options.flaky_detect:
+            self._recovered(controller)
         for text in self._warnings:
             reporter.write_line("qe: warning: " + text, yellow=True)
         if controller.workers and self.config.get_verbosity() >= -1:
@@ -200,6 +202,20 @@ class Terminal:
             )
         elif controller.workers:
             reporter.write_line(f"qe: seed {controller.seed}")
+
+    def _recovered(self, controller: Controller) -> None:
+        """Tests that failed and then passed on a retry, at the same code."""
+        delivery = getattr(controller, "delivery", None)
+        found = [] if delivery is None else delivery.recovered
+        if not found:
+            return
+        many = "s" if len(found) != 1 else ""
+        self.reporter.write_sep("=", f"flaky in this run: {len(found)} test{many}")
+        limit = len(found) if self.config.get_verbosity() > 0 else _MAX_ROWS
+        for nodeid, attempts, text in found[:limit]:
+            self.reporter.write_line(f"{nodeid}: passed on attempt {attempts} - {text}")
+        if len(found) > limit:
+            self.reporter.write_line(f"... and {len(found) - limit} more (-v shows all)")
 
     def _flaky_table(self, controller: Controller) -> None:
         reporter, tally = self.reporter, controller.tally
