@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import _core, sharding
+from . import _core, quarantine, remembered, sharding
+from .errors import QeError
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         "results of all shards of a run, so that no unsharded run is needed.",
     )
     durations.add_argument("results", nargs="+", type=Path, metavar="RESULT.json")
+    remembered.add_commands(commands)
     durations.add_argument("-o", "--output", required=True, type=Path, metavar="FILE")
     return parser
 
@@ -41,9 +43,15 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.command == "shard-verify":
             print(sharding.verify(args.results))
+        elif args.command == "history":
+            print(remembered.history(args))
+        elif args.command == "quarantine":
+            print(remembered.held(args))
         else:
             print(sharding.durations_from_results(args.results, args.output))
-    except sharding.ShardError as error:
+    except (
+        sharding.ShardError, remembered.RememberedError, quarantine.QuarantineError, QeError,
+    ) as error:  # fmt: skip
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:

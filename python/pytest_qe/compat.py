@@ -55,6 +55,7 @@ DEAF_TO_PLAIN = {
             "_pytest.logging.LoggingPlugin",  # labels the live log of this process
             "_pytest.cacheprovider.LFPlugin",  # looks at calls and failures
             "_pytest.stepwise.StepwisePlugin",  # likewise
+            "pytest_qe.quarantining.Quarantining",  # likewise
         )
     ),
     "pytest_report_teststatus": frozenset(
@@ -64,6 +65,7 @@ DEAF_TO_PLAIN = {
             "_pytest.skipping",
             "_pytest.subtests",
             "pytest_qe.controller.Controller",
+            "pytest_qe.quarantining.Quarantining",
         )
     ),
     "pytest_runtest_logstart": frozenset(

@@ -34,6 +34,7 @@ from .terminal import Terminal
 
 if TYPE_CHECKING:
     from .hunting import Hunt
+    from .quarantining import Quarantining
 
 _TICK_MS = 100
 _LIVE_TICK_MS = 20  # where workers print
@@ -60,6 +61,7 @@ class Controller:
         self.core: _core.Session
         self.delivery: Delivery
         self.recording: Recording | None = None
+        self.quarantining: Quarantining | None = config.pluginmanager.get_plugin("qe-quarantine")
         self.tally: Tally | None = None
         self.hunt: Hunt | None = None
         self.units: list[tuple[int, int]] = []
@@ -151,12 +153,12 @@ class Controller:
         items = session.items
         options = self.options
         wishes = planning.wishes_of(items, options)
-        if options.flaky_detect and not any(wish.retries for wish in wishes):
-            self.terminal.warn("--qe-flaky-detect: no test has retries (--qe-retries)")
+        self.terminal.check_retries(wishes)
         adapters = compat.adapt(self.config, items)
         for adapter in adapters:
             adapter.plan(wishes, options)
         self.recording = Recording(self.config, options, [i.nodeid for i in items])
+        self.quarantined = held.hold(items, self.recording) if (held := self.quarantining) else []
         expected = self.recording.expected_ns()
         self.recording.close_before_fork()
         self.workers = starting.count_workers(self, wishes)
@@ -476,8 +478,8 @@ class Controller:
 
     def _finish(self, wall: float) -> None:
         self.terminal.end(self, wall)
-        if self.recording is None:
-            self.recording = Recording(self.config, self.options, [])
+        self.recording = self.recording or Recording(self.config, self.options, [])
+        planning.note_passes(self.recording.record, self.options, self.seed, self.hunt)
         self.recording.save(wall, self.workers)
         run = {
             "seed": self.seed,
@@ -487,11 +489,12 @@ class Controller:
             "interrupted": bool(self.interrupts),
             "passes": self.options.flaky,
             "shard": self.sharding.description(),
+            "quarantine": self.quarantining and self.quarantining.description(),
         }
         if self.hunt is not None:
             run["passes"] = len(self.hunt.passes)
-            run["hunt"] = self.hunt.describe([item.nodeid for item in self.session.items])
-        self.recording.write_json({k: v for k, v in run.items() if v is not None})
+            run["hunt"] = self.hunt.describe([i.nodeid for i in self.session.items])
+        self.recording.write_json(run)
         self.sharding.write_durations()
         for text in self.recording.warnings + self.sharding.warnings:
             self.terminal.warn(text)

@@ -30,6 +30,7 @@ class Options:
     retries: int = 0
     retry_backoff: float = 0.0
     retry_only: re.Pattern[str] | None = None
+    quarantine: str | None = None
     flaky_detect: bool = False
     start: str = "auto"
     max_worker_restart: int | None = None
@@ -57,6 +58,7 @@ class Options:
             or self.retries
             or self.isolate
             or self.json is not None
+            or self.quarantine is not None
         )
 
 
@@ -195,6 +197,9 @@ _SPECS = (
           "next one (with jitter). No worker waits meanwhile."),
     _Spec("retry_only", _regex, "REGEX",
           "Retry only failures whose text matches REGEX."),
+    _Spec("quarantine", _path, "FILE",
+          "Tests that FILE (.json or .toml) names run, are reported apart, and "
+          "do not fail the run until their entries expire."),
     _Spec("flaky_detect", _flag, None,
           "List the tests that failed and then passed on a retry "
           "(--qe-retries)."),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Generator, Iterable
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from . import _core
 from .options import Options
+
+if TYPE_CHECKING:
+    from .hunting import Hunt
 
 #: Scheduling by file, class and module needs no fixture closure, only ids.
 NS = 1_000_000_000
@@ -221,6 +224,20 @@ def build(
                 add(number, scope, 0, flags | (_core.TOGETHER if whole else 0))
     plan.seal()
     return plan, units
+
+
+def note_passes(record: _core.Record, options: Options, seed: int, hunt: Hunt | None) -> None:
+    """Tells the record under which condition each pass ran; an adaptive hunt has made
+    its own."""
+    if hunt is not None:
+        for made in hunt.passes:
+            record.add_pass(made["number"], made["condition"], made["seed"])
+        return
+    if options.flaky is None:
+        record.add_pass(0, "ordinary", seed)
+        return
+    for pass_ in range(options.flaky):
+        record.add_pass(pass_, "shuffled" if pass_ else "default", seed)
 
 
 def pass_order(items: list[pytest.Item], pass_: int, seed: int) -> list[int]:

@@ -81,6 +81,10 @@ def _prepare(config: pytest.Config) -> bool:
     wanted = options.read(config)
     if config.option.help or config.option.version:
         return False
+    if wanted.quarantine is not None:
+        from . import quarantining
+
+        quarantining.register(config, wanted.quarantine)
     collect_only = config.option.collectonly
     if (wanted.shard or wanted.shard_durations) and (collect_only or not wanted.active):
         from .sharding import Sharding

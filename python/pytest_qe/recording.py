@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from . import _core
+from . import _core, revision
 from .errors import QeError
 from .options import Options
 from .planning import key
@@ -32,11 +32,14 @@ class Recording:
         self.ids = [key(nodeid) for nodeid in nodeids]
         for name in self.ids:
             self.record.add_test(name)
+        self.revision, self.branch = revision.head(config.rootpath)
+        self.record.set_code(self.revision, self.branch)
         self._history = self._open_history()
 
     # ------------------------------------------------------------- history
 
-    def _path(self) -> Path:
+    def path(self) -> Path:
+        """Where the history is."""
         given = self.options.history
         if given:
             return self.config.invocation_params.dir / given
@@ -45,7 +48,7 @@ class Recording:
     def _open_history(self) -> _core.History | None:
         if self.options.no_history:
             return None
-        path = self._path()
+        path = self.path()
         try:
             path.parent.mkdir(parents=bool(self.options.history), exist_ok=True)
             if not self.options.history:
@@ -86,7 +89,7 @@ class Recording:
         if not self._reopen:
             return
         try:
-            history = _core.History(os.fsencode(self._path()))
+            history = _core.History(os.fsencode(self.path()))
         except (QeError, OSError) as error:
             self._warn(f"history was not saved: {error}")
             return
@@ -111,6 +114,20 @@ class Recording:
             self._saver = None
         return self._late
 
+    def clean(self, nodeids: list[str]) -> list[int] | None:
+        """How many executions each test has passed since it last failed, this run
+        included; None where nothing is remembered."""
+        self.wait()
+        if not self._reopen or self._late is not None:
+            return None
+        try:
+            history = _core.History(os.fsencode(self.path()))
+            found = history.clean([key(nodeid) for nodeid in nodeids])
+            history.close()
+        except (QeError, OSError):
+            return None
+        return found
+
     # ---------------------------------------------------------------- files
 
     def write_json(self, run: dict[str, Any]) -> None:
@@ -125,8 +142,11 @@ class Recording:
             "started": self.started,
             "python": platform.python_version(),
             "pytest": pytest.__version__,
+            "revision": self.revision,
+            "branch": self.branch,
             **run,
         }
+        run = {name: value for name, value in run.items() if value is not None}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.record.write_json(

@@ -114,6 +114,7 @@ def start(
         raise CannotStart(error.strerror or str(error)) from error
     plans = worker.Plans(
         [w.retries for w in wishes],
+        frozenset(controller.quarantined),
         [w.timeout is not None and not options.timeout_func_only for w in wishes],
         options.timeout is not None,
         controller.terminal.screen(),

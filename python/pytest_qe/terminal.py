@@ -15,6 +15,7 @@ from .options import Options
 
 if TYPE_CHECKING:
     from .controller import Controller
+    from .planning import Wish
 
 _REFRESH = 0.5  # seconds between two looks at what runs
 _SHOW_AFTER = 1.0  # seconds: what ends sooner needs no progress line
@@ -202,6 +203,11 @@ class Terminal:
             )
         elif controller.workers:
             reporter.write_line(f"qe: seed {controller.seed}")
+
+    def check_retries(self, wishes: list[Wish]) -> None:
+        """Before the run: whether there is anything to detect."""
+        if self.options.flaky_detect and not any(wish.retries for wish in wishes):
+            self.warn("--qe-flaky-detect: no test has retries (--qe-retries)")
 
     def _recovered(self, controller: Controller) -> None:
         """Tests that failed and then passed on a retry, at the same code."""

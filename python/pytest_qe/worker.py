@@ -57,6 +57,8 @@ class Plans(NamedTuple):
     #: How often a failure may be retried; one that may be is not counted for
     #: ``--maxfail`` here.
     retries: list[int]
+    #: Whose failures do not fail the run, nor count for ``--maxfail``.
+    quarantined: frozenset[int]
     #: Whether the item's teardown has a time limit.
     limited: list[bool]
     #: Whether the teardown of session fixtures has one.
@@ -399,12 +401,18 @@ class Worker:
         if report.outcome == "failed" and not xfail:
             if self.outcome != _core.FAILED:
                 self.outcome = _core.FAILED if report.when == "call" else _core.ERROR
-            if self.claim is not None and self.claim[3] > self.retries[self.claim[1]]:
+            if self._counts():
                 failures = self.core.count_failure()
                 if failures:  # the rest of this test asks, too: subtests
                     self.session.shouldfail = self._limit = f"stopping after {failures} failures"
         elif report.outcome == "skipped" and not self.outcome:
             self.outcome = _core.SKIPPED
+
+    def _counts(self) -> bool:
+        """Whether a failure now is one for ``--maxfail``."""
+        if self.claim is None or self.claim[1] in self.plans.quarantined:
+            return False
+        return self.claim[3] > self.retries[self.claim[1]]
 
     def _send(self, kind: int, data: bytes) -> None:
         try:

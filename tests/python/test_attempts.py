@@ -124,6 +124,16 @@ def test_junit_has_the_failing_passes_of_a_hunt(qe: Qe) -> None:
     }
 
 
+def test_a_held_test_that_fails_on_every_retry_is_skipped_in_junit(qe: Qe) -> None:
+    qe.files(test_it="def test_it(): assert 0")
+    (qe.path / "held.json").write_text(
+        '[{"id": "test_it.py::test_it", "owner": "a", "reason": "b", "expires": "2999-01-01"}]'
+    )
+    args = ("--qe-quarantine=held.json", "--qe-retries=1", "--junitxml=out.xml")
+    assert qe.run(*args).ret == 0
+    assert tags(cases(qe)["test_it"][0]) == ["rerunFailure", "skipped"]
+
+
 def test_without_retries_the_report_is_that_of_serial_pytest(qe: Qe) -> None:
     qe.files(test_it="def test_bad(): assert 0\ndef test_good(): print(1)")
 
