@@ -15,11 +15,12 @@ import functools
 import gc
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ._core import Objects
+if TYPE_CHECKING:
+    from ._core import Objects
 
 #: What tells a program whether the heap is frozen.
 _TELLING = ("get_objects", "get_referrers", "get_freeze_count", "freeze", "unfreeze")
@@ -54,7 +55,8 @@ class Heap:
         self._watched: dict[str, Callable[..., Any]] = {}  # the functions we stand before
         self._settled = False
         self._ending = False
-        self._in_worker = False
+        #: In a worker; elsewhere than on Linux there is no core, and none is needed.
+        self._objects: type[Objects] | None = None
         #: After a thaw: what is not the worker's own.
         self._inherited: Objects | None = None
 
@@ -72,7 +74,9 @@ class Heap:
     def freeze_worker(self) -> None:
         """In a new worker."""
         if self.freeze():
-            self._in_worker = True
+            from ._core import Objects  # now: tests may put others in the way of imports
+
+            self._objects = Objects
             gc.callbacks.append(self._on_collection)
 
     def _on_collection(self, phase: str, info: dict[str, int]) -> None:
@@ -106,10 +110,11 @@ class Heap:
         """Gives back what was frozen here."""
         if self._watched:
             self.step_aside()
-            made = Objects(gc.get_objects()) if self._in_worker else None
+            objects = self._objects
+            made = None if objects is None else objects(gc.get_objects())
             gc.unfreeze()
-            if made is not None:
-                self._inherited = Objects(made.without(gc.get_objects()))
+            if objects is not None and made is not None:
+                self._inherited = objects(made.without(gc.get_objects()))
 
     def made(self) -> list[Any]:
         """In a worker: the objects that are not from before it."""

@@ -425,3 +425,21 @@ def test_parallel_is_switched_off_by_no(qe: Qe) -> None:
         result = qe.run(*args)
         result.assert_outcomes(passed=1)
         assert "qe:" not in result.stdout.str()
+
+
+def test_elsewhere_than_on_linux_every_option_is_accepted(qe: Qe) -> None:
+    """There is no core: the wheel is pure."""
+    qe.files(
+        test_it="def test_it(): pass",
+        elsewhere="""
+        import sys
+        sys.platform = "freebsd14"
+        sys.modules["pytest_qe._core"] = None
+    """,
+    )
+    assert qe.run("-p", "elsewhere").ret == 0
+    args = ("--qe-parallel=2", "--qe-timeout=5", "--qe-retries=1", "--qe-flaky-detect")
+    result = qe.run("-p", "elsewhere", *args)
+    assert result.ret == 0, result.stderr.str()
+    result.assert_outcomes(passed=1)
+    assert "qe: parallel runs need Linux; running serially" in result.stderr.str()
