@@ -21,7 +21,7 @@
 #define RESERVE_FROM 5.0   /* executions: fewer are all needed for screening */
 #define MOST_OF_REST 0.7   /* that repeating one pass may take */
 #define ENOUGH_FAILURES 2u /* alone without a pass, to look for one elsewhere */
-#define ENOUGH_PASSES 3u  /* alone without a failure: likewise */
+#define ENOUGH_PASSES 3u   /* alone without a failure: likewise */
 #define STEPS 30           /* of a bisection */
 #define PASS_S 0.01        /* what a process costs, before that is known */
 #define SHARE 0.25         /* of all seconds so far, that may confirm */
