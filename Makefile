@@ -238,6 +238,10 @@ bench: bench-sched build/bench/spawn build/bench/stats build/bench/venv.stamp bu
 bench-js: build/bench/js.stamp # BENCH='--only=jest --rounds=9': less, or more often
 	@$(PYTHON) bench/javascript.py --packages build/bench/js $(BENCH)
 
+.PHONY: bench-flaky
+bench-flaky: build/bench/venv.stamp # BENCH='--first=100 --seeds=2': other corpora, or fewer
+	@build/bench/venv/bin/python bench/flaky.py $(BENCH)
+
 .PHONY: bench-spawn
 bench-spawn: build/bench/spawn
 	@$<

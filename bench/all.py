@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import flaky
 import growth
 import javascript
 import peers
@@ -66,6 +67,7 @@ def main() -> None:
         "# Results\n\nWritten by `make bench`. Ratios are medians of the rounds' own ratios.",
         f"{datetime.date.today()}: {machine()}; {_versions()}; {args.rounds} rounds.",
         "## Beside peers\n\n" + peers.report(args.rounds),
+        "## Finding flaky tests\n\n" + flaky.report(),
         "## Real suites\n\n" + _parity(args.suites_python),
         "## Private dirty memory of a worker (5,000 trivial tests)\n\n" + workers.report(3),
         f"## JavaScript\n\n{javascript.versions(packages)}.\n\n"
