@@ -28,7 +28,7 @@ from timing import OFF, QE, machine, suite, table
 
 SEEDS = 8
 EXECUTIONS = 9
-LONG_SEEDS = 3
+LONG_SEEDS = 4
 ADAPTIVE = "--qe-flaky-mode=adaptive"
 FLAKEFINDER = ["-p", "no:xdist", "-p", "no:qe", "--flake-finder", "-rA", "--tb=no"]
 _HUNT = [*QE, "--qe-parallel=2", "--tb=no"]

@@ -161,7 +161,7 @@ def test_it(rate, seconds):
 """
 
 
-def heavy_tailed(folder: Path, seed: int, tests: int = 200) -> dict[str, float]:
+def heavy_tailed(folder: Path, seed: int, tests: int = 250) -> dict[str, float]:
     """A suite of tests that sleep, few of them long, half of them flaky; returns the rates.
 
     Durations are log-normal: the median is 0.7 ms, and one in 60 is above 0.1 s. The law
