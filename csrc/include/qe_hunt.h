@@ -92,7 +92,7 @@ QE_API int qe_hunt_next(qe_hunt *h, qe_hunt_pass *out);
 QE_API int qe_hunt_result(qe_hunt *h, uint32_t pass, uint32_t item, int result,
                           double seconds);
 /* The pass is over; what it has not run counts for nothing. `beside`: the seconds that
- * its process took beside its tests. */
+ * workers spent beside tests since the pass before was over, each told once. */
 QE_API int qe_hunt_over(qe_hunt *h, uint32_t pass, double beside);
 QE_API int qe_hunt_test_of(const qe_hunt *h, uint32_t item, qe_hunt_test *out);
 /* How many executions were asked for so far. */

@@ -46,6 +46,23 @@ def plan(items: int, wishes: list[planning.Wish], options: Options) -> _core.Pla
     return made
 
 
+class Beside:
+    """The seconds that workers spend beside tests: each is told once."""
+
+    def __init__(self) -> None:
+        self._told = 0.0
+
+    def more(self, spent: float, tests: float) -> float:
+        """What came since the last call: of all seconds `tests` went to those that ended.
+
+        A test under way looks like seconds beside tests, until it has ended: then
+        nothing more is told until there is as much.
+        """
+        found = max(0.0, spent - tests - self._told)
+        self._told += found
+        return found
+
+
 class Hunt(Tally):
     """The hunt of a run: its passes, and what is known of each test."""
 
@@ -73,6 +90,7 @@ class Hunt(Tally):
         self._left: dict[int, int] = {}  # executions to come, by pass
         self._over = False
         self._seconds = 0.0  # that tests have taken
+        self._beside = Beside()
         self.passes: list[dict[str, Any]] = []
         self._core: _core.Hunt
 
@@ -127,14 +145,9 @@ class Hunt(Tally):
         self._left[pass_] -= 1
         if self._left[pass_] == 0:
             del self._left[pass_]
-            self._core.over(pass_, self._beside())
+            spent = (time.monotonic() - self._began) * self._workers
+            self._core.over(pass_, self._beside.more(spent, self._seconds))
         return None  # a later pass may see something else
-
-    def _beside(self) -> float:
-        """The seconds of workers that passes have taken beside their tests, a pass."""
-        ended = len(self.passes) - len(self._left)
-        spent = (time.monotonic() - self._began) * self._workers
-        return max(0.0, spent - self._seconds) / ended
 
     def results_of(self, item: int) -> list[tuple[int, int]]:
         return sorted(self._results[item])

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from conftest import HUNG, Qe, wait_for
+from pytest_qe.hunting import Beside
 
 ADAPTIVE = "--qe-flaky-mode=adaptive"
 
@@ -171,6 +172,18 @@ def test_seconds_go_to_what_is_quick(qe: Qe) -> None:
     written = qe.json("--qe-flaky-budget=2", "--qe-parallel=2")[1]
     counts = {test["id"].split("::")[1]: len(test["attempts"]) for test in written.tests}
     assert counts["test_quick[0]"] > counts["test_slow"]
+
+
+def test_seconds_beside_tests_count_once() -> None:
+    beside = Beside()
+    # A first pass during which the other worker waits, many short ones, a long test.
+    passes = [(5.0, 2.5), *((5 + i / 10, 2.5 + i / 20) for i in range(1, 41)), (12.0, 4.5)]
+    told = [beside.more(spent, tests) for spent, tests in passes]
+    assert told[0] == 2.5
+    assert told[1:41] == pytest.approx([0.05] * 40)
+    assert sum(told) == pytest.approx(7.5)
+    assert beside.more(13.0, 8.0) == 0  # the test was under way, and took 3.5 s
+    assert beside.more(16.0, 8.0) == pytest.approx(0.5)
 
 
 def test_a_suite_that_fails_is_not_run_on(qe: Qe) -> None:
