@@ -16,7 +16,12 @@
         "csrc/include",
         "<!(node -p \"require('node-addon-api').include_dir\")"
       ],
-      "defines": ["NAPI_VERSION=9", "_GNU_SOURCE"],
+      "defines": [
+        "NAPI_VERSION=9",
+        "_GNU_SOURCE",
+        # Of a worker thread that is being ended: what is thrown there cannot be.
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
+      ],
       "cflags": ["-fvisibility=hidden", "-Wall", "-Wextra"],
       "cflags_c": ["-std=c11"],
       "cflags_cc": ["-std=c++17", "-fexceptions"],
