@@ -15,8 +15,19 @@ function target(file) {
   }
 }
 
+/** Makes a folder and those above it. Node's own way to do so never ends below /proc. */
+function makeFolder(folder) {
+  if (fs.existsSync(folder)) return;
+  makeFolder(path.dirname(folder));
+  try {
+    fs.mkdirSync(folder);
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error; // another process was faster
+  }
+}
+
 function writeWhole(file, text) {
-  fs.mkdirSync(path.dirname(path.resolve(file)), { recursive: true });
+  makeFolder(path.dirname(path.resolve(file)));
   const { real, isFile } = target(file);
   if (!isFile) {
     fs.writeFileSync(real, text);
@@ -32,4 +43,4 @@ function writeWhole(file, text) {
   }
 }
 
-module.exports = { writeWhole };
+module.exports = { makeFolder, writeWhole };

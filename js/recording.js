@@ -5,6 +5,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const qe = require('./addon');
+const { makeFolder } = require('./files');
 
 const IGNORE = '# Everything here is made by qe; nothing of it belongs in git.\n*\n';
 const KEEP_RUNS = 200;
@@ -154,7 +155,7 @@ class Recording {
     const { reportJson } = this.options;
     if (!reportJson) return;
     this.write('--report-json', reportJson, () => {
-      fs.mkdirSync(path.dirname(path.resolve(reportJson)), { recursive: true });
+      makeFolder(path.dirname(path.resolve(reportJson)));
       const told = { started: this.#started, wall, node: process.versions.node, ...run };
       this.#record.writeJson(
         path.resolve(reportJson),
