@@ -381,69 +381,27 @@ static uint64_t median(uint64_t *values, size_t n)
     return (values[(n - 1) / 2] + values[n / 2]) / 2;
 }
 
-static int expected(sqlite3 *db, sqlite3_stmt *stmt, const char *id,
-                    uint64_t *out_ns)
+static int expected(sqlite3_stmt *stmt, uint64_t *out_ns)
 {
     uint64_t values[LAST_ATTEMPTS];
     size_t n = 0;
     int step;
-    int rc = qe__history_bind(db, stmt, 1, id);
 
-    if (rc != QE_OK)
-        return rc;
     while ((step = sqlite3_step(stmt)) == SQLITE_ROW)
         if (n < LAST_ATTEMPTS && read_duration(stmt, &values[n]))
             n++;
-    rc = qe__history_code(db, step);
-    sqlite3_reset(stmt);
     *out_ns = median(values, n);
-    return rc;
-}
-
-/* In one transaction: the lock is taken once, and all durations are of the
- * same moment. */
-static int expected_of_all(sqlite3 *db, const char *const *ids, size_t n,
-                           uint64_t *out_ns)
-{
-    sqlite3_stmt *stmt;
-    size_t i;
-    int rc = qe__history_exec(db, "BEGIN");
-
-    if (rc != QE_OK)
-        return rc;
-    rc = qe__history_prepare(
-        db,
-        "SELECT attempt.duration FROM test CROSS JOIN attempt"
-        " INDEXED BY attempt_passed ON attempt.test = test.id"
-        " WHERE test.name = ?1 AND attempt.outcome = 1"
-        " ORDER BY attempt.run DESC, attempt.seq DESC LIMIT 5",
-        &stmt);
-    for (i = 0; i < n && rc == QE_OK; i++)
-        rc = expected(db, stmt, ids[i], &out_ns[i]);
-    sqlite3_finalize(stmt);
-    return qe__history_end(db, rc);
+    return step;
 }
 
 QE_API int qe_history_durations(qe_history *h, const char *const *ids, size_t n,
                                 uint64_t *out_ns)
 {
-    uint64_t *found;
-    size_t i;
-    int rc;
-
-    if (h == NULL || (n > 0 && (ids == NULL || out_ns == NULL)))
-        return QE_EINVAL;
-    for (i = 0; i < n; i++)
-        if (ids[i] == NULL)
-            return QE_EINVAL;
-    if (n == 0)
-        return QE_OK;
-    found = malloc(qe__mul(n, sizeof(*found)));
-    if (found == NULL)
-        return QE_ENOMEM;
-    rc = expected_of_all(h->db, ids, n, found);
-    if (rc == QE_OK)
-        memcpy(out_ns, found, n * sizeof(*found));
-    free(found);
-    return rc;
+    return qe__history_numbers(
+        h,
+        "SELECT attempt.duration FROM test CROSS JOIN attempt"
+        " INDEXED BY attempt_passed ON attempt.test = test.id"
+        " WHERE test.name = ?1 AND attempt.outcome = 1"
+        " ORDER BY attempt.run DESC, attempt.seq DESC LIMIT 5",
+        expected, ids, n, out_ns);
 }

@@ -25,6 +25,13 @@ int qe__history_run(sqlite3 *db, sqlite3_stmt *stmt);
  * until the statement is reset. */
 int qe__history_bind(sqlite3 *db, sqlite3_stmt *stmt, int at, const char *text);
 
+/* A number for each id, by a statement that has the id as its parameter: `read`
+ * steps through its rows, and returns the last step. In one transaction: the lock is
+ * taken once, and all numbers are of the same moment. */
+int qe__history_numbers(qe_history *h, const char *sql,
+                        int (*read)(sqlite3_stmt *stmt, uint64_t *out),
+                        const char *const *ids, size_t n, uint64_t *out);
+
 /* A write transaction: begin waits for the lock, at most the busy timeout. */
 int qe__history_begin(sqlite3 *db);
 /* Commits where rc is QE_OK; otherwise, or when that fails, rolls back and
