@@ -5,26 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qe_special.h"
 #include "qe_util.h"
 
-#define NO_PASS UINT32_MAX
 /* The law of failure rates: Beta(A, B), fitted to 94 tests with 4,000 runs each. */
 #define RATES_A 0.53
 #define RATES_B 51.7
-/* For evidence: rates that are looked for, and the rate of a healthy test. */
-#define EVIDENCE_A 0.5
-#define EVIDENCE_B 5.0
-#define HEALTHY 0.001
-#define UNKNOWN_S 0.001    /* how long a test takes of which nothing is known */
-#define LEAST_S 1e-4       /* what any execution costs beside the test itself */
-#define RESERVE 0.1        /* of the budget, for confirming */
-#define RESERVE_FROM 5.0   /* executions: fewer are all needed for screening */
-#define MOST_OF_REST 0.7   /* that repeating one pass may take */
-#define ENOUGH_FAILURES 2u /* alone without a pass, to look for one elsewhere */
-#define ENOUGH_PASSES 3u   /* alone without a failure: likewise */
-#define STEPS 30           /* of a bisection */
-#define PASS_S 0.01        /* what a process costs, before that is known */
-#define SHARE 0.25         /* of all seconds so far, that may confirm */
+#define UNKNOWN_S 0.001  /* how long a test takes of which nothing is known */
+#define LEAST_S 1e-4     /* what any execution costs beside the test itself */
+#define RESERVE 0.1      /* of the budget, for confirming */
+#define RESERVE_FROM 5.0 /* executions: fewer are all needed for screening */
+#define STEPS 30         /* of a bisection */
+#define PASS_S 0.01      /* what a process costs, before that is known */
+#define SHARE 0.25       /* of all seconds so far, that may confirm */
 
 QE_API const char *qe_condition_name(enum qe_condition condition)
 {
@@ -38,17 +31,6 @@ QE_API const char *qe_condition_name(enum qe_condition condition)
                                                    : "unknown";
 }
 
-QE_API const char *qe_verdict_name(enum qe_verdict verdict)
-{
-    static const char *const names[] = {
-        [QE_UNTRIED] = "untried",          [QE_CLEAR] = "clear",
-        [QE_STABLE_FAILS] = "stable-fail", [QE_SUSPECT] = "suspect",
-        [QE_CONFIRMED] = "confirmed",
-    };
-
-    return (unsigned) verdict < QE__COUNT(names) ? names[verdict] : "unknown";
-}
-
 int qe_hunt_new(qe_hunt **out, const uint32_t *groups, const double *seconds,
                 size_t n, const qe_hunt_options *options)
 {
@@ -56,7 +38,7 @@ int qe_hunt_new(qe_hunt **out, const uint32_t *groups, const double *seconds,
 
     if (out == NULL || groups == NULL || options == NULL ||
         !(options->executions >= 1) || !(options->seconds >= 0) ||
-        !(options->alpha > 0) || !(options->alpha < 1)) {
+        !qe__is_alpha(options->alpha)) {
         return QE_EINVAL;
     }
     if (n > UINT32_MAX / 2) {
@@ -79,7 +61,7 @@ int qe_hunt_new(qe_hunt **out, const uint32_t *groups, const double *seconds,
         double known = seconds != NULL ? seconds[i] : 0;
 
         h->test[i].group = groups[i];
-        h->test[i].failed_in = h->test[i].passed_in = NO_PASS;
+        h->test[i].failed_in = h->test[i].passed_in = QE__NO_PASS;
         h->test[i].seconds = known > 0 ? known : UNKNOWN_S;
         h->blind |= !(known > 0);
     }
@@ -103,59 +85,9 @@ void qe_hunt_free(qe_hunt *h)
 
 /* ------------------------------------------------------------------- a test */
 
-static bool is_suspect(const qe__hunted *t)
-{
-    return t->failures > 0 && t->passes > 0;
-}
-
 static bool is_open(const qe__hunted *t)
 {
     return t->failures == 0 || (t->passes == 0 && t->failures < QE_HUNT_STABLE);
-}
-
-static double evidence(const qe__hunted *t)
-{
-    double ln_e = 0;
-
-    (void) qe_evidence_flaky(t->fresh_failures, t->fresh_passes, EVIDENCE_A,
-                             EVIDENCE_B, HEALTHY, &ln_e);
-    return ln_e;
-}
-
-/* The least evidence that confirms a suspect by now; infinite if none is. */
-static int threshold(const qe_hunt *h, double *least)
-{
-    double *ln_e = malloc(qe__mul((size_t) h->n + 1, sizeof(*ln_e)));
-    bool *confirmed = malloc((size_t) h->n + 1);
-    size_t n = 0, count = 0;
-    int status;
-
-    *least = INFINITY;
-    if (ln_e == NULL || confirmed == NULL) {
-        free(ln_e);
-        free(confirmed);
-        return QE_ENOMEM;
-    }
-    for (uint32_t i = 0; i < h->n; i++) {
-        if (is_suspect(&h->test[i])) {
-            ln_e[n++] = evidence(&h->test[i]);
-        }
-    }
-    status =
-        n > 0 ? qe_ebh(ln_e, n, n, h->options.alpha, confirmed, &count) : 0;
-    for (size_t i = 0; i < n && status == 0 && count > 0; i++) {
-        if (confirmed[i] && ln_e[i] < *least) {
-            *least = ln_e[i];
-        }
-    }
-    free(ln_e);
-    free(confirmed);
-    return status;
-}
-
-static bool is_confirmed(const qe__hunted *t, double least)
-{
-    return is_suspect(t) && evidence(t) >= least;
 }
 
 /* --------------------------------------------------------------- what it costs */
@@ -166,17 +98,17 @@ static double budget(const qe_hunt *h)
                                   : h->options.executions * h->n;
 }
 
-static double cost(const qe_hunt *h, uint32_t item)
+double qe__hunt_cost(const qe_hunt *h, uint32_t item)
 {
     return h->options.seconds > 0 ? h->test[item].seconds + LEAST_S : 1;
 }
 
-static double cost_of(const qe_hunt *h, const uint32_t *items, size_t n)
+double qe__hunt_cost_of(const qe_hunt *h, const uint32_t *items, size_t n)
 {
     double sum = 0;
 
     for (size_t i = 0; i < n; i++) {
-        sum += cost(h, items[i]);
+        sum += qe__hunt_cost(h, items[i]);
     }
     return sum;
 }
@@ -203,9 +135,8 @@ static uint64_t seed_of(const qe_hunt *h, uint32_t number)
     return qe__random(&state);
 }
 
-/* Adds a pass of these items, in the order of its condition. */
-static int begin(qe_hunt *h, enum qe_condition condition, uint32_t repeats,
-                 const uint32_t *items, size_t n, qe_hunt_pass *out)
+int qe__hunt_begin(qe_hunt *h, enum qe_condition condition, uint32_t repeats,
+                   const uint32_t *items, size_t n, qe_hunt_pass *out)
 {
     qe__hunt_pass *p;
     uint32_t *order;
@@ -223,8 +154,8 @@ static int begin(qe_hunt *h, enum qe_condition condition, uint32_t repeats,
     p->told.number = h->passes;
     p->told.condition = condition;
     p->told.repeats = repeats;
-    p->told.seed =
-        repeats != NO_PASS ? h->pass[repeats].told.seed : seed_of(h, h->passes);
+    p->told.seed = repeats != QE__NO_PASS ? h->pass[repeats].told.seed
+                                          : seed_of(h, h->passes);
     p->told.items = p->items = order;
     p->told.n = qe__hunt_order(h, condition, p->told.seed, items, n, order);
     if (p->told.n == 0) {
@@ -234,8 +165,8 @@ static int begin(qe_hunt *h, enum qe_condition condition, uint32_t repeats,
     h->passes++;
     h->under_way++;
     h->executions += p->told.n;
-    p->cost =
-        cost_of(h, order, p->told.n) + (h->options.seconds > 0 ? h->beside : 0);
+    p->cost = qe__hunt_cost_of(h, order, p->told.n) +
+              (h->options.seconds > 0 ? h->beside : 0);
     h->spent += p->cost;
     h->confirming += condition >= QE_REPEATED ? p->cost : 0;
     *out = p->told;
@@ -250,7 +181,7 @@ static double wanted(const qe_hunt *h, uint32_t item, double level)
 {
     const qe__hunted *t = &h->test[item];
 
-    return RATES_A / (level * cost(h, item)) - RATES_A - RATES_B -
+    return RATES_A / (level * qe__hunt_cost(h, item)) - RATES_A - RATES_B -
            (double) t->passes - (double) t->failures;
 }
 
@@ -268,7 +199,7 @@ static size_t densest(qe_hunt *h, size_t n, double limit)
         for (size_t i = 0; i < n; i++) {
             double runs = wanted(h, h->room[i], level);
 
-            sum += runs > 0 ? runs * cost(h, h->room[i]) : 0;
+            sum += runs > 0 ? runs * qe__hunt_cost(h, h->room[i]) : 0;
         }
         if (sum > limit) {
             low = middle;
@@ -315,7 +246,7 @@ static int screen(qe_hunt *h, double limit, double most, qe_hunt_pass *out)
         if (h->options.seconds > 0) {
             n = densest(h, n, limit);
         }
-        all = cost_of(h, h->room, n);
+        all = qe__hunt_cost_of(h, h->room, n);
         if (times * all > limit || h->times + times > most) {
             condition = QE_SHUFFLED;
             times = 1;
@@ -327,141 +258,10 @@ static int screen(qe_hunt *h, double limit, double most, qe_hunt_pass *out)
     if (n == 0) {
         return 0;
     }
-    status = begin(h, condition, NO_PASS, h->room, n, out);
+    status = qe__hunt_begin(h, condition, QE__NO_PASS, h->room, n, out);
     h->screened += status == 1;
     h->times += status == 1 ? times : 0;
     return status;
-}
-
-/* -------------------------------------------------------------------- confirming */
-
-static bool wants_fresh(const qe__hunted *t, double least)
-{
-    return is_suspect(t) && !is_confirmed(t, least) &&
-           t->asked < QE_HUNT_MOST_FRESH;
-}
-
-/* Whether a pass shows again what a suspect did in it first: that it fails; or that
- * it passes, where it does not alone. */
-static bool shows(const qe__hunted *t, uint32_t pass)
-{
-    return t->failed_in == pass ||
-           (t->passed_in == pass && t->fresh_passes == 0 &&
-            t->fresh_failures >= ENOUGH_FAILURES);
-}
-
-/* How far a pass has to be repeated for what it shows of suspects, and of how many
- * it does. */
-static size_t prefix_of(const qe_hunt *h, const qe__hunt_pass *p, double least,
-                        uint32_t *suspects)
-{
-    size_t n = 0;
-
-    *suspects = 0;
-    for (size_t i = 0; i < p->told.n; i++) {
-        const qe__hunted *t = &h->test[p->items[i]];
-
-        if (wants_fresh(t, least) && shows(t, p->told.number)) {
-            n = i + 1;
-            *suspects += 1;
-        }
-    }
-    return n;
-}
-
-/* The pass of which a repetition is worth most, if there is one that costs at most
- * `limit`. */
-static int repeat(qe_hunt *h, double least, double limit, qe_hunt_pass *out)
-{
-    uint32_t best = NO_PASS;
-    size_t best_n = 0;
-    double best_worth = 0;
-    int status;
-
-    for (uint32_t i = 0; i < h->passes; i++) {
-        const qe__hunt_pass *p = &h->pass[i];
-        uint32_t suspects;
-        double own;
-        size_t n;
-
-        if (!p->over || p->repeated || p->items == NULL) {
-            continue;
-        }
-        n = prefix_of(h, p, least, &suspects);
-        own = n > 0 ? cost_of(h, p->items, n) : 0;
-        if (n > 0 && own <= limit && suspects / own > best_worth) {
-            best = i;
-            best_n = n;
-            best_worth = suspects / own;
-        }
-    }
-    if (best == NO_PASS) {
-        return 0;
-    }
-    status = begin(h, QE_REPEATED, best, h->pass[best].items, best_n, out);
-    if (status == 1) {
-        h->pass[best].repeated = true;
-        for (size_t i = 0; i < best_n; i++) {
-            h->test[h->pass[best].items[i]].asked++;
-        }
-    }
-    return status;
-}
-
-/* Whether more runs alone would show but what they have shown. */
-static bool is_one_sided(const qe__hunted *t)
-{
-    return t->fresh_passes == 0
-               ? t->fresh_failures > ENOUGH_FAILURES
-               : t->fresh_failures == 0 && t->fresh_passes >= ENOUGH_PASSES;
-}
-
-/* The suspect that has had the fewest fresh runs, alone; of those too, if `any`, that
- * have shown all that they do alone. */
-static int alone(qe_hunt *h, double least, double limit, bool any,
-                 qe_hunt_pass *out)
-{
-    uint32_t best = UINT32_MAX, pair[2];
-    bool twice;
-    int status;
-
-    for (uint32_t i = 0; i < h->n; i++) {
-        const qe__hunted *t = &h->test[i];
-
-        if (wants_fresh(t, least) && (any || !is_one_sided(t)) &&
-            cost(h, i) <= limit &&
-            (best == UINT32_MAX || t->asked < h->test[best].asked)) {
-            best = i;
-        }
-    }
-    if (best == UINT32_MAX) {
-        return 0;
-    }
-    pair[0] = pair[1] = best;
-    /* What fails when it runs twice fails so alone, too. */
-    twice = h->test[best].failed_in != NO_PASS &&
-            h->pass[h->test[best].failed_in].told.condition == QE_TWICE &&
-            2 * cost(h, best) <= limit;
-    status = begin(h, QE_ALONE, NO_PASS, pair, twice ? 2 : 1, out);
-    h->test[best].asked += status == 1 ? (uint32_t) twice + 1 : 0;
-    return status;
-}
-
-static int confirm(qe_hunt *h, double limit, qe_hunt_pass *out)
-{
-    double least;
-    int status = threshold(h, &least);
-
-    if (status == 0) {
-        status = repeat(h, least, limit * MOST_OF_REST, out);
-    }
-    if (status == 0) {
-        status = alone(h, least, limit, false, out);
-    }
-    if (status == 0) {
-        status = repeat(h, least, limit, out);
-    }
-    return status == 0 ? alone(h, least, limit, true, out) : status;
 }
 
 int qe_hunt_next(qe_hunt *h, qe_hunt_pass *out)
@@ -481,13 +281,13 @@ int qe_hunt_next(qe_hunt *h, qe_hunt_pass *out)
     left = budget(h) - h->spent;
     /* Of seconds nobody knows how far they will go: suspects do not wait. */
     if (h->options.seconds > 0 && h->confirming <= SHARE * h->spent) {
-        status = confirm(h, left, out);
+        status = qe__hunt_confirm(h, left, out);
     }
     if (status == 0) {
         status = screen(h, left, screening(h), out);
     }
     if (status == 0) {
-        status = confirm(h, left, out);
+        status = qe__hunt_confirm(h, left, out);
     }
     /* What is under way may make suspects, for which the rest is kept. */
     if (status != 0 || h->under_way > 0) {
@@ -517,7 +317,7 @@ int qe_hunt_result(qe_hunt *h, uint32_t pass, uint32_t item, int result,
         return 0;
     }
     t = &h->test[item];
-    fresh = p->told.condition >= QE_REPEATED && is_suspect(t);
+    fresh = p->told.condition >= QE_REPEATED && qe__hunt_is_suspect(t);
     t->timed++;
     t->seconds = t->timed == 1 ? seconds
                                : t->seconds + (seconds - t->seconds) / t->timed;
@@ -528,10 +328,10 @@ int qe_hunt_result(qe_hunt *h, uint32_t pass, uint32_t item, int result,
         t->fresh_passes += !failed;
     }
     p->failures += failed;
-    if (failed && t->failed_in == NO_PASS) {
+    if (failed && t->failed_in == QE__NO_PASS) {
         t->failed_in = pass;
     }
-    if (!failed && t->passed_in == NO_PASS) {
+    if (!failed && t->passed_in == QE__NO_PASS) {
         t->passed_in = pass;
     }
     return 0;
@@ -557,36 +357,6 @@ int qe_hunt_over(qe_hunt *h, uint32_t pass, double beside)
     if (pass > 0 && (p->failures == 0 || p->told.condition >= QE_REPEATED)) {
         free(p->items);
         p->items = NULL;
-    }
-    return 0;
-}
-
-int qe_hunt_test_of(const qe_hunt *h, uint32_t item, qe_hunt_test *out)
-{
-    const qe__hunted *t;
-    double least;
-    int status;
-
-    if (h == NULL || out == NULL || item >= h->n) {
-        return QE_EINVAL;
-    }
-    t = &h->test[item];
-    status = is_suspect(t) ? threshold(h, &least) : 0;
-    if (status != 0) {
-        return status;
-    }
-    out->failures = t->failures;
-    out->passes = t->passes;
-    out->fresh_failures = t->fresh_failures;
-    out->fresh_passes = t->fresh_passes;
-    out->failed_in = t->failed_in;
-    out->ln_evidence = evidence(t);
-    if (is_suspect(t)) {
-        out->verdict = is_confirmed(t, least) ? QE_CONFIRMED : QE_SUSPECT;
-    } else if (t->failures > 0) {
-        out->verdict = QE_STABLE_FAILS;
-    } else {
-        out->verdict = t->passes > 0 ? QE_CLEAR : QE_UNTRIED;
     }
     return 0;
 }

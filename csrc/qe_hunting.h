@@ -1,9 +1,11 @@
-/* A hunt's state, shared by qe_hunt.c (what comes next) and qe_hunt_order.c (in which
- * order). Internal. */
+/* A hunt's state, shared by qe_hunt.c (what comes next), qe_hunt_confirm.c (which runs
+ * confirm a suspect) and qe_hunt_order.c (in which order). Internal. */
 #ifndef QE_HUNTING_H
 #define QE_HUNTING_H
 
 #include "qe.h"
+
+#define QE__NO_PASS UINT32_MAX
 
 typedef struct qe__hunted {
     uint32_t group;
@@ -49,5 +51,19 @@ struct qe_hunt {
 size_t qe__hunt_order(const qe_hunt *h, enum qe_condition condition,
                       uint64_t seed, const uint32_t *items, size_t n,
                       uint32_t *to);
+
+static inline bool qe__hunt_is_suspect(const qe__hunted *t)
+{
+    return t->failures > 0 && t->passes > 0;
+}
+/* What one run, or one of each, takes of the budget. */
+double qe__hunt_cost(const qe_hunt *h, uint32_t item);
+double qe__hunt_cost_of(const qe_hunt *h, const uint32_t *items, size_t n);
+/* Adds a pass of these items, in the order of its condition: 1 and *out. */
+int qe__hunt_begin(qe_hunt *h, enum qe_condition condition, uint32_t repeats,
+                   const uint32_t *items, size_t n, qe_hunt_pass *out);
+/* A pass that confirms suspects, if there is one that costs at most `limit`: 1 and
+ * *out, otherwise 0. */
+int qe__hunt_confirm(qe_hunt *h, double limit, qe_hunt_pass *out);
 
 #endif
