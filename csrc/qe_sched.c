@@ -337,19 +337,22 @@ bool qe__sched_slot_take(qe_sched *s, uint32_t slot)
     return true;
 }
 
-int qe__sched_pass(qe_sched *s, uint32_t scope)
+bool qe__sched_takes_passes(const qe_sched *s)
+{
+    return s->more;
+}
+
+void qe__sched_pass(qe_sched *s, uint32_t scope)
 {
     qe__queues *q = &s->queues;
     uint32_t count;
 
-    if (s->cancelled || !s->more)
-        return QE_ESTATE;
+    assert(s->more);
     (void) qe__plan_scope_units(s->plan, scope, &count);
     s->units += count;
     q->scope[scope].begin = 0;
     q->scope[scope].owner = QE__OWNER_NONE;
     q->late[q->late_end++] = scope;
-    return 0;
 }
 
 void qe__sched_no_more(qe_sched *s)

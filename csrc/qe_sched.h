@@ -84,8 +84,10 @@ bool qe__sched_slot_take(qe_sched *s, uint32_t slot);
 
 /* A pass has been made of SPARE units of the plan: this scope. It starts behind
  * the FRESH scopes and the passes before it, alone if it is SERIAL; its turn comes
- * before SERIAL units. */
-int qe__sched_pass(qe_sched *s, uint32_t scope);
+ * before SERIAL units. Only where it takes passes. */
+void qe__sched_pass(qe_sched *s, uint32_t scope);
+/* Whether passes may still be made. */
+bool qe__sched_takes_passes(const qe_sched *s);
 /* There will be no further pass; until then qe__sched_next does not yield DONE
  * where there are SPARE units. */
 void qe__sched_no_more(qe_sched *s);

@@ -447,13 +447,13 @@ int qe_session_pass(qe_session *s, const qe_pass *pass, uint32_t *unit_out)
     uint32_t scope;
     int status;
 
-    if (s->stopping || s->draining || s->no_more) {
+    if (!qe__sched_takes_passes(s->sched)) {
         return QE_ESTATE;
     }
     status = qe__plan_pass(s->plan, pass, &scope, unit_out);
     if (status == 0) {
         qe__arena_pass(&s->exec.arena, s->plan, scope, pass->seed);
-        status = qe__sched_pass(s->sched, scope);
+        qe__sched_pass(s->sched, scope);
     }
     return status;
 }
@@ -465,7 +465,6 @@ size_t qe_session_spare(const qe_session *s)
 
 int qe_session_no_more(qe_session *s)
 {
-    s->no_more = true;
     qe__sched_no_more(s->sched);
     return 0;
 }

@@ -86,7 +86,6 @@ struct qe_session {
     int trouble;             /* a QE_E* code that ends the run */
     int trouble_errno;       /* with QE_ESYS */
     bool trouble_told;
-    bool no_more; /* passes of SPARE units */
     bool stopping;
     bool draining;
     bool done;

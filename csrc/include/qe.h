@@ -91,10 +91,7 @@ QE_API const char *qe_outcome_name(enum qe_outcome outcome);
 #define QE_UNIT_SERIAL 1u   /* runs while nothing else runs, after all others */
 #define QE_UNIT_TOGETHER 2u /* its whole scope stays in one worker, in order */
 #define QE_UNIT_FRESH 4u /* its scope gets a worker of its own (flaky pass) */
-#define QE_UNIT_SPARE                                                          \
-    8u /* nothing yet, see qe_session_pass. Such units come after
-                            all others, of one scope, with the shortest time limit
-                            that any of them will have */
+#define QE_UNIT_SPARE 8u /* nothing yet, see qe_session_pass */
 
 typedef struct qe_unit {
     const char *id;      /* unique with `pass`; copied */
@@ -119,7 +116,8 @@ typedef struct qe_plan qe_plan;
 
 QE_API int qe_plan_new(qe_plan **out);
 QE_API void qe_plan_free(qe_plan *plan);
-/* Adds a unit; its number is the count of units added before it.
+/* Adds a unit; its number is the count of units added before it. SPARE units come after
+ * all others, of one scope, with the shortest time limit that any of them will have.
  * QE_ETOOBIG past 2^26 units. QE_ESTATE once sealed. QE_EINVAL also for a
  * command without a program, and for what comes after SPARE units. */
 QE_API int qe_plan_add(qe_plan *plan, const qe_unit *unit);
