@@ -14,6 +14,7 @@
 PyObject *core_raise(int code);
 
 /* Adds the types and functions of one file to the module: 0 or -1. */
+int core_add_plan(PyObject *module);
 int core_add_run(PyObject *module);
 int core_add_worker(PyObject *module);
 int core_add_record(PyObject *module);
@@ -32,6 +33,8 @@ PyObject *core_new_self(PyTypeObject *type);
 PyObject *core_done(int status);
 /* The bytes of each item, borrowed; the list must live on. Freed by free. */
 const char **core_strings_of(PyObject *list, Py_ssize_t n);
+/* What a Plan holds. */
+qe_plan *core_plan_of(PyObject *plan);
 /* What a Record holds. */
 const qe_record *core_record_of(PyObject *record);
 /* A new object of a type of the module, by its name. */

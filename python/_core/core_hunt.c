@@ -65,7 +65,6 @@ static PyObject *Hunt_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"groups", "seconds_each", "executions", "seconds",
                             "alpha",  "seed",         NULL};
-    allocfunc alloc = (allocfunc) PyType_GetSlot(type, Py_tp_alloc);
     PyObject *groups, *each;
     qe_hunt_options options = {0};
     unsigned long long seed;
@@ -86,7 +85,7 @@ static PyObject *Hunt_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     seconds = seconds_of(each, n);
-    self = seconds == NULL ? NULL : (Hunt *) alloc(type, 0);
+    self = seconds == NULL ? NULL : (Hunt *) core_new_self(type);
     status = self == NULL
                  ? 0
                  : qe_hunt_new(&self->hunt, numbers, seconds, n, &options);
@@ -148,32 +147,24 @@ static PyObject *Hunt_result(PyObject *self, PyObject *args)
 {
     unsigned int pass, item;
     double seconds;
-    int result, status;
+    int result;
 
     if (!PyArg_ParseTuple(args, "IIid", &pass, &item, &result, &seconds)) {
         return NULL;
     }
-    status = qe_hunt_result(((Hunt *) self)->hunt, pass, item, result, seconds);
-    if (status != 0) {
-        return core_raise(status);
-    }
-    Py_RETURN_NONE;
+    return core_done(
+        qe_hunt_result(((Hunt *) self)->hunt, pass, item, result, seconds));
 }
 
 static PyObject *Hunt_over(PyObject *self, PyObject *args)
 {
     unsigned int pass;
     double beside;
-    int status;
 
     if (!PyArg_ParseTuple(args, "Id", &pass, &beside)) {
         return NULL;
     }
-    status = qe_hunt_over(((Hunt *) self)->hunt, pass, beside);
-    if (status != 0) {
-        return core_raise(status);
-    }
-    Py_RETURN_NONE;
+    return core_done(qe_hunt_over(((Hunt *) self)->hunt, pass, beside));
 }
 
 static PyObject *Hunt_test(PyObject *self, PyObject *args)

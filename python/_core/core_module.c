@@ -143,10 +143,10 @@ static int add_constants(PyObject *m)
 
 static int exec_module(PyObject *m)
 {
-    return add_constants(m) || core_add_run(m) || core_add_worker(m) ||
-                   core_add_record(m) || core_add_history(m) ||
-                   core_add_objects(m) || core_add_stats(m) ||
-                   core_add_patterns(m) || core_add_hunt(m)
+    return add_constants(m) || core_add_plan(m) || core_add_run(m) ||
+                   core_add_worker(m) || core_add_record(m) ||
+                   core_add_history(m) || core_add_objects(m) ||
+                   core_add_stats(m) || core_add_patterns(m) || core_add_hunt(m)
                ? -1
                : 0;
 }

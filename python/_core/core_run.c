@@ -1,4 +1,4 @@
-/* Plan and Session: what the controller holds. */
+/* Session: a run, as the controller holds it. */
 #include "core.h"
 
 #include <stdlib.h>
@@ -6,103 +6,6 @@
 
 #define BATCH 512                   /* events in one list at the most */
 #define CAPTURED ((size_t) 1 << 20) /* bytes of a dead test's output */
-
-/* -------------------------------------------------------------------- Plan */
-
-typedef struct Plan {
-    PyObject_HEAD
-    qe_plan *plan;
-} Plan;
-
-static PyObject *Plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    allocfunc alloc = (allocfunc) PyType_GetSlot(type, Py_tp_alloc);
-    Plan *self = (Plan *) alloc(type, 0);
-    int status;
-
-    (void) args;
-    (void) kwargs;
-    if (self == NULL) {
-        return NULL;
-    }
-    status = qe_plan_new(&self->plan);
-    if (status != 0) {
-        Py_DECREF(self);
-        return core_raise(status);
-    }
-    return (PyObject *) self;
-}
-
-static void Plan_dealloc(PyObject *self)
-{
-    qe_plan_free(((Plan *) self)->plan);
-    core_release(self);
-}
-
-static PyObject *Plan_add(PyObject *self, PyObject *args)
-{
-    unsigned int item, pass, flags, retries;
-    unsigned long long timeout_ns, expected_ns;
-    const char *id, *scope;
-    qe_unit unit;
-    int status;
-
-    if (!PyArg_ParseTuple(args, "yyIIIIKK", &id, &scope, &item, &pass, &flags,
-                          &retries, &timeout_ns, &expected_ns)) {
-        return NULL;
-    }
-    unit = (qe_unit){.id = id,
-                     .scope = scope,
-                     .item = item,
-                     .pass = pass,
-                     .flags = flags,
-                     .retries = retries,
-                     .timeout_ns = timeout_ns,
-                     .expected_ns = expected_ns};
-    status = qe_plan_add(((Plan *) self)->plan, &unit);
-    if (status != 0) {
-        return core_raise(status);
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *Plan_seal(PyObject *self, PyObject *unused)
-{
-    int status = qe_plan_seal(((Plan *) self)->plan);
-
-    (void) unused;
-    if (status != 0) {
-        return core_raise(status);
-    }
-    Py_RETURN_NONE;
-}
-
-static Py_ssize_t Plan_len(PyObject *self)
-{
-    return (Py_ssize_t) qe_plan_count(((Plan *) self)->plan);
-}
-
-static PyMethodDef Plan_methods[] = {
-    {"add", Plan_add, METH_VARARGS,
-     "add(id: bytes, scope: bytes, item, pass_, flags, retries, timeout_ns, "
-     "expected_ns)\n\nAdds a unit; units are numbered from 0 as added."},
-    {"seal", Plan_seal, METH_NOARGS, "seal()\n\nEnds adding."},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyType_Slot Plan_slots[] = {
-    {Py_tp_new, (void *) Plan_new},
-    {Py_tp_dealloc, (void *) Plan_dealloc},
-    {Py_tp_methods, Plan_methods},
-    {Py_sq_length, (void *) Plan_len},
-    {Py_tp_doc, "What is to run: units, in order, by scope."},
-    {0, NULL},
-};
-
-static PyType_Spec Plan_spec = {"pytest_qe._core.Plan", sizeof(Plan), 0,
-                                Py_TPFLAGS_DEFAULT, Plan_slots};
-
-/* ----------------------------------------------------------------- Session */
 
 typedef struct Session {
     PyObject_HEAD
@@ -218,7 +121,7 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
     qe_fork_hooks hooks = {before_fork, after_fork_parent, after_fork_child,
                            self};
     self->thread = PyEval_SaveThread();
-    status = qe_session_start(&self->session, &worker, ((Plan *) plan)->plan,
+    status = qe_session_start(&self->session, &worker, core_plan_of(plan),
                               &options, &hooks);
     PyEval_RestoreThread(self->thread);
     if (status < 0) {
@@ -579,7 +482,6 @@ static PyMethodDef functions[] = {
 
 int core_add_run(PyObject *module)
 {
-    return core_add_type(module, &Plan_spec, "Plan") ||
-           core_add_type(module, &Session_spec, "Session") ||
+    return core_add_type(module, &Session_spec, "Session") ||
            PyModule_AddFunctions(module, functions);
 }

@@ -1,0 +1,94 @@
+/* Plan: what is to run. */
+#include "core.h"
+
+typedef struct Plan {
+    PyObject_HEAD
+    qe_plan *plan;
+} Plan;
+
+static PyObject *Plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    Plan *self = (Plan *) core_new_self(type);
+    int status;
+
+    (void) args;
+    (void) kwargs;
+    if (self == NULL) {
+        return NULL;
+    }
+    status = qe_plan_new(&self->plan);
+    if (status != 0) {
+        Py_DECREF(self);
+        return core_raise(status);
+    }
+    return (PyObject *) self;
+}
+
+static void Plan_dealloc(PyObject *self)
+{
+    qe_plan_free(((Plan *) self)->plan);
+    core_release(self);
+}
+
+static PyObject *Plan_add(PyObject *self, PyObject *args)
+{
+    unsigned int item, pass, flags, retries;
+    unsigned long long timeout_ns, expected_ns;
+    const char *id, *scope;
+    qe_unit unit;
+
+    if (!PyArg_ParseTuple(args, "yyIIIIKK", &id, &scope, &item, &pass, &flags,
+                          &retries, &timeout_ns, &expected_ns)) {
+        return NULL;
+    }
+    unit = (qe_unit){.id = id,
+                     .scope = scope,
+                     .item = item,
+                     .pass = pass,
+                     .flags = flags,
+                     .retries = retries,
+                     .timeout_ns = timeout_ns,
+                     .expected_ns = expected_ns};
+    return core_done(qe_plan_add(((Plan *) self)->plan, &unit));
+}
+
+static PyObject *Plan_seal(PyObject *self, PyObject *unused)
+{
+    (void) unused;
+    return core_done(qe_plan_seal(((Plan *) self)->plan));
+}
+
+static Py_ssize_t Plan_len(PyObject *self)
+{
+    return (Py_ssize_t) qe_plan_count(((Plan *) self)->plan);
+}
+
+static PyMethodDef Plan_methods[] = {
+    {"add", Plan_add, METH_VARARGS,
+     "add(id: bytes, scope: bytes, item, pass_, flags, retries, timeout_ns, "
+     "expected_ns)\n\nAdds a unit; units are numbered from 0 as added."},
+    {"seal", Plan_seal, METH_NOARGS, "seal()\n\nEnds adding."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot Plan_slots[] = {
+    {Py_tp_new, (void *) Plan_new},
+    {Py_tp_dealloc, (void *) Plan_dealloc},
+    {Py_tp_methods, Plan_methods},
+    {Py_sq_length, (void *) Plan_len},
+    {Py_tp_doc, "What is to run: units, in order, by scope."},
+    {0, NULL},
+};
+
+static PyType_Spec Plan_spec = {"pytest_qe._core.Plan", sizeof(Plan), 0,
+                                Py_TPFLAGS_DEFAULT, Plan_slots};
+
+qe_plan *core_plan_of(PyObject *plan)
+{
+    return ((Plan *) plan)->plan;
+}
+
+int core_add_plan(PyObject *module)
+{
+    return core_add_type(module, &Plan_spec, "Plan");
+}
