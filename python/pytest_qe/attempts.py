@@ -56,14 +56,19 @@ def add_attempts(
         nodes.insert(at, element)
 
 
+def _message_of(report: pytest.TestReport) -> str:
+    """What failed, without where."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(crash.message) if crash is not None else report.longreprtext
+
+
 def _element(xml: Any, tag: str, report: pytest.TestReport) -> Any:
     from xml.etree import ElementTree
 
     from _pytest.junitxml import bin_xml_escape
 
     text = report.longreprtext
-    crash = getattr(report.longrepr, "reprcrash", None)
-    message = crash.message if crash is not None else text
+    message = _message_of(report)
     found = _TYPE.match(message)
     # The message of a plain assert is its expression.
     kind = found["type"] if found else "AssertionError"
@@ -87,6 +92,9 @@ def one_line(text: str, limit: int = 500) -> str:
 
 def line_of(report: pytest.TestReport) -> str:
     """What failed, in one line."""
-    crash = getattr(report.longrepr, "reprcrash", None)
-    text = crash.message if crash is not None else report.longreprtext
-    return one_line(text).encode("utf-8", "replace").decode("utf-8").replace("\0", "\\x00")
+    return (
+        one_line(_message_of(report))
+        .encode("utf-8", "replace")
+        .decode("utf-8")
+        .replace("\0", "\\x00")
+    )

@@ -166,9 +166,9 @@ class Controller:
         if options.flaky is not None and options.flaky_mode == "adaptive":
             from . import hunting
 
-            self.tally = self.hunt = hunting.Hunt(items, wishes, expected, options, self.seed)
-            self.hunt.begin(self.workers)
-            plan = hunting.plan(len(items), wishes, options)
+            hunt = hunting.Hunt(items, wishes, expected, options, self.seed, self.workers)
+            self.tally = self.hunt = hunt
+            plan = hunt.plan()
         else:
             if options.flaky is not None:
                 self.tally = FlakyTally(len(items), options.flaky)

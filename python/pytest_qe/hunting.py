@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _SPARE_EACH = 200  # executions of a test at the most, where seconds are the budget
 _MOST_SPARE = 1 << 20
-_NONE = "untried"
 
 #: What verdicts are called where they are counted, the worst first.
 VERDICTS = {
@@ -28,22 +27,8 @@ VERDICTS = {
     "suspect": "suspect",
     "stable-fail": "failing",
     "clear": "nothing seen",
-    _NONE: "not run",
+    "untried": "not run",
 }
-
-
-def plan(items: int, wishes: list[planning.Wish], options: Options) -> _core.Plan:
-    """A plan that is nothing yet, with room for all that the budget can pay for."""
-    made = _core.Plan()
-    limits = [int(w.timeout * planning.NS) for w in wishes if w.timeout is not None]
-    if options.flaky_budget is not None:
-        room = min(_SPARE_EACH * items, _MOST_SPARE)
-    else:
-        room = (options.flaky or 1) * items
-    for _ in range(room):
-        made.add(b"", b"spare", 0, 0, _core.SPARE, 0, min(limits, default=0), 0)
-    made.seal()
-    return made
 
 
 class Beside:
@@ -73,39 +58,44 @@ class Hunt(Tally):
         expected_ns: list[int],
         options: Options,
         seed: int,
+        workers: int,
     ) -> None:
         super().__init__(len(items))
         modules: dict[str, int] = {}
-        groups = [
-            modules.setdefault(planning.scope_of(i.nodeid, "loadfile"), len(modules)) for i in items
-        ]
-        self.executions = float(options.flaky or 1)
-        self.seconds = options.flaky_budget or 0.0
         self.alpha = options.flaky_alpha
-        self._seed = seed
-        self._groups = groups
-        self._expected = [ns / planning.NS for ns in expected_ns]
-        self._limits = [0 if w.timeout is None else int(w.timeout * planning.NS) for w in wishes]
+        self.passes: list[dict[str, Any]] = []
+        self._core = _core.Hunt(
+            groups=[
+                modules.setdefault(planning.scope_of(i.nodeid, "loadfile"), len(modules))
+                for i in items
+            ],
+            seconds_each=[ns / planning.NS for ns in expected_ns],
+            executions=float(options.flaky or 1),
+            seconds=(options.flaky_budget or 0.0) * workers,  # all of them spend it
+            alpha=self.alpha,
+            seed=seed,
+        )
+        if options.flaky_budget is not None:
+            self._room = min(_SPARE_EACH * len(items), _MOST_SPARE)
+        else:
+            self._room = (options.flaky or 1) * len(items)
+        self._workers = workers
+        self._limits = [wish.timeout_ns for wish in wishes]
         self._results: list[list[tuple[int, int]]] = [[] for _ in items]
         self._left: dict[int, int] = {}  # executions to come, by pass
         self._over = False
+        self._began = time.monotonic()
         self._seconds = 0.0  # that tests have taken
         self._beside = Beside()
-        self.passes: list[dict[str, Any]] = []
-        self._core: _core.Hunt
 
-    def begin(self, workers: int) -> None:
-        """Time is spent by all workers at once."""
-        self._workers = workers
-        self._began = time.monotonic()
-        self._core = _core.Hunt(
-            groups=self._groups,
-            seconds_each=self._expected,
-            executions=self.executions,
-            seconds=self.seconds * workers,
-            alpha=self.alpha,
-            seed=self._seed,
-        )
+    def plan(self) -> _core.Plan:
+        """A plan that is nothing yet, with room for all that the budget can pay for."""
+        made = _core.Plan()
+        least = min(filter(None, self._limits), default=0)
+        for _ in range(self._room):
+            made.add(b"", b"spare", 0, 0, _core.SPARE, 0, least, 0)
+        made.seal()
+        return made
 
     def feed(self, session: _core.Session, units: list[tuple[int, int]]) -> None:
         """Gives the session its next passes, one more than can run at once."""

@@ -41,6 +41,11 @@ class Wish:
         self.serial = serial
         self.group = group
 
+    @property
+    def timeout_ns(self) -> int:
+        """As the core takes it: 0 for none."""
+        return 0 if self.timeout is None else int(self.timeout * NS)
+
     def alone(self) -> Wish:
         """The same, and to run with no neighbour."""
         return Wish(self.timeout, self.retries, True, self.group)
@@ -186,10 +191,9 @@ def build(
 
     def add(number: int, scope: str, pass_: int, flags: int) -> None:
         wish = wishes[number]
-        timeout = 0 if wish.timeout is None else int(wish.timeout * NS)
         plan.add(
             key(items[number].nodeid), key(scope), number, pass_, flags,
-            wish.retries, timeout, expected_ns[number],
+            wish.retries, wish.timeout_ns, expected_ns[number],
         )  # fmt: skip
         units.append((number, pass_))
 
