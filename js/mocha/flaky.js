@@ -141,16 +141,11 @@ function makeFlakyRunner(Mocha) {
       return this.known.get(this.keys.get(thing)) ?? thing;
     }
 
-    #add({ parent, list, described }, [file], { replaced }) {
-      const found = replaced.get(file) ?? this.things[file];
-      const suite = this.#find(parent, { replaced });
-      if (!suite || found.has(described.number)) return;
-      const known = new Set(found.values());
-      builder.add(suite, { list, described }, found);
-      this.#name(
-        file,
-        [...found.values()].filter((thing) => !known.has(thing)),
-      );
+    #add(added, [file], state) {
+      const found = state.replaced.get(file) ?? this.things[file];
+      const before = found.size;
+      builder.add(this.#find(added.parent, state), added, found);
+      if (found.size > before) this.#name(file, [...found.values()].slice(before));
     }
 
     #foundOf(thing, file) {

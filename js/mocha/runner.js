@@ -9,6 +9,7 @@ const { Builder, ROOT } = require('./tree');
 
 function makeParentRunner(Mocha) {
   const { constants } = Mocha.Runner;
+  const builder = new Builder(Mocha);
 
   return class ParentRunner extends makePlayer(Mocha) {
     replaced = new Map(); // what files define where that differs from the tree
@@ -79,7 +80,7 @@ function makeParentRunner(Mocha) {
       } else if (item.stop) {
         return false;
       } else if (item.described) {
-        this.replaced.set(item.of, new Builder(Mocha).file(this.suite, item.described));
+        this.replaced.set(item.of, builder.file(this.suite, item.described));
       } else if (item.lost) {
         this.#lost(item, file);
         return !this.suite.bail();
@@ -140,10 +141,8 @@ function makeParentRunner(Mocha) {
 
     /** A suite, test or hook that was added at run time. */
     #add(added, file) {
-      const parent = this.#find(added.parent, file);
       const found = this.replaced.get(file) ?? this.things[file];
-      if (parent && !found.has(added.described.number))
-        new Builder(Mocha).add(parent, added, found);
+      builder.add(this.#find(added.parent, file), added, found);
     }
 
     /** A test, hook or file has ended its worker. */

@@ -189,6 +189,7 @@ class Builder {
 
   /** What was added at run time, as `added` of the describer has it. */
   add(parent, { list, described }, found) {
+    if (!parent || found.has(described.number)) return; // another attempt has told of it
     const kind = { tests: 'test', suites: 'suite' }[list] ?? 'hook';
     parent[list].push(this[kind](parent, described, found));
   }
