@@ -142,6 +142,9 @@ FAULT_OBJECTS := qe_arena_claim.o qe_worker.o
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 # Tests that make forks fail include fork_fault.h, which wraps that.
 WRAP_FORK := -Wl,--wrap=fork
+# Tests that make changes around a worker fail include around_fault.h, which wraps these.
+WRAP_AROUND := -Wl,--wrap=unshare,--wrap=mount,--wrap=mprotect,--wrap=sched_setaffinity \
+    -Wl,--wrap=sched_setscheduler,--wrap=syscall
 
 # $1: kind of build. Objects, two archives, and a rule for each program.
 define C_BUILD
@@ -166,6 +169,7 @@ $$(C_PROGRAMS:%=build/c/$1/%): build/c/$1/%: build/c/$1/tests/c/%.o build/c/$1/l
 	@$$(CC) $$(FLAGS_$1) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) \
 	    $$$$(grep -q '"alloc_fault.h"' tests/c/$$*.c && echo '$$(WRAP)') \
 	    $$$$(grep -q '"fork_fault.h"' tests/c/$$*.c && echo '$$(WRAP_FORK)') \
+	    $$$$(grep -q '"around_fault.h"' tests/c/$$*.c && echo '$$(WRAP_AROUND)') \
 	    $$$$(pkg-config --libs $$(PACKAGES)) -lpthread -lm
 endef
 $(foreach kind,asan tsan plain,$(eval $(call C_BUILD,$(kind))))
@@ -230,9 +234,10 @@ parity: build/e2e/venv.stamp ## Compare real suites in full: each start method, 
 	@$(E2E_VENV)/bin/python tests/e2e/parity.py $(ARGS)
 
 .PHONY: bench
-bench: bench-sched build/bench/spawn build/bench/stats build/bench/venv.stamp build/e2e/venv.stamp build/bench/js.stamp ## Time all peers side by side; write bench/RESULTS.md
+bench: bench-sched build/bench/spawn build/bench/stats build/bench/sprt build/bench/venv.stamp build/e2e/venv.stamp build/bench/js.stamp ## Time all peers side by side; write bench/RESULTS.md (BENCH="--only=TITLE": a part)
 	@build/bench/venv/bin/python bench/all.py --suites-python $(E2E_VENV)/bin/python \
-	    --js-packages build/bench/js --spawn build/bench/spawn --stats build/bench/stats
+	    --js-packages build/bench/js --spawn build/bench/spawn --stats build/bench/stats \
+	    --sprt build/bench/sprt $(BENCH)
 
 .PHONY: bench-js
 bench-js: build/bench/js.stamp # BENCH='--only=jest --rounds=9': less, or more often
@@ -248,6 +253,10 @@ bench-spawn: build/bench/spawn
 
 .PHONY: bench-stats
 bench-stats: build/bench/stats
+	@$<
+
+.PHONY: bench-sprt
+bench-sprt: build/bench/sprt
 	@$<
 
 .PHONY: bench-sched

@@ -1,6 +1,7 @@
 #include "qe_arena.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -10,7 +11,7 @@
 #include "qe_util.h"
 
 #define QE__ARENA_MAGIC 0x41454551u /* "QEEA" */
-#define QE__ARENA_VERSION 4u
+#define QE__ARENA_VERSION 6u
 
 static uint64_t align_up(uint64_t at, uint64_t to)
 {
@@ -23,6 +24,7 @@ static void set_pointers(qe__arena *a)
 
     a->units = (qe__arena_unit *) (void *) (base + a->head->units_at);
     a->scopes = (qe__arena_scope *) (void *) (base + a->head->scopes_at);
+    a->passes = (qe__arena_pass *) (void *) (base + a->head->passes_at);
     a->order = (uint32_t *) (void *) (base + a->head->order_at);
     a->queue = (uint32_t *) (void *) (base + a->head->queue_at);
     a->slots = (qe__arena_slot *) (void *) (base + a->head->slots_at);
@@ -38,8 +40,10 @@ static void lay_head(qe__arena_head *head)
     head->version = QE__ARENA_VERSION;
     head->units_at = align_up(sizeof(*head), 128);
     head->scopes_at = head->units_at + units * sizeof(qe__arena_unit);
-    head->order_at =
+    head->passes_at =
         head->scopes_at + (uint64_t) head->scopes * sizeof(qe__arena_scope);
+    head->order_at =
+        head->passes_at + (uint64_t) head->passes * sizeof(qe__arena_pass);
     head->queue_at = head->order_at + units * sizeof(uint32_t);
     head->slots_at = align_up(head->queue_at + units * sizeof(uint32_t), 128);
     head->rings_at =
@@ -58,11 +62,13 @@ static bool is_sound(const qe__arena_head *head, uint64_t size)
     sound.units = head->units;
     sound.scopes = head->scopes;
     sound.slots = head->slots;
+    sound.passes = head->passes;
     lay_head(&sound);
     return head->magic == sound.magic && head->version == sound.version &&
            head->size_bytes == size && sound.size_bytes == size &&
-           head->units_at == sound.units_at &&
+           head->units_at == sound.units_at && head->passes <= head->scopes &&
            head->scopes_at == sound.scopes_at &&
+           head->passes_at == sound.passes_at &&
            head->order_at == sound.order_at &&
            head->queue_at == sound.queue_at &&
            head->slots_at == sound.slots_at && head->rings_at == sound.rings_at;
@@ -112,10 +118,67 @@ static void lay_units(qe__arena *a, const qe_plan *plan)
     }
 }
 
+qe__arena_pass *qe__arena_pass_of(const qe__arena *a, uint32_t scope)
+{
+    uint32_t first = a->head->scopes - a->head->passes;
+
+    return scope >= first && scope < a->head->scopes ? &a->passes[scope - first]
+                                                     : NULL;
+}
+
+/* Units of one item behind each other, in their order. */
+static int by_item(const void *left, const void *right)
+{
+    const uint64_t a = *(const uint64_t *) left, b = *(const uint64_t *) right;
+
+    return (a > b) - (a < b);
+}
+
+/* How often each unit's item comes before it in the pass. Without memory for that each
+ * counts as the first: they draw the same then, but they run. */
+static void count_items(qe__arena *a, const uint32_t *units, uint32_t n)
+{
+    uint64_t *sorted = malloc(qe__mul(n, sizeof(*sorted)));
+
+    for (uint32_t i = 0; sorted != NULL && i < n; i++) {
+        sorted[i] = (uint64_t) a->units[units[i]].item << 32 | i;
+    }
+    if (sorted != NULL) {
+        qsort(sorted, n, sizeof(*sorted), by_item);
+    }
+    for (uint32_t i = 1; sorted != NULL && i < n; i++) {
+        if (sorted[i] >> 32 == sorted[i - 1] >> 32) {
+            a->units[units[(uint32_t) sorted[i]]].nth =
+                a->units[units[(uint32_t) sorted[i - 1]]].nth + 1;
+        }
+    }
+    free(sorted);
+}
+
+/* The partner of a pass is the last one before it that wants this number and has
+ * none. */
+static void find_partner(qe__arena *a, uint32_t scope)
+{
+    qe__arena_pass *mine = qe__arena_pass_of(a, scope);
+
+    for (uint32_t s = scope; s > a->head->scopes - a->head->passes; s--) {
+        qe__arena_pass *other = qe__arena_pass_of(a, s - 1);
+
+        if ((other->around.flags & QE_PARTNER) != 0 &&
+            other->around.partner == mine->around.partner) {
+            if (atomic_load(&other->partner) == 0) {
+                atomic_store(&mine->partner, s);
+                atomic_store(&other->partner, scope + 1);
+            }
+            return;
+        }
+    }
+}
+
 /* Its units lie at the beginning of what was spare: their places are known. No
  * worker looks at them before the scope is opened. */
-void qe__arena_pass(qe__arena *a, const qe_plan *plan, uint32_t scope,
-                    uint64_t seed)
+void qe__arena_lay_pass(qe__arena *a, const qe_plan *plan, uint32_t scope,
+                        const qe_pass *pass)
 {
     uint32_t count;
     const uint32_t *units = qe__plan_scope_units(plan, scope, &count);
@@ -124,7 +187,15 @@ void qe__arena_pass(qe__arena *a, const qe_plan *plan, uint32_t scope,
     a->scopes[first->scope].first = first->place + count;
     a->scopes[first->scope].count -= count;
     (void) lay_scope(a, plan, scope, first->place);
-    a->scopes[scope].seed = seed;
+    a->scopes[scope].seed = pass->seed;
+    a->scopes[scope].server = pass->server;
+    count_items(a, units, count);
+    if (pass->around != NULL) {
+        qe__arena_pass_of(a, scope)->around = *pass->around;
+        if ((pass->around->flags & QE_PARTNER) != 0) {
+            find_partner(a, scope);
+        }
+    }
     atomic_fetch_add(&a->head->open, count);
 }
 
@@ -138,8 +209,8 @@ int qe__arena_new(qe__arena *a, const qe_plan *plan, const qe_options *options,
 
     memset(&head, 0, sizeof(head));
     head.units = (uint32_t) qe_plan_count(plan);
-    head.scopes =
-        (uint32_t) (qe__plan_scope_count(plan) + qe__plan_most_passes(plan));
+    head.passes = (uint32_t) qe__plan_most_passes(plan);
+    head.scopes = (uint32_t) qe__plan_scope_count(plan) + head.passes;
     head.slots = slots;
     lay_head(&head);
     size = head.size_bytes;

@@ -39,7 +39,8 @@ enum qe__job_kind {
     QE__JOB_POOL = 0,
     QE__JOB_SCOPE,
     QE__JOB_SINGLE,
-    QE__JOB_KEEPER
+    QE__JOB_KEEPER,
+    QE__JOB_SERVER
 };
 
 /* A deadline word that says: the supervisor is killing this worker. */
@@ -54,6 +55,7 @@ typedef struct qe__arena_unit {
     uint32_t item;
     uint32_t pass;
     uint32_t place; /* its index in the scope order */
+    uint32_t nth;   /* how often its pass runs its item before */
 } qe__arena_unit;
 
 typedef struct qe__arena_scope {
@@ -62,7 +64,16 @@ typedef struct qe__arena_scope {
     uint32_t count;
     uint32_t together; /* only its owner may claim from it */
     uint64_t seed;     /* of its own worker; 0: from the run's */
+    uint32_t server;   /* that its workers are forked from; 0: none */
 } qe__arena_scope;
+
+/* What is told of a pass that was decided on while the run goes on, beside its
+ * scope. */
+typedef struct qe__arena_pass {
+    qe_around around;
+    _Atomic uint32_t partner; /* scope + 1 of the pass that it meets, or 0 */
+    _Atomic uint32_t arrived; /* futex: attempts of it that wanted to begin */
+} qe__arena_pass;
 
 /* What a worker is doing, and what it was asked to do. One cache line pair a
  * slot, so that workers do not slow each other. */
@@ -89,6 +100,11 @@ typedef struct qe__arena_slot {
     uint32_t job_attempt;
     uint32_t job_scope;
     uint64_t job_seed;
+    uint32_t
+        job_server; /* that the worker belongs to, or that it is; 0: none */
+    /* The slot's files (stdout, stderr, stacks), whose numbers are the same in
+     * every process that has them from the controller. */
+    int32_t files[3];
 } qe__arena_slot;
 
 typedef struct qe__arena_head {
@@ -96,13 +112,15 @@ typedef struct qe__arena_head {
     uint32_t version;
     uint64_t size_bytes;
     uint32_t units, scopes, slots;
+    uint32_t passes; /* the last of the scopes: those that may become a pass */
     uint32_t maxfail;
     uint32_t func_only;
     uint32_t peak_memory;
     uint32_t steal_scopes;
     uint64_t session_timeout_ns;
     uint64_t min_timeout_ns; /* the shortest of all limits; 0: none has one */
-    uint64_t units_at, scopes_at, order_at, queue_at, slots_at, rings_at;
+    uint64_t units_at, scopes_at, passes_at, order_at, queue_at, slots_at,
+        rings_at;
     _Alignas(64) _Atomic uint32_t stop;
     _Atomic uint32_t epoch; /* futex: bumped when a waiting worker may go on */
     _Atomic uint32_t failures;
@@ -120,6 +138,7 @@ typedef struct qe__arena {
     qe__arena_head *head;
     qe__arena_unit *units;
     qe__arena_scope *scopes;
+    qe__arena_pass *passes;
     uint32_t *order; /* units grouped by scope */
     uint32_t *queue; /* the slots' queues, one behind the other */
     qe__arena_slot *slots;
@@ -170,8 +189,10 @@ static inline enum qe_phase qe__running_phase(uint64_t word)
 int qe__arena_new(qe__arena *a, const qe_plan *plan, const qe_options *options,
                   uint32_t slots);
 /* Controller: a pass has been made of SPARE units; it becomes this scope. */
-void qe__arena_pass(qe__arena *a, const qe_plan *plan, uint32_t scope,
-                    uint64_t seed);
+void qe__arena_lay_pass(qe__arena *a, const qe_plan *plan, uint32_t scope,
+                        const qe_pass *pass);
+/* What is told of the pass that a scope is, or NULL. */
+qe__arena_pass *qe__arena_pass_of(const qe__arena *a, uint32_t scope);
 /* Maps an arena made by another process. Checks its bounds. */
 int qe__arena_attach(qe__arena *a, int fd);
 void qe__arena_close(qe__arena *a);

@@ -17,11 +17,12 @@ typedef struct qe__slot_files {
 /* Controller to supervisor. */
 enum qe__order_kind {
     QE__ORDER_START =
-        1,             /* start a worker for `slot`; value 1: from the keeper */
-    QE__ORDER_DISMISS, /* tell the keeper that no worker is left */
-    QE__ORDER_SIGNAL,  /* send `value` to every worker, or to `slot`'s */
-    QE__ORDER_KILL,    /* SIGKILL its process group (QE__NONE: all) */
-    QE__ORDER_PAUSE,   /* hold all workers and their deadlines; 0: go on */
+        1, /* start a worker for `slot`; value: 1 + the number of the
+                          keeper it is forked from, 0: of none */
+    QE__ORDER_DISMISS,   /* tell the keeper of `slot` that no worker is left */
+    QE__ORDER_SIGNAL,    /* send `value` to every worker, or to `slot`'s */
+    QE__ORDER_KILL,      /* SIGKILL its process group (QE__NONE: all) */
+    QE__ORDER_PAUSE,     /* hold all workers and their deadlines; 0: go on */
     QE__ORDER_TAKE_OVER, /* to the standby: you are the supervisor now */
     QE__ORDER_QUIT       /* end what is left, and leave */
 };
@@ -31,6 +32,10 @@ typedef struct qe__order {
     uint32_t slot;
     int32_t value;
 } qe__order;
+
+/* There may be several keepers: the one that holds fixtures has the number 0,
+ * servers have theirs from 1 on. Each has a slot of its own behind those of
+ * the workers, in this order. */
 
 /* Supervisor to keeper: a worker for `slot` is wanted (QE__NONE: no more are);
  * and back: it is there, or
@@ -68,8 +73,9 @@ typedef struct qe__super {
     qe__arena *arena;
     qe__slot_files *files;
     uint32_t slots;
-    int bell;    /* for spawned workers */
-    int control; /* this supervisor's socket */
+    uint32_t keepers; /* how many of these, the last ones, are for keepers */
+    int bell;         /* for spawned workers */
+    int control;      /* this supervisor's socket */
     int foreign; /* the controller's end of it, which is the controller's alone */
     pid_t controller;
     const qe_plan *plan; /* for commands */
@@ -88,9 +94,10 @@ typedef struct qe__exec {
     qe__arena arena;
     qe__slot_files *files;
     uint32_t slots;
-    int bell;     /* an eventfd: workers wake the controller by it */
-    pid_t super;  /* our child; 0 once reaped */
-    pid_t office; /* the supervisor in office */
+    uint32_t keepers; /* as in qe__super */
+    int bell;         /* an eventfd: workers wake the controller by it */
+    pid_t super;      /* our child; 0 once reaped */
+    pid_t office;     /* the supervisor in office */
     pid_t standby_pid;
     int control; /* socket to the supervisor in office; -1: there is none */
     int standby; /* socket to the standby, -1 where there is none */
@@ -102,8 +109,9 @@ typedef struct qe__exec {
 /* Makes all of it and forks the supervisor. 0 in the controller; 1 in a
  * forked worker, with *slot. */
 int qe__exec_open(qe__exec *x, const qe_plan *plan, const qe_options *options,
-                  uint32_t slots, const qe_fork_hooks *hooks, uint32_t *slot);
-/* Prepares a slot's job; the order to start it follows by qe__exec_order. */
+                  uint32_t slots, uint32_t keepers, const qe_fork_hooks *hooks,
+                  uint32_t *slot);
+/* Prepares a slot's job (a SERVER's `unit` is its number); the order to start it follows by qe__exec_order. */
 void qe__exec_job(qe__exec *x, uint32_t slot, enum qe__job_kind kind,
                   uint32_t unit, uint32_t attempt, uint32_t scope);
 int qe__exec_order(qe__exec *x, enum qe__order_kind kind, uint32_t slot,
@@ -129,7 +137,7 @@ void qe__worker_keep(qe_worker *w, const qe__exec *x);
 int qe__stack_signal(void);
 
 /* qe_exec_pool.c: in the child that the supervisor forked for a spawned
- * worker: executes it. */
+ * worker, or for a server: executes it. */
 _Noreturn void qe__pool_execute(const qe__super *super, uint32_t slot);
 
 /* qe_exec_spawn.c: in the child that the supervisor forked for commands: runs

@@ -58,12 +58,16 @@ static int open_files(qe__exec *x)
         if (f->capture[0] < 0 || f->capture[1] < 0 || f->stack < 0) {
             return QE_ESYS;
         }
+        x->arena.slots[i].files[0] = f->capture[0];
+        x->arena.slots[i].files[1] = f->capture[1];
+        x->arena.slots[i].files[2] = f->stack;
     }
     return 0;
 }
 
 int qe__exec_open(qe__exec *x, const qe_plan *plan, const qe_options *options,
-                  uint32_t slots, const qe_fork_hooks *hooks, uint32_t *slot)
+                  uint32_t slots, uint32_t keepers, const qe_fork_hooks *hooks,
+                  uint32_t *slot)
 {
     const qe_fork_hooks *h = options->start == QE_START_FORK ? hooks : NULL;
     qe__super super;
@@ -74,6 +78,7 @@ int qe__exec_open(qe__exec *x, const qe_plan *plan, const qe_options *options,
     memset(x, 0, sizeof(*x));
     x->control = x->standby = x->keeper = x->bell = -1;
     x->slots = slots;
+    x->keepers = keepers;
     x->options = *options;
     status = qe__arena_new(&x->arena, plan, options, slots);
     if (status != 0) {
@@ -91,6 +96,7 @@ int qe__exec_open(qe__exec *x, const qe_plan *plan, const qe_options *options,
     super.arena = &x->arena;
     super.files = x->files;
     super.slots = slots;
+    super.keepers = keepers;
     super.control = pair[1];
     super.bell = x->bell;
     super.foreign = pair[0];
@@ -148,6 +154,11 @@ void qe__exec_job(qe__exec *x, uint32_t slot, enum qe__job_kind kind,
     s->job_unit = unit;
     s->job_attempt = attempt;
     s->job_scope = scope;
+    s->job_server = kind == QE__JOB_SERVER  ? unit
+                    : kind == QE__JOB_SCOPE ? x->arena.scopes[scope].server
+                    : kind == QE__JOB_SINGLE
+                        ? x->arena.scopes[x->arena.units[unit].scope].server
+                        : 0;
     /* What the seed depends on is what a rerun can state again: a fresh
      * worker's by what it runs, a pool worker's by its slot. */
     mix += kind == QE__JOB_SINGLE  ? (uint64_t) unit << 32 | attempt

@@ -1,5 +1,5 @@
-/* Spawned workers: a program of its own for each, which finds the run by the
- * environment variable QE_WORKER (see qe_worker_attach). */
+/* Spawned workers, and servers: a program of its own for each, which finds the
+ * run by the environment variable QE_WORKER (see qe_worker_attach). */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -10,8 +10,39 @@
 
 #include "qe_exec.h"
 
+static bool hand_down(int fd)
+{
+    return fcntl(fd, F_SETFD, 0) == 0;
+}
+
+/* A server's workers have the files of any slot, and it is asked for them. */
+static bool hand_down_all(const qe__super *super)
+{
+    for (uint32_t i = 0; i < super->slots; i++) {
+        const qe__slot_files *files = &super->files[i];
+
+        if (!hand_down(files->capture[0]) || !hand_down(files->capture[1]) ||
+            !hand_down(files->stack)) {
+            return false;
+        }
+    }
+    return hand_down(super->keeper);
+}
+
+static bool change_environment(char *const *words)
+{
+    for (; words != NULL && *words != NULL; words++) {
+        /* putenv(3) takes a name alone as one to remove. */
+        if (putenv(*words) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void execute(const qe__super *super, uint32_t slot)
 {
+    const qe__arena_slot *a = &super->arena->slots[slot];
     const qe__slot_files *files = &super->files[slot];
     /* A host may have marked its standard output, as Node does. */
     int inherited[] = {super->arena->fd,
@@ -21,15 +52,27 @@ static void execute(const qe__super *super, uint32_t slot)
                        files->stack,
                        1,
                        2};
-    char text[96];
+    char text[128];
+    int n;
 
     for (size_t i = 0; i < sizeof(inherited) / sizeof(inherited[0]); i++) {
-        if (fcntl(inherited[i], F_SETFD, 0) != 0 && inherited[i] > 2) {
+        if (!hand_down(inherited[i]) && inherited[i] > 2) {
             return;
         }
     }
-    (void) snprintf(text, sizeof(text), "%u:%d:%d:%d:%d:%d", slot, inherited[0],
-                    inherited[1], inherited[2], inherited[3], inherited[4]);
+    if (a->job_server != 0 &&
+        !change_environment(super->options->server_env[a->job_server - 1])) {
+        return;
+    }
+    n = snprintf(text, sizeof(text), "%u:%d:%d:%d:%d:%d", slot, inherited[0],
+                 inherited[1], inherited[2], inherited[3], inherited[4]);
+    if (a->job == QE__JOB_SERVER) {
+        if (!hand_down_all(super)) {
+            return;
+        }
+        (void) snprintf(text + n, sizeof(text) - (size_t) n, ":%d:%d",
+                        super->keeper, (int) super->parent);
+    }
     if (setenv("QE_WORKER", text, 1) != 0) {
         return;
     }

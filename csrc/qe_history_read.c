@@ -106,6 +106,7 @@ QE_API int qe_history_clean(qe_history *h, const char *const *ids, size_t n,
 struct telling {
     int (*name)(void *arg, const char *id);
     int (*row)(void *arg, const qe_history_row *row);
+    int (*count)(void *arg, const char *id, uint64_t failures, uint64_t passes);
     void *arg;
     int stopped; /* what it returned, if that ends it */
 };
@@ -128,6 +129,39 @@ static int tell_rows(sqlite3 *db, const char *sql, const char *parameter,
         rc = qe__history_code(db, step);
     sqlite3_finalize(stmt);
     return to->stopped != 0 ? to->stopped : rc;
+}
+
+/* ----------------------------------------------------------------- counts */
+
+static int tell_count(sqlite3_stmt *stmt, struct telling *to)
+{
+    const char *id;
+    int rc = string_of(stmt, 0, &id);
+
+    if (rc == QE_OK && *id != '\0')
+        to->stopped =
+            to->count(to->arg, id, count_of(stmt, 1), count_of(stmt, 2));
+    return rc;
+}
+
+QE_API int qe_history_counts(qe_history *h,
+                             int (*visit)(void *arg, const char *id,
+                                          uint64_t failures, uint64_t passes),
+                             void *arg)
+{
+    struct telling to = {.count = visit, .arg = arg};
+
+    if (h == NULL || visit == NULL)
+        return QE_EINVAL;
+    return tell_rows(h->db,
+                     "SELECT test.name, counts.failures, counts.passes FROM"
+                     " (SELECT test, sum(outcome != 1) AS failures,"
+                     " sum(outcome = 1) AS passes FROM attempt"
+                     " WHERE attempt <= 1 AND outcome IN (1, 2, 4, 5, 6)"
+                     " GROUP BY test) AS counts"
+                     " JOIN test ON test.id = counts.test"
+                     " WHERE ?1 = ''",
+                     "", tell_count, &to);
 }
 
 /* ------------------------------------------------------------------ names */

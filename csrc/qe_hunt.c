@@ -17,14 +17,18 @@
 #define RESERVE_FROM 5.0 /* executions: fewer are all needed for screening */
 #define STEPS 30         /* of a bisection */
 #define PASS_S 0.01      /* what a process costs, before that is known */
+#define PAIR_FROM 4.0    /* executions: of fewer none is spared for a partner */
+#define MOST_KNOWN 200.0 /* runs from before that count */
+#define BORROWS 5u       /* passes that screen before one with others' files */
 #define SHARE 0.25       /* of all seconds so far, that may confirm */
 
 QE_API const char *qe_condition_name(enum qe_condition condition)
 {
     static const char *const names[] = {
         [QE_AS_DEFINED] = "defined", [QE_REVERSED] = "reversed",
-        [QE_TWICE] = "twice",        [QE_SHUFFLED] = "shuffled",
-        [QE_REPEATED] = "repeated",  [QE_ALONE] = "alone",
+        [QE_TWICE] = "twice",        [QE_BESIDE] = "beside",
+        [QE_SHUFFLED] = "shuffled",  [QE_REPEATED] = "repeated",
+        [QE_ALONE] = "alone",
     };
 
     return (unsigned) condition < QE__COUNT(names) ? names[condition]
@@ -49,8 +53,13 @@ int qe_hunt_new(qe_hunt **out, const uint32_t *groups, const double *seconds,
         return QE_ENOMEM;
     }
     h->options = *options;
+    if (!(options->rates_a > 0) || !(options->rates_b > 0)) {
+        h->options.rates_a = RATES_A;
+        h->options.rates_b = RATES_B;
+    }
     h->n = (uint32_t) n;
     h->beside = PASS_S;
+    h->partner = h->lender = QE__NO_PASS;
     h->test = calloc(n + 1, sizeof(*h->test));
     h->room = malloc(qe__mul(n + 1, sizeof(*h->room)));
     if (h->test == NULL || h->room == NULL) {
@@ -135,6 +144,42 @@ static uint64_t seed_of(const qe_hunt *h, uint32_t number)
     return qe__random(&state);
 }
 
+/* Whose hash seed a pass has. */
+static uint32_t server_of(const qe_hunt *h, const qe_hunt_pass *p)
+{
+    if (p->repeats != QE__NO_PASS) {
+        return h->pass[p->repeats].told.server;
+    }
+    if (h->options.servers == 0 || p->condition == QE_AS_DEFINED ||
+        p->condition == QE_BESIDE) {
+        return 0;
+    }
+    /* One that is alone has had others, or will have. */
+    return p->condition == QE_ALONE
+               ? h->test[p->items[0]].asked % (h->options.servers + 1)
+               : 1 + p->number % h->options.servers;
+}
+
+/* Whether the next pass that screens is to have the files of another. */
+static bool borrows(const qe_hunt *h)
+{
+    return h->lender == QE__NO_PASS && h->screened >= BORROWS;
+}
+
+/* Whose files a pass has. */
+static uint32_t files_of(qe_hunt *h, const qe_hunt_pass *p)
+{
+    if (p->condition != QE_SHUFFLED || !borrows(h)) {
+        return p->number;
+    }
+    for (uint32_t i = 0; i < p->number; i++) {
+        if (h->pass[i].over && h->pass[i].told.condition < QE_REPEATED) {
+            return h->lender = i;
+        }
+    }
+    return p->number;
+}
+
 int qe__hunt_begin(qe_hunt *h, enum qe_condition condition, uint32_t repeats,
                    const uint32_t *items, size_t n, qe_hunt_pass *out)
 {
@@ -162,6 +207,10 @@ int qe__hunt_begin(qe_hunt *h, enum qe_condition condition, uint32_t repeats,
         free(order);
         return QE_ENOMEM;
     }
+    p->told.server = server_of(h, &p->told);
+    p->told.files = files_of(h, &p->told);
+    p->told.partner = h->partner;
+    h->partner = QE__NO_PASS;
     h->passes++;
     h->under_way++;
     h->executions += p->told.n;
@@ -181,8 +230,10 @@ static double wanted(const qe_hunt *h, uint32_t item, double level)
 {
     const qe__hunted *t = &h->test[item];
 
-    return RATES_A / (level * qe__hunt_cost(h, item)) - RATES_A - RATES_B -
-           (double) t->passes - (double) t->failures;
+    return (h->options.rates_a + t->known_failures) /
+               (level * qe__hunt_cost(h, item)) -
+           h->options.rates_a - h->options.rates_b - t->known_failures -
+           t->known_passes - (double) t->passes - (double) t->failures;
 }
 
 /* Of the open tests in `room` those that should run once more, so that `limit` seconds
@@ -219,19 +270,19 @@ static size_t densest(qe_hunt *h, size_t n, double limit)
 }
 
 /* The condition of the next pass that screens. */
-static enum qe_condition condition_of(uint32_t screened)
+static enum qe_condition condition_of(const qe_hunt *h)
 {
     static const enum qe_condition first[] = {QE_AS_DEFINED, QE_REVERSED,
                                               QE_TWICE};
 
-    return screened < QE__COUNT(first) ? first[screened] : QE_SHUFFLED;
+    return h->screened < QE__COUNT(first) ? first[h->screened] : QE_SHUFFLED;
 }
 
 /* A pass over what is open, if it costs at most `limit`, and a test gets at most
  * `most` executions of all that screen. */
 static int screen(qe_hunt *h, double limit, double most, qe_hunt_pass *out)
 {
-    enum qe_condition condition = condition_of(h->screened);
+    enum qe_condition condition = condition_of(h);
     uint32_t times = condition == QE_TWICE ? 2 : 1;
     size_t n = 0;
     double all;
@@ -255,12 +306,19 @@ static int screen(qe_hunt *h, double limit, double most, qe_hunt_pass *out)
             return 0;
         }
     }
-    if (n == 0) {
+    /* One that has another's files comes behind that one. */
+    if (n == 0 || (borrows(h) && h->ended_passes == 0 && h->under_way > 0)) {
         return 0;
     }
     status = qe__hunt_begin(h, condition, QE__NO_PASS, h->room, n, out);
     h->screened += status == 1;
     h->times += status == 1 ? times : 0;
+    if (status == 1 && condition == QE_AS_DEFINED && h->options.pairs &&
+        (h->options.seconds > 0 || h->options.executions >= PAIR_FROM)) {
+        h->partner = out->number;
+        h->pass[out->number].told.partner = out->partner = out->number;
+        h->times++;
+    }
     return status;
 }
 
@@ -277,6 +335,12 @@ int qe_hunt_next(qe_hunt *h, qe_hunt_pass *out)
     }
     if (h->blind && h->options.seconds > 0 && h->passes > 0) {
         return 0; /* the first pass tells how long tests take */
+    }
+    if (h->partner != QE__NO_PASS) {
+        const qe_hunt_pass *first = &h->pass[h->partner].told;
+
+        return qe__hunt_begin(h, QE_BESIDE, QE__NO_PASS, first->items, first->n,
+                              out);
     }
     left = budget(h) - h->spent;
     /* Of seconds nobody knows how far they will go: suspects do not wait. */
@@ -317,7 +381,8 @@ int qe_hunt_result(qe_hunt *h, uint32_t pass, uint32_t item, int result,
         return 0;
     }
     t = &h->test[item];
-    fresh = p->told.condition >= QE_REPEATED && qe__hunt_is_suspect(t);
+    fresh = p->told.condition >= QE_REPEATED &&
+            (qe__hunt_is_suspect(t) || qe__hunt_is_known(t));
     t->timed++;
     t->seconds = t->timed == 1 ? seconds
                                : t->seconds + (seconds - t->seconds) / t->timed;
@@ -333,6 +398,38 @@ int qe_hunt_result(qe_hunt *h, uint32_t pass, uint32_t item, int result,
     }
     if (!failed && t->passed_in == QE__NO_PASS) {
         t->passed_in = pass;
+    }
+    return 0;
+}
+
+int qe_hunt_known(qe_hunt *h, uint32_t item, uint64_t failures, uint64_t passes)
+{
+    double all = (double) failures + (double) passes, part;
+
+    if (h == NULL || item >= h->n) {
+        return QE_EINVAL;
+    }
+    if (h->passes > 0) {
+        return QE_ESTATE;
+    }
+    /* Old runs are of old code: more of them than this count no more. */
+    part = all > MOST_KNOWN ? MOST_KNOWN / all : 1;
+    h->test[item].known_failures = part * (double) failures;
+    h->test[item].known_passes = part * (double) passes;
+    return 0;
+}
+
+int qe_hunt_more(qe_hunt *h, uint32_t item, int result)
+{
+    qe__hunted *t;
+
+    if (h == NULL || item >= h->n || (result != 0 && result != 1)) {
+        return QE_EINVAL;
+    }
+    t = &h->test[item];
+    if (qe__hunt_is_suspect(t)) {
+        t->fresh_failures += result == 0;
+        t->fresh_passes += result == 1;
     }
     return 0;
 }
@@ -354,7 +451,8 @@ int qe_hunt_over(qe_hunt *h, uint32_t pass, double beside)
         h->spent += p->actual + beside - p->cost;
         h->beside += (beside - h->beside) / (h->ended_passes + 1);
     }
-    if (pass > 0 && (p->failures == 0 || p->told.condition >= QE_REPEATED)) {
+    if (pass > 0 && pass != h->partner &&
+        (p->failures == 0 || p->told.condition >= QE_REPEATED)) {
         free(p->items);
         p->items = NULL;
     }

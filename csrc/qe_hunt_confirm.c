@@ -114,8 +114,9 @@ static int repeat(qe_hunt *h, double least, double limit, qe_hunt_pass *out)
         double own;
         size_t n;
 
-        if (!p->over || p->repeated || p->items == NULL) {
-            continue;
+        if (!p->over || p->repeated || p->items == NULL ||
+            p->told.condition == QE_BESIDE) {
+            continue; /* without its partner it would be another one */
         }
         n = prefix_of(h, p, least, &suspects);
         own = n > 0 ? qe__hunt_cost_of(h, p->items, n) : 0;
@@ -147,9 +148,22 @@ static bool is_one_sided(const qe__hunted *t)
                : t->fresh_failures == 0 && t->fresh_passes >= ENOUGH_PASSES;
 }
 
-/* The suspect that has had the fewest fresh runs, alone; of those too, if `any`, that
- * have shown all that they do alone. */
-static int alone(qe_hunt *h, double least, double limit, bool any,
+static bool is_to_confirm(const qe__hunted *t, double least)
+{
+    return wants_fresh(t, least) && !is_one_sided(t);
+}
+
+/* One that failed in runs before and has not in this hunt. */
+static bool is_to_see(const qe__hunted *t, double least)
+{
+    (void) least;
+    return qe__hunt_is_known(t) && t->failures == 0 &&
+           t->asked < QE_HUNT_MOST_FRESH;
+}
+
+/* Of those that want it the one that has had the fewest fresh runs, alone. */
+static int alone(qe_hunt *h, double least, double limit,
+                 bool (*wants)(const qe__hunted *t, double least),
                  qe_hunt_pass *out)
 {
     uint32_t best = UINT32_MAX, pair[2];
@@ -159,8 +173,7 @@ static int alone(qe_hunt *h, double least, double limit, bool any,
     for (uint32_t i = 0; i < h->n; i++) {
         const qe__hunted *t = &h->test[i];
 
-        if (wants_fresh(t, least) && (any || !is_one_sided(t)) &&
-            qe__hunt_cost(h, i) <= limit &&
+        if (wants(t, least) && qe__hunt_cost(h, i) <= limit &&
             (best == UINT32_MAX || t->asked < h->test[best].asked)) {
             best = i;
         }
@@ -187,12 +200,15 @@ int qe__hunt_confirm(qe_hunt *h, double limit, qe_hunt_pass *out)
         status = repeat(h, least, limit * MOST_OF_REST, out);
     }
     if (status == 0) {
-        status = alone(h, least, limit, false, out);
+        status = alone(h, least, limit, is_to_confirm, out);
     }
     if (status == 0) {
         status = repeat(h, least, limit, out);
     }
-    return status == 0 ? alone(h, least, limit, true, out) : status;
+    if (status == 0) {
+        status = alone(h, least, limit, is_to_see, out);
+    }
+    return status == 0 ? alone(h, least, limit, wants_fresh, out) : status;
 }
 
 int qe_hunt_test_of(const qe_hunt *h, uint32_t item, qe_hunt_test *out)

@@ -11,8 +11,9 @@ typedef struct qe__hunted {
     uint32_t group;
     uint32_t failures, passes;
     uint32_t fresh_failures, fresh_passes;
-    uint32_t asked;                /* fresh runs asked for */
-    uint32_t failed_in, passed_in; /* the first pass, or UINT32_MAX */
+    double known_failures, known_passes; /* from runs before */
+    uint32_t asked;                      /* fresh runs asked for */
+    uint32_t failed_in, passed_in;       /* the first pass, or UINT32_MAX */
     double seconds; /* of one run: the mean, or what was expected */
     uint32_t timed; /* runs in that mean */
 } qe__hunted;
@@ -41,8 +42,10 @@ struct qe_hunt {
     double confirming;   /* of that, in passes that confirm */
     double beside;       /* seconds that a pass costs beside its tests */
     uint32_t ended_passes;
-    uint32_t *room; /* n numbers, for choosing */
-    bool blind;     /* it is not known how long tests take */
+    uint32_t *room;   /* n numbers, for choosing */
+    uint32_t partner; /* the pass whose partner comes next, or QE__NO_PASS */
+    uint32_t lender;  /* the pass whose files another has had, likewise */
+    bool blind;       /* it is not known how long tests take */
     bool ended;
 };
 
@@ -55,6 +58,11 @@ size_t qe__hunt_order(const qe_hunt *h, enum qe_condition condition,
 static inline bool qe__hunt_is_suspect(const qe__hunted *t)
 {
     return t->failures > 0 && t->passes > 0;
+}
+/* It failed before, and is to be looked at. */
+static inline bool qe__hunt_is_known(const qe__hunted *t)
+{
+    return t->known_failures > 0 && t->known_passes > 0;
 }
 /* What one run, or one of each, takes of the budget. */
 double qe__hunt_cost(const qe_hunt *h, uint32_t item);

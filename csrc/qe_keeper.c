@@ -1,6 +1,7 @@
-/* The keeper's side: a worker that runs no test, but holds what all tests
- * share, and forks the workers from its own state. */
+/* A keeper's side: a worker that runs no test, but holds what its workers
+ * share, and forks them from its own state. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -64,12 +65,26 @@ static bool await_adoption(pid_t super)
     return getppid() == super;
 }
 
+/* Whether the supervisor was told of this worker. Who was to tell it has left by now,
+ * and may have been killed before: then another one gets the slot. */
+static bool was_told(int told)
+{
+    char byte;
+    ssize_t n;
+
+    do {
+        n = read(told, &byte, 1);
+    } while (n < 0 && errno == EINTR);
+    (void) close(told);
+    return n == 1;
+}
+
 /* In the new worker: nothing of the keeper's own stays. */
-static int become_worker(qe_worker *w, uint32_t slot, qe_worker **out)
+static int become_worker(qe_worker *w, uint32_t slot, int told, qe_worker **out)
 {
     qe__slot_files files = w->files[slot];
 
-    if (!await_adoption(w->super)) {
+    if (!await_adoption(w->super) || !was_told(told)) {
         _exit(127);
     }
     (void) setpgid(0, 0);
@@ -83,33 +98,47 @@ static int become_worker(qe_worker *w, uint32_t slot, qe_worker **out)
     return qe__worker_new(out, w->arena, slot, &files, w->bell);
 }
 
+/* Between both: forks the worker, tells the supervisor of it, and then the worker that
+ * it was told. Returns in the worker alone. */
+static int bear(qe_worker *w, uint32_t slot, const int told[2], qe_worker **out)
+{
+    qe__birth birth = {.slot = slot, .pid = fork()};
+
+    if (birth.pid == 0) {
+        (void) close(told[1]);
+        if (become_worker(w, slot, told[0], out) != 0) {
+            _exit(1);
+        }
+        return 1;
+    }
+    birth.error = errno;
+    if (send(w->control, &birth, sizeof(birth), MSG_NOSIGNAL) >= 0) {
+        (void) !write(told[1], "", 1);
+    }
+    _exit(0);
+}
+
 int qe_keeper_fork(qe_worker *w, uint32_t slot, qe_worker **out)
 {
     qe__birth birth = {.slot = slot};
-    int status = 0;
-    pid_t pid;
+    int status = 0, told[2] = {-1, -1};
+    pid_t pid = -1;
 
     *out = NULL;
     if (getpid() != w->pid || w->control < 0 || slot >= w->slots) {
         return QE_ESTATE;
     }
-    pid = fork();
+    if (pipe2(told, O_CLOEXEC) == 0) {
+        pid = fork();
+    }
     if (pid == 0) {
-        birth.pid = fork();
-        if (birth.pid == 0) {
-            if (become_worker(w, slot, out) != 0) {
-                _exit(1);
-            }
-            return 1;
-        }
-        birth.error = errno;
-        if (send(w->control, &birth, sizeof(birth), MSG_NOSIGNAL) < 0 &&
-            birth.pid > 0) {
-            (void) kill(birth.pid, SIGKILL);
-        }
-        _exit(0);
+        return bear(w, slot, told, out);
     }
     birth.error = errno;
+    if (told[0] >= 0) {
+        (void) close(told[0]);
+        (void) close(told[1]);
+    }
     if (pid > 0) {
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
         if (status == 0) {

@@ -342,7 +342,7 @@ bool qe__sched_takes_passes(const qe_sched *s)
     return s->more;
 }
 
-void qe__sched_pass(qe_sched *s, uint32_t scope)
+void qe__sched_hold_pass(qe_sched *s, uint32_t scope)
 {
     qe__queues *q = &s->queues;
     uint32_t count;
@@ -352,7 +352,20 @@ void qe__sched_pass(qe_sched *s, uint32_t scope)
     s->units += count;
     q->scope[scope].begin = 0;
     q->scope[scope].owner = QE__OWNER_NONE;
-    q->late[q->late_end++] = scope;
+}
+
+void qe__sched_let_pass(qe_sched *s, uint32_t scope)
+{
+    qe__queues *q = &s->queues;
+
+    if (!s->cancelled)
+        q->late[q->late_end++] = scope;
+}
+
+void qe__sched_pass(qe_sched *s, uint32_t scope)
+{
+    qe__sched_hold_pass(s, scope);
+    qe__sched_let_pass(s, scope);
 }
 
 void qe__sched_no_more(qe_sched *s)

@@ -86,6 +86,10 @@ bool qe__sched_slot_take(qe_sched *s, uint32_t slot);
  * the FRESH scopes and the passes before it, alone if it is SERIAL; its turn comes
  * before SERIAL units. Only where it takes passes. */
 void qe__sched_pass(qe_sched *s, uint32_t scope);
+/* Likewise, but it is held back, and its turn comes behind those that there are when
+ * it is let go. */
+void qe__sched_hold_pass(qe_sched *s, uint32_t scope);
+void qe__sched_let_pass(qe_sched *s, uint32_t scope);
 /* Whether passes may still be made. */
 bool qe__sched_takes_passes(const qe_sched *s);
 /* There will be no further pass; until then qe__sched_next does not yield DONE

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qe_changing.h"
 #include "qe_judge.h"
 #include "qe_plan.h"
 #include "qe_proc.h"
@@ -129,6 +130,7 @@ static int check_options(const qe_plan *plan, const qe_options *o)
     if (o->workers < 1 || o->workers > MAX_WORKERS ||
         (o->start == QE_START_SPAWN && o->spawn_argv == NULL) ||
         (o->start != QE_START_FORK && o->keeper) ||
+        !qe__session_sound_servers(o) ||
         commands != (by_command ? qe_plan_count(plan) : 0) ||
         o->output_bytes == 1 || o->output_bytes > MAX_OUTPUT_BYTES) {
         return QE_EINVAL;
@@ -146,7 +148,7 @@ int qe_session_start(qe_session **out, qe_worker **worker_out, qe_plan *plan,
                              options->steal_scopes, options->in_order};
     qe_session *s;
     uint32_t slot = 0;
-    uint32_t all;
+    uint32_t keepers = 0;
     int status = check_options(plan, options);
 
     *out = NULL;
@@ -162,14 +164,22 @@ int qe_session_start(qe_session **out, qe_worker **worker_out, qe_plan *plan,
     /* A command's start is told when it is, as it has no phases to wait for. */
     s->options.plain_events &= options->start != QE_START_COMMAND;
     s->homes = options->workers;
-    all = s->homes * 2 + (options->keeper ? 1 : 0);
-    s->slots = calloc(all, sizeof(s->slots[0]));
+    /* Spawned workers have the environments, and need nobody to fork them. */
+    if (options->start == QE_START_FORK &&
+        (options->keeper || options->servers > 0)) {
+        keepers = 1 + options->servers;
+    }
+    s->slots = calloc(s->homes * 2 + keepers, sizeof(s->slots[0]));
     s->units = calloc(qe_plan_count(plan) + 1, sizeof(s->units[0]));
     status = s->slots == NULL || s->units == NULL
                  ? QE_ENOMEM
                  : qe__sched_new(&s->sched, plan, &how);
     if (status == 0) {
-        status = qe__exec_open(&s->exec, plan, options, all, hooks, &slot);
+        status = qe__session_keepers_new(s, keepers);
+    }
+    if (status == 0) {
+        status = qe__exec_open(&s->exec, plan, options, s->homes * 2 + keepers,
+                               keepers, hooks, &slot);
     }
     if (status == 1) {
         /* A worker. The session's memory stays: the arena's handle is in it. */
@@ -202,6 +212,8 @@ int qe_session_start(qe_session **out, qe_worker **worker_out, qe_plan *plan,
 
 fail:
     qe__sched_free(s->sched);
+    free(s->held);
+    free(s->keepers);
     free(s->units);
     free(s->slots);
     free(s);
@@ -270,7 +282,7 @@ static bool take_slots(qe_session *s, qe_event *out)
 
 static bool take(qe_session *s, qe_event *out)
 {
-    if (take_slots(s, out) ||
+    if (qe__session_server_gone(s, out) || take_slots(s, out) ||
         (s->control_readable && qe__session_notice(s, out)) ||
         take_slots(s, out)) {
         return true;
@@ -291,7 +303,7 @@ static bool take(qe_session *s, qe_event *out)
         qe__session_halt(s);
         return true;
     }
-    if ((s->stopping || s->draining) && !qe__session_dismiss_keeper(s) &&
+    if ((s->stopping || s->draining) && !qe__session_dismiss_keepers(s) &&
         s->alive == 0) {
         s->done = true;
         out->kind = QE_EV_DONE;
@@ -423,25 +435,6 @@ int qe_session_stop(qe_session *s, bool interrupt)
                : 0;
 }
 
-int qe_session_grow(qe_session *s, uint32_t workers)
-{
-    uint32_t most = workers < s->homes ? workers : s->homes;
-    int status = 0;
-
-    for (uint32_t i = 0; i < most && status == 0; i++) {
-        if (s->slots[i].alive || s->stopping || s->draining ||
-            !qe__arena_any_ready(&s->exec.arena, QE__NONE) ||
-            !qe__sched_slot_take(s->sched, i)) {
-            continue;
-        }
-        status = qe__session_launch(s, i, QE__JOB_POOL, 0, 0, 0, i);
-        if (status != 0) {
-            qe__sched_slot_free(s->sched, i);
-        }
-    }
-    return status;
-}
-
 int qe_session_pass(qe_session *s, const qe_pass *pass, uint32_t *unit_out)
 {
     uint32_t scope;
@@ -450,10 +443,14 @@ int qe_session_pass(qe_session *s, const qe_pass *pass, uint32_t *unit_out)
     if (!qe__sched_takes_passes(s->sched)) {
         return QE_ESTATE;
     }
+    if (!qe__around_is_sound(pass->around) ||
+        pass->server > s->options.servers) {
+        return QE_EINVAL;
+    }
     status = qe__plan_pass(s->plan, pass, &scope, unit_out);
     if (status == 0) {
-        qe__arena_pass(&s->exec.arena, s->plan, scope, pass->seed);
-        qe__sched_pass(s->sched, scope);
+        qe__arena_lay_pass(&s->exec.arena, s->plan, scope, pass);
+        qe__session_take_pass(s, scope);
     }
     return status;
 }
@@ -491,6 +488,8 @@ void qe_session_close(qe_session *s)
         qe__reader_free(&s->slots[i].reader);
     }
     qe__sched_free(s->sched);
+    free(s->held);
+    free(s->keepers);
     free(s->blob);
     free(s->units);
     free(s->slots);

@@ -1,6 +1,6 @@
 /* The session's state, shared by qe_session.c (the loop and what the host
  * calls), qe_session_decide.c (starting what can start), qe_session_slot.c
- * (what happens to one worker), qe_session_keeper.c (the keeper),
+ * (what happens to one worker), qe_session_keeper.c (keepers),
  * qe_session_super.c (the supervisor) and qe_session_view.c (looking). Internal. */
 #ifndef QE_SESSION_H
 #define QE_SESSION_H
@@ -54,6 +54,14 @@ enum qe__keeper {
     QE__KEEPER_LEAVING /* it takes down what it holds */
 };
 
+typedef struct qe__session_keeper {
+    enum qe__keeper state;
+    uint32_t starts;
+    bool asked_to_end; /* before it was ready */
+    bool gone; /* a server that cannot serve, which is still to be told */
+    int error; /* the errno of a start that was refused */
+} qe__session_keeper;
+
 struct qe_session {
     qe_plan *plan;
     qe_options options;
@@ -65,9 +73,10 @@ struct qe_session {
     bool loop_open;
     bool control_readable;
     uint32_t homes; /* sched slots; arena slots from here on are for guests,
-                       and the one after those for the keeper */
-    enum qe__keeper keeper;
-    uint32_t keepers; /* how many there were */
+                       and those behind them for keepers */
+    qe__session_keeper *keepers; /* 0: of fixtures; others: servers */
+    uint32_t *held;              /* passes (scopes) whose server is not ready */
+    uint32_t held_count;
     qe__session_slot *slots;
     qe__session_unit *units;
     uint32_t next_slot; /* where the search for a frame begins, for fairness */
@@ -108,16 +117,32 @@ bool qe__session_replay(qe_session *s, uint32_t slot, const qe__frame *next,
 bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out);
 /* Gives the order to start what was laid out, or leaves it for later. */
 int qe__session_order_start(qe_session *s, uint32_t slot);
-/* The workers that are alive: all but the keeper. */
+/* The workers that are alive: all but keepers. */
 uint32_t qe__session_workers(const qe_session *s);
-/* Starts a keeper, if one is wanted. */
+/* Whether these options say what servers take. */
+bool qe__session_sound_servers(const qe_options *options);
+/* Room for what is known of keepers. */
+int qe__session_keepers_new(qe_session *s, uint32_t count);
+/* Starts the keeper of fixtures, if one is wanted. */
 int qe__session_keep(qe_session *s);
-/* It is ready; it has left; it left before it had forked this slot's worker. */
-void qe__session_keeper_ready(qe_session *s);
-void qe__session_keeper_left(qe_session *s);
+/* A pass has been laid out: gives it to the scheduler, at once or when its server
+ * is ready, which this starts. */
+void qe__session_take_pass(qe_session *s, uint32_t scope);
+/* The keeper of a slot, or QE__NONE. */
+uint32_t qe__session_keeper_of(const qe_session *s, uint32_t slot);
+/* This slot's process says that it is ready: false if it is no keeper. */
+bool qe__session_keeper_ready(qe_session *s, uint32_t slot);
+/* It has left; it left before it had forked this slot's worker. */
+void qe__session_keeper_left(qe_session *s, uint32_t keeper);
 void qe__session_no_keeper(qe_session *s, uint32_t slot);
-/* Tells it that all workers have left, once they have; true if it was told. */
-bool qe__session_dismiss_keeper(qe_session *s);
+/* Their supervisor is dead, and they with it. */
+void qe__session_keepers_lost(qe_session *s);
+/* The next server that cannot serve; false if there is none to tell. */
+bool qe__session_server_gone(qe_session *s, qe_event *out);
+/* Tells them that all workers have left, once they have; true if one was told. */
+bool qe__session_dismiss_keepers(qe_session *s);
+/* Does without all servers: the system has no room for workers beside them. */
+void qe__session_spare_servers(qe_session *s);
 /* Starts what waits, or drops it where nothing more is to start. */
 void qe__session_release(qe_session *s);
 /* A worker that was not started, and never will be. */

@@ -172,3 +172,22 @@ int qe__session_decide(qe_session *s, uint64_t *wake_ns)
     }
     return 0;
 }
+
+int qe_session_grow(qe_session *s, uint32_t workers)
+{
+    uint32_t most = workers < s->homes ? workers : s->homes;
+    int status = 0;
+
+    for (uint32_t i = 0; i < most && status == 0; i++) {
+        if (s->slots[i].alive || s->stopping || s->draining ||
+            !qe__arena_any_ready(&s->exec.arena, QE__NONE) ||
+            !qe__sched_slot_take(s->sched, i)) {
+            continue;
+        }
+        status = qe__session_launch(s, i, QE__JOB_POOL, 0, 0, 0, i);
+        if (status != 0) {
+            qe__sched_slot_free(s->sched, i);
+        }
+    }
+    return status;
+}

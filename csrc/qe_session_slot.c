@@ -211,8 +211,7 @@ bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
         }
         return true;
     case QE__FRAME_IDLE:
-        if (s->exec.arena.slots[slot].job == QE__JOB_KEEPER) {
-            qe__session_keeper_ready(s);
+        if (qe__session_keeper_ready(s, slot)) {
             return false;
         }
         /* It may have crossed a word to it; then it will say so again. */
@@ -430,6 +429,8 @@ void qe__session_refused(qe_session *s, uint32_t slot, int error)
     bool runs = any_runs(s);
 
     s->refused_errno = error;
+    /* A worker is worth more than where others could come from. */
+    qe__session_spare_servers(s);
     if (a->job == QE__JOB_POOL && atomic_load(&a->mailbox) == 0 && runs) {
         qe__session_never(s, slot); /* fewer are enough, as the others steal */
         return;
@@ -452,6 +453,7 @@ bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out)
     qe__session_slot *w = &s->slots[slot];
     const qe__arena_slot *job = &s->exec.arena.slots[slot];
     uint64_t running = atomic_load(&job->running);
+    uint32_t keeper = qe__session_keeper_of(s, slot);
     uint32_t unit, attempt;
 
     if (w->deaf && unheard(s, slot, &unit, &attempt)) {
@@ -477,7 +479,7 @@ bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out)
         if (out->phase == QE_PHASE_SESSION) {
             read_stack(s, slot, out);
         }
-        if (!w->began && job->job != QE__JOB_KEEPER) {
+        if (!w->began && keeper == QE__NONE) {
             s->false_starts += w->exit.value == SIGKILL ? 1 : 10;
         }
         if (s->false_starts >= FALSE_STARTS_MAX && s->trouble == 0) {
@@ -490,8 +492,8 @@ bool qe__session_exit(qe_session *s, uint32_t slot, qe_event *out)
     }
     w->alive = w->exited = w->waiting = false;
     s->alive--;
-    if (job->job == QE__JOB_KEEPER) {
-        qe__session_keeper_left(s);
+    if (keeper != QE__NONE) {
+        qe__session_keeper_left(s, keeper);
     } else {
         succeed(s, slot);
     }

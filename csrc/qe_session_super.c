@@ -65,9 +65,7 @@ static void supervisor_died(qe_session *s)
         w->exited = w->is_void = true;
         w->exit = (qe__notice){.kind = QE__NOTICE_EXITED, .value = 9};
     }
-    if (s->keeper == QE__KEEPER_READY) {
-        s->keeper = QE__KEEPER_STARTING; /* when its end is handled */
-    }
+    qe__session_keepers_lost(s);
     if (s->exec.standby < 0 || qe__exec_take_over(&s->exec) != 0 ||
         qe__session_watch(s) != 0) {
         s->trouble = QE_EGONE;
@@ -102,7 +100,8 @@ bool qe__session_notice(qe_session *s, qe_event *out)
             s->control_readable = true; /* there may be more */
             return true;
         } else if (n.kind == QE__NOTICE_FAILED &&
-                   (s->exec.arena.slots[n.slot].job == QE__JOB_KEEPER)) {
+                   qe__session_keeper_of(s, n.slot) != QE__NONE) {
+            s->keepers[qe__session_keeper_of(s, n.slot)].error = n.value;
             w->exit =
                 (qe__notice){.kind = QE__NOTICE_EXITED, .value = 127 << 8};
             w->exited = true;

@@ -83,10 +83,10 @@ static int send_standby(int socket, int fd, pid_t pid)
 
 /* ------------------------------------------------------------------ forking */
 
-static pid_t fork_host(const qe__super_state *st)
+/* `goes_on`: the child runs the host's code, which has duties then. */
+static pid_t fork_host(const qe__super_state *st, bool goes_on)
 {
-    const qe_fork_hooks *h =
-        st->super->options->start == QE_START_FORK ? st->super->hooks : NULL;
+    const qe_fork_hooks *h = goes_on ? st->super->hooks : NULL;
     pid_t pid;
     int saved;
 
@@ -110,33 +110,21 @@ static void leave_supervisor(qe__super_state *st)
 {
     (void) close(st->super->control);
     (void) close(st->signals);
-    qe__super_drop_keeper(st);
+    qe__super_drop_keepers(st);
     if (st->controller >= 0) {
         (void) close(st->controller);
     }
 }
 
-/* Where the keeper will listen: both ends, or -1. */
-static void open_keeper(qe__super_state *st)
-{
-    int pair[2];
-
-    qe__super_drop_keeper(st);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0) {
-        st->keeper = pair[0];
-        st->super->keeper = pair[1];
-    }
-}
-
-static bool is_keeper(const qe__super_state *st, uint32_t slot)
-{
-    return st->super->arena->slots[slot].job == QE__JOB_KEEPER;
-}
-
-/* Starts a worker; true in the worker itself. */
-static bool start_worker(qe__super_state *st, uint32_t slot, bool from_keeper,
+/* Starts a worker, whose order says by whom; true in the worker itself. */
+static bool start_worker(qe__super_state *st, const qe__order *order,
                          const qe__signals *saved)
 {
+    uint32_t slot = order->slot;
+    uint32_t keeper = qe__super_keeper_of(st, slot);
+    enum qe_start start = st->super->options->start;
+    bool executed = start == QE_START_SPAWN ||
+                    st->super->arena->slots[slot].job == QE__JOB_SERVER;
     qe__slot_files *files = &st->super->files[slot];
     qe__notice notice = {.kind = QE__NOTICE_STARTED, .slot = slot};
     pid_t pid;
@@ -148,17 +136,18 @@ static bool start_worker(qe__super_state *st, uint32_t slot, bool from_keeper,
     atomic_store(&st->super->arena->slots[slot].blocked_ns, 0);
     atomic_store(&st->super->arena->slots[slot].running, 0);
     atomic_store(&st->super->arena->slots[slot].group, 0);
-    if (from_keeper) {
-        if (!qe__super_ask_keeper(st, slot, &notice.value)) {
+    if (order->value > 0) {
+        if (!qe__super_ask_keeper(st, (uint32_t) order->value - 1, slot,
+                                  &notice.value)) {
             notice.kind = QE__NOTICE_FAILED;
             qe__super_notify(st, &notice);
         }
         return false;
     }
-    if (is_keeper(st, slot)) {
-        open_keeper(st);
+    if (keeper != QE__NONE) {
+        qe__super_open_keeper(st, keeper);
     }
-    pid = fork_host(st);
+    pid = fork_host(st, start == QE_START_FORK && !executed);
     if (pid == 0) {
         st->super->parent = st->self;
         /* The kill reaches a worker whatever ends the supervisor; the second
@@ -171,15 +160,15 @@ static bool start_worker(qe__super_state *st, uint32_t slot, bool from_keeper,
         leave_supervisor(st);
         qe__proc_null_stdin();
         qe__signals_restore(saved);
-        if (st->super->options->start == QE_START_COMMAND) {
+        if (start == QE_START_COMMAND) {
             qe__spawn_work(st->super, slot);
         }
-        if (st->super->options->start == QE_START_SPAWN) {
+        if (executed) {
             qe__pool_execute(st->super, slot);
         }
         return true;
     }
-    if (is_keeper(st, slot) && st->super->keeper >= 0) {
+    if (st->super->keeper >= 0) {
         (void) close(st->super->keeper);
         st->super->keeper = -1;
     }
@@ -258,8 +247,8 @@ static void reap(qe__super_state *st, bool *standby_died)
 
             st->slots[slot].pid = 0;
             qe__super_notify(st, &notice);
-            if (is_keeper(st, slot)) {
-                qe__super_keeper_died(st);
+            if (qe__super_keeper_of(st, slot) != QE__NONE) {
+                qe__super_keeper_died(st, qe__super_keeper_of(st, slot));
             }
         }
     }
@@ -297,11 +286,11 @@ static bool obey(qe__super_state *st, const qe__order *order,
     }
     if (order->kind == QE__ORDER_START) {
         return st->slots[order->slot].pid == 0 &&
-               !st->slots[order->slot].asked &&
-               start_worker(st, order->slot, order->value != 0, saved);
+               st->slots[order->slot].asked == 0 &&
+               start_worker(st, order, saved);
     }
     if (order->kind == QE__ORDER_DISMISS) {
-        qe__super_dismiss_keeper(st);
+        qe__super_dismiss_keeper(st, qe__super_keeper_of(st, order->slot));
         return false;
     }
     for (uint32_t i = first; i < end; i++) {
@@ -334,15 +323,16 @@ static int wait_ms(uint64_t now, uint64_t wake, bool have_pidfd)
  * worker, whose slot is *slot. */
 static bool serve(qe__super_state *st, qe__signals *saved, uint32_t *slot)
 {
+    struct pollfd *p = st->polls;
     bool quit = false;
 
     while (!quit) {
-        struct pollfd p[4] = {
-            {.fd = st->super->control, .events = POLLIN},
-            {.fd = st->signals, .events = POLLIN},
-            {.fd = st->controller, .events = POLLIN},
-            {.fd = st->keeper, .events = POLLIN},
-        };
+        p[0] = (struct pollfd){.fd = st->super->control, .events = POLLIN};
+        p[1] = (struct pollfd){.fd = st->signals, .events = POLLIN};
+        p[2] = (struct pollfd){.fd = st->controller, .events = POLLIN};
+        for (uint32_t i = 0; i < st->super->keepers; i++) {
+            p[3 + i] = (struct pollfd){.fd = st->keepers[i], .events = POLLIN};
+        }
         uint64_t now = qe_now_ns();
         uint64_t wake = qe__super_deadlines(st, now);
         bool standby_died;
@@ -350,7 +340,8 @@ static bool serve(qe__super_state *st, qe__signals *saved, uint32_t *slot)
         if (st->queued > 0) {
             p[0].events |= POLLOUT;
         }
-        (void) poll(p, 4, wait_ms(now, wake, st->controller >= 0));
+        (void) poll(p, 3 + st->super->keepers,
+                    wait_ms(now, wake, st->controller >= 0));
         if (p[2].revents != 0 ||
             (st->controller < 0 && !qe__proc_alive(st->super->controller))) {
             break;
@@ -431,12 +422,12 @@ static bool make_standby(qe__super_state *st, qe__signals *saved,
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
         return false; /* then there is none: the run goes on without */
     }
-    pid = fork_host(st);
+    pid = fork_host(st, st->super->options->start == QE_START_FORK);
     if (pid == 0) {
         (void) close(pair[0]);
         (void) close(st->super->control);
         (void) close(st->signals);
-        qe__super_drop_keeper(st);
+        qe__super_drop_keepers(st);
         st->super->control = pair[1];
         st->self = getpid();
         st->standby = 0;
@@ -473,13 +464,16 @@ uint32_t qe__super_run(qe__super *super)
     memset(&st, 0, sizeof(st));
     st.super = super;
     st.self = getpid();
-    st.keeper = -1;
     st.queue_capacity = (size_t) super->slots * 4 + 16;
     st.slots = calloc(super->slots, sizeof(st.slots[0]));
     st.queue = calloc(st.queue_capacity, sizeof(st.queue[0]));
-    if (st.slots == NULL || st.queue == NULL) {
+    st.keepers = calloc(super->keepers + 1, sizeof(st.keepers[0]));
+    st.polls = calloc(super->keepers + 3, sizeof(st.polls[0]));
+    if (st.slots == NULL || st.queue == NULL || st.keepers == NULL ||
+        st.polls == NULL) {
         _exit(1);
     }
+    memset(st.keepers, 0xff, super->keepers * sizeof(st.keepers[0]));
     (void) close(super->foreign);
     (void) setpgid(0, 0);
     qe__signals_quiet(&saved);
@@ -489,6 +483,8 @@ uint32_t qe__super_run(qe__super *super)
     if (make_standby(&st, &saved, &slot) || serve(&st, &saved, &slot)) {
         free(st.slots);
         free(st.queue);
+        free(st.keepers);
+        free(st.polls);
         return slot;
     }
     sweep(&st);

@@ -76,6 +76,27 @@ static void postpone(_Atomic uint64_t *deadline_ns, uint64_t ns)
         !atomic_compare_exchange_weak(deadline_ns, &deadline, deadline + ns)) {}
 }
 
+void qe__super_shift(qe__super_state *st, uint32_t slot, uint64_t ns)
+{
+    postpone(&st->super->arena->slots[slot].deadline_ns, ns);
+    st->slots[slot].dump_since_ns += ns;
+    st->slots[slot].grown_ns += ns;
+}
+
+void qe__super_signal_group(qe__super_state *st, uint32_t slot, int sig)
+{
+    pid_t pid = st->slots[slot].pid;
+    pid_t group = (pid_t) atomic_load(&st->super->arena->slots[slot].group);
+
+    /* The leader is not reaped yet, so the group is still its own, even if a test
+     * has taken the leader to another one. */
+    (void) kill(-pid, sig);
+    (void) kill(pid, sig);
+    if (group > 0) {
+        (void) kill(-group, sig);
+    }
+}
+
 void qe__super_pause(qe__super_state *st, bool on)
 {
     uint64_t now = qe_now_ns();
@@ -86,25 +107,16 @@ void qe__super_pause(qe__super_state *st, bool on)
     }
     st->paused_ns = on ? now : 0;
     for (uint32_t i = 0; i < st->super->slots; i++) {
-        qe__super_slot *s = &st->slots[i];
-        pid_t group;
-
-        if (s->pid <= 0) {
+        if (st->slots[i].pid <= 0) {
             continue;
         }
-        group = (pid_t) atomic_load(&st->super->arena->slots[i].group);
-        if (!on) {
-            postpone(&st->super->arena->slots[i].deadline_ns, held_ns);
-            s->dump_since_ns += held_ns;
-            s->grown_ns += held_ns;
+        if (on) {
+            /* Held for another reason from now on, and for longer. */
+            qe__super_let_go(st, i, now);
+        } else {
+            qe__super_shift(st, i, held_ns);
         }
-        /* The leader is not reaped yet, so the group is still its own, even if
-         * a test has taken the leader to another one. */
-        (void) kill(-s->pid, on ? SIGSTOP : SIGCONT);
-        (void) kill(s->pid, on ? SIGSTOP : SIGCONT);
-        if (group > 0) {
-            (void) kill(-group, on ? SIGSTOP : SIGCONT);
-        }
+        qe__super_signal_group(st, i, on ? SIGSTOP : SIGCONT);
     }
 }
 
@@ -124,6 +136,14 @@ uint64_t qe__super_deadlines(qe__super_state *st, uint64_t now)
 
         if (s->pid == 0 || s->phase == QE__KILL_SENT) {
             continue;
+        }
+        if (s->phase == QE__KILL_NO) {
+            uint64_t look = qe__super_jitter(st, i, now);
+
+            wake = look < wake ? look : wake;
+            if (s->jitter.held_ns != 0) {
+                continue; /* its deadline stands still */
+            }
         }
         if (s->phase == QE__KILL_DUMPING) {
             if (fstat(st->super->files[i].stack, &file) == 0 &&

@@ -20,14 +20,27 @@ int qe__stack_signal(void)
 
 void qe_worker_job(const qe_worker *w, qe_job *out)
 {
+    const qe__arena_pass *pass;
+
     memset(out, 0, sizeof(*out));
     out->slot = w->number;
     out->epoch = w->slot->epoch;
     out->single = w->slot->job == QE__JOB_SINGLE;
     out->keeper = w->slot->job == QE__JOB_KEEPER;
+    out->server = w->slot->job == QE__JOB_SERVER ? w->slot->job_server : 0;
     out->unit = w->slot->job_unit;
     out->attempt = w->slot->job_attempt;
     out->seed = w->slot->job_seed;
+    pass = w->slot->job == QE__JOB_SCOPE
+               ? qe__arena_pass_of(w->arena, w->slot->job_scope)
+               : NULL;
+    if (pass != NULL) {
+        const qe__arena_scope *scope = &w->arena->scopes[w->slot->job_scope];
+
+        out->decided = true;
+        out->pass = w->arena->units[w->arena->order[scope->first]].pass;
+        out->around = pass->around;
+    }
     out->capture_fd[0] = w->capture[0];
     out->capture_fd[1] = w->capture[1];
     out->stack_fd = w->stack;
@@ -251,6 +264,7 @@ int qe_worker_start(qe_worker *w, const qe_claim *claim)
     if (foreign(w) || w->running || claim->unit >= w->arena->head->units) {
         return QE_ESTATE;
     }
+    qe__changing_meet(w);
     if (atomic_load(&w->arena->head->stop) == QE__STOP_NOW) {
         return QE_EGONE; /* it stays claimed, and so is never started */
     }
@@ -273,7 +287,24 @@ int qe_worker_start(qe_worker *w, const qe_claim *claim)
     qe__fault_point(4);
     frame = frame_of(w, QE__FRAME_START);
     frame.start_s = qe_wall_s();
+    qe__changing_start(w);
     return write_frame(w, &frame, NULL, 0);
+}
+
+int qe_worker_seed(const qe_worker *w, uint32_t key, uint64_t *out)
+{
+    const qe__arena_unit *unit;
+
+    *out = 0;
+    if (foreign(w) || !w->running) {
+        return QE_ESTATE;
+    }
+    unit = &w->arena->units[w->now.unit];
+    if (qe__arena_pass_of(w->arena, unit->scope) == NULL) {
+        return 0;
+    }
+    *out = qe_attempt_seed(w->slot->job_seed, key, unit->nth);
+    return 1;
 }
 
 /* Lays the limit, or lifts it; once the supervisor has begun to kill, the
@@ -300,6 +331,7 @@ int qe_worker_phase(qe_worker *w, enum qe_phase phase)
         return QE_ESTATE;
     }
     if (phase == QE_PHASE_SESSION) {
+        qe__changing_lift(&w->changing);
         atomic_store(&w->slot->start_ns, qe_now_ns());
         atomic_store(&w->slot->running,
                      qe__running(w->now.unit, w->now.attempt, phase));
@@ -318,6 +350,12 @@ int qe_worker_phase(qe_worker *w, enum qe_phase phase)
         } else if (phase == QE_PHASE_SETUP) {
             set_deadline(w, limit);
         }
+    }
+    qe__changing_limit(&w->changing);
+    if (phase == QE_PHASE_CALL) {
+        /* It is known when the body began that failed; how long a set-up before it takes
+         * differs. */
+        qe__changing_start(w);
     }
     return 0;
 }
@@ -369,6 +407,7 @@ int qe_worker_finish(qe_worker *w, enum qe_outcome outcome, bool last,
     if (foreign(w) || !w->running) {
         return QE_ESTATE;
     }
+    qe__changing_lift(&w->changing);
     set_deadline(w, 0);
     frame = frame_of(w, QE__FRAME_FINISH);
     frame.outcome = (uint8_t) outcome;

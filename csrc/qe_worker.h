@@ -3,6 +3,7 @@
 #ifndef QE_WORKER_H
 #define QE_WORKER_H
 
+#include "qe_changing.h"
 #include "qe_exec.h"
 #include "qe_proc.h"
 
@@ -19,9 +20,10 @@ struct qe_worker {
     bool running;
     bool unlimited; /* what runs has no limit any more */
     qe_claim now;
+    qe__changing changing; /* what is changed around it */
     double cpu_before_s;
     int clear_refs; /* /proc/self/clear_refs, or -1 */
-    /* Of the keeper alone: */
+    /* Of a keeper alone: */
     int control; /* the supervisor's requests, or -1 */
     pid_t super;
     const qe__slot_files *files; /* of all slots */

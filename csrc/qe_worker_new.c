@@ -45,8 +45,41 @@ int qe__worker_new(qe_worker **out, qe__arena *arena, uint32_t slot,
     return 0;
 }
 
+/* A server has inherited the files of all slots, for the workers that it is going
+ * to fork. */
+static int attach_server(qe_worker *w, int control, pid_t super)
+{
+    uint32_t slots = w->arena->head->slots;
+    qe__slot_files *files = calloc(slots, sizeof(*files));
+
+    if (files == NULL) {
+        return QE_ENOMEM;
+    }
+    for (uint32_t i = 0; i < slots; i++) {
+        const int32_t *fds = w->arena->slots[i].files;
+
+        files[i] = (qe__slot_files){{fds[0], fds[1]}, fds[2]};
+        for (int j = 0; j < 3; j++) {
+            if (fcntl(fds[j], F_SETFD, FD_CLOEXEC) != 0) {
+                free(files);
+                return QE_ESYS;
+            }
+        }
+    }
+    if (fcntl(control, F_SETFD, FD_CLOEXEC) != 0) {
+        free(files);
+        return QE_ESYS;
+    }
+    w->files = files;
+    w->slots = slots;
+    w->control = control;
+    w->super = super;
+    return 0;
+}
+
 /* QE_WORKER is "slot:arena:bell:stdout:stderr:stack", descriptors of this
- * process. It is removed, so that what a test starts is no worker. */
+ * process, and a server's has ":control:supervisor" behind that. It is removed,
+ * so that what a test starts is no worker. */
 int qe_worker_attach(qe_worker **out)
 {
     const char *text = getenv("QE_WORKER");
@@ -54,13 +87,20 @@ int qe_worker_attach(qe_worker **out)
     qe__arena arena;
     qe_worker *w;
     unsigned slot;
-    int fd, bell, status;
+    int fd, bell, control, super, status;
+    int used = 0;
+    bool server;
     char extra;
 
     memset(&files, 0, sizeof(files));
-    if (text == NULL || sscanf(text, "%u:%d:%d:%d:%d:%d%c", &slot, &fd, &bell,
+    if (text == NULL || sscanf(text, "%u:%d:%d:%d:%d:%d%n", &slot, &fd, &bell,
                                &files.capture[0], &files.capture[1],
-                               &files.stack, &extra) != 6) {
+                               &files.stack, &used) != 6) {
+        return QE_EFORMAT;
+    }
+    server = text[used] != '\0';
+    if (server &&
+        sscanf(text + used, ":%d:%d%c", &control, &super, &extra) != 2) {
         return QE_EFORMAT;
     }
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
@@ -86,6 +126,15 @@ int qe_worker_attach(qe_worker **out)
     w->own = arena;
     w->arena = &w->own;
     w->slot = &w->own.slots[slot];
+    status = server ? attach_server(w, control, super) : 0;
+    if (status != 0) {
+        (void) close(w->capture[0]);
+        (void) close(w->capture[1]);
+        (void) close(w->stack);
+        qe__arena_close(&w->own);
+        free(w);
+        return status;
+    }
     (void) unsetenv("QE_WORKER");
     *out = w;
     return 0;

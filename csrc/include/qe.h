@@ -1,8 +1,7 @@
 /*
  * libqe: schedules tests, runs them in processes of their own, judges them,
- * and remembers them. This header, with qe_stats.h and qe_hunt.h which it
- * includes, is the whole public interface; the Python and Node bindings include
- * nothing else.
+ * and remembers them. This header, with those that it includes, is the whole public
+ * interface; the Python and Node bindings include nothing else.
  *
  * Conventions
  *   - A function returns 0 or a negative QE_E* code unless it says otherwise.
@@ -68,6 +67,8 @@ QE_API double qe_wall_s(void);
 /* The processors this process may use: affinity mask, then the cgroup quota
  * (v2 `cpu.max`, v1 `cpu.cfs_quota_us`), rounded up; at least 1. */
 QE_API unsigned qe_cpu_count(void);
+
+#include "qe_around.h" /* what is changed around a pass */
 
 /* ---------------------------------------------------------------- outcomes */
 
@@ -168,6 +169,11 @@ typedef struct qe_job {
     uint32_t attempt;  /* from 1, of that unit */
     bool single;       /* run this attempt only, then leave */
     bool keeper;       /* be the keeper, see qe_keeper_wait */
+    bool decided;      /* work through a pass that was decided on while the run
+                          goes on (qe_session_pass): */
+    uint32_t pass;     /* ... its number, */
+    qe_around around;  /* ... and what is changed around it */
+    uint32_t server;   /* be this server, likewise; 0: be none */
     uint64_t seed;     /* for this worker's random generators */
     int capture_fd[2]; /* files for captured stdout and stderr, shared with the
                          controller, which reads what a killed test printed */
@@ -183,6 +189,18 @@ typedef struct qe_claim {
 } qe_claim;
 
 QE_API void qe_worker_job(const qe_worker *w, qe_job *out);
+/* Changes what is around this worker as its pass asks (qe_job.around), before its first
+ * claim. What the system forbids is left out, and its flags are in *refused, with
+ * TMP_BY_NAME and HOME_BY_NAME for what the host has still to do: to name the set's
+ * folders in TMPDIR and HOME. From here on limits hold in setup, call and teardown of
+ * each attempt, the clock is set at each start, and partners wait for each other there
+ * (at most 300 ms). QE_ESTATE after the first start, or the second time. */
+QE_API int qe_worker_around(qe_worker *w, const qe_places *places,
+                            uint32_t *refused);
+/* Lifts the limits until the next phase: what follows is the host's own work. */
+QE_API int qe_worker_lift(qe_worker *w);
+/* How far the clock that this process sees is ahead of the true one, in seconds. */
+QE_API double qe_worker_ahead_s(const qe_worker *w);
 /* Looks at what would be claimed next, without claiming: 1 and *out, or 0. */
 QE_API int qe_worker_peek(qe_worker *w, qe_claim *out);
 /* Claims the next unit: 1 and *out; 0 if nothing can be claimed now; QE_EGONE
@@ -193,6 +211,9 @@ QE_API int qe_worker_claim(qe_worker *w, bool wait, qe_claim *out);
 QE_API bool qe_worker_is_last(qe_worker *w);
 /* The claimed unit starts: from here on a death is its crash. */
 QE_API int qe_worker_start(qe_worker *w, const qe_claim *claim);
+/* The seed of the running attempt (qe_attempt_seed): 1. 0, with *out 0, where its
+ * pass was planned before the run: then attempts draw on from each other. */
+QE_API int qe_worker_seed(const qe_worker *w, uint32_t key, uint64_t *out);
 /* Enters a phase of the running unit; QE_PHASE_SESSION needs none. The time
  * limit is laid over setup to teardown, or the call alone (`func_only`). */
 QE_API int qe_worker_phase(qe_worker *w, enum qe_phase phase);
@@ -228,7 +249,10 @@ QE_API int qe_worker_bye(qe_worker *w);
  * says that it is ready, and lifts the limit that qe_worker_phase laid. 1: a
  * worker for *slot is wanted, see qe_keeper_fork. 0: all workers have left, so it
  * takes down what it holds, and says bye. A keeper that leaves without having
- * called this is done without: workers are forked from the supervisor. */
+ * called this is done without: workers are forked from the supervisor.
+ *
+ * A server (qe_options.servers) is a keeper that attaches, and forks the workers of
+ * the passes that name it. */
 QE_API int qe_keeper_wait(qe_worker *w, uint32_t *slot);
 /* Forks a worker from this process. 1 in the worker, with *out: its handle. 0
  * in the keeper, also where fork is refused: the session is told. The host does
@@ -270,10 +294,20 @@ typedef struct qe_options {
     bool in_order;           /* scopes start in plan order, not longest first */
     bool keeper;             /* workers are forked from a process that the host
                                   prepares, in slot 2 * workers; FORK only */
-    bool peak_memory;        /* measure each attempt's own peak (about 20 us
+    uint32_t servers;        /* at most 1024: FORK: processes that are executed
+                                  (spawn_argv, also under FORK then), prepare
+                                  themselves, and fork the workers of passes,
+                                  see qe_pass.server; in the slots behind
+                                  2 * workers. One is started with the first
+                                  pass that names it, and takes no worker's
+                                  room. SPAWN: environments of workers */
+    char *const *const *server_env; /* of each, changes of the host's
+                                         environment, as in qe_unit.env. Like
+                                         spawn_argv they are not copied */
+    bool peak_memory;            /* measure each attempt's own peak (about 20 us
                                   an attempt), not the worker's so far */
-    uint32_t maxfail;        /* 0: no limit */
-    uint32_t max_restarts;   /* crashes before the run is given up;
+    uint32_t maxfail;            /* 0: no limit */
+    uint32_t max_restarts;       /* crashes before the run is given up;
                                   UINT32_MAX: no limit */
     uint64_t session_timeout_ns; /* limit of a worker's session teardown */
     uint64_t backoff_ns;         /* before the first retry; doubles; jittered */
@@ -316,6 +350,11 @@ enum qe_event_kind {
                        CRASHED or TIMEOUT, if it died in its session teardown */
     QE_EV_REFUSED, /* the system would not start a worker: status is errno. Told
                        once a run, which goes on with fewer, or waits */
+    QE_EV_SERVER,  /* a server cannot serve: it could not be started (error is
+                      errno), or ended before it was ready, or died too often
+                      (status). Told once; its passes that begin after this have
+                      workers as any other, and not its environment. What it
+                      wrote to its slot's files stays there */
     QE_EV_GIVE_UP, /* max_restarts reached, or no worker can be started */
     QE_EV_DONE     /* nothing is left to run and no worker is alive */
 };
@@ -338,8 +377,9 @@ typedef struct qe_event {
     size_t stdout_bytes; /* FINISH of a command */
     struct {
         double start_s, duration_s;
-    } phases[3]; /* PLAIN: of setup, call and teardown */
-    int error;   /* GIVE_UP: a QE_E* code; status is errno with QE_ESYS */
+    } phases[3];     /* PLAIN: of setup, call and teardown */
+    int error;       /* GIVE_UP: a QE_E* code; status is errno with QE_ESYS */
+    uint32_t server; /* SERVER: its number, from 1 */
 } qe_event;
 
 /* A pass that is decided on while the run goes on. */
@@ -351,6 +391,10 @@ typedef struct qe_pass {
     const uint64_t *timeout_ns; /* of each, as in qe_unit; NULL: none */
     size_t n;
     uint64_t seed; /* for its worker's random generators; 0: from the run's */
+    const qe_around *around; /* what is changed around it; NULL: nothing */
+    uint32_t server; /* its workers are forked from this server, from 1, and
+                        start when that is ready: other passes need not wait
+                        for it. 0: from none */
 } qe_pass;
 
 /* Lays out the arena and starts the supervisor. In the controller: 0, and
@@ -366,7 +410,8 @@ typedef struct qe_pass {
 QE_API int qe_session_start(qe_session **out, qe_worker **worker_out,
                             qe_plan *plan, const qe_options *options,
                             const qe_fork_hooks *hooks);
-/* In a process started by QE_START_SPAWN: attaches to the arena. */
+/* In a process started by QE_START_SPAWN, or as a server: attaches to the
+ * arena. */
 QE_API int qe_worker_attach(qe_worker **out);
 /* Waits up to timeout_ms for the next event. Call without any host lock. */
 QE_API int qe_session_next(qe_session *s, int timeout_ms, qe_event *out);
@@ -385,9 +430,10 @@ QE_API int qe_session_stop(qe_session *s, bool interrupt);
 QE_API int qe_session_grow(qe_session *s, uint32_t workers);
 /* Makes SPARE units of the plan a pass: attempts at these items, in this order, in
  * a worker of their own. It begins when those given before have begun and there is
- * room. *unit_out: the number of its first unit, the others follow. A plan with
- * SPARE units ends only after qe_session_no_more. QE_ETOOBIG if fewer are spare
- * than n; QE_ESTATE if nothing new may start. May be called between two calls of
+ * room, and its server is ready. *unit_out: the number of its first unit, the others
+ * follow. A plan with SPARE units ends only after qe_session_no_more. QE_ETOOBIG if fewer are spare
+ * than n; QE_ESTATE if nothing new may start; QE_EINVAL also for surroundings that
+ * there are not. May be called between two calls of
  * qe_session_next alone. */
 QE_API int qe_session_pass(qe_session *s, const qe_pass *pass,
                            uint32_t *unit_out);
@@ -414,125 +460,19 @@ QE_API size_t qe_session_captured(qe_session *s, uint32_t slot, int stream,
 /* Ends everything that is left, reaps it, frees. */
 QE_API void qe_session_close(qe_session *s);
 
-/* ------------------------------------------------------------------ record */
-
-/* One attempt, as remembered and reported. */
-typedef struct qe_attempt {
-    uint32_t item; /* index into the record's tests */
-    uint32_t pass, attempt, worker;
-    enum qe_outcome outcome;
-    double start_s, duration_s, cpu_s;
-    uint64_t peak_bytes;
-    int status;          /* wait status where the process died, else 0 */
-    const char *message; /* one line, NULL for none; copied */
-} qe_attempt;
-
-/* Flakiness of one test in the compatible terms. */
-enum qe_pattern { QE_STABLE_PASS, QE_STABLE_FAIL, QE_INTERMITTENT, QE_RANDOM };
-QE_API const char *qe_pattern_name(enum qe_pattern pattern);
-
-typedef struct qe_flakiness {
-    uint32_t passes, failures;
-    double score;  /* 2*min(p,f)/n, 0 where n = 0 */
-    bool is_flaky; /* 0 < p < n */
-    enum qe_pattern pattern;
-} qe_flakiness;
-
-/* Counts, then judges, a sequence of results (1: passed, 0: failed, anything
- * else: not counted). INTERMITTENT: more than 70 % of neighbouring results are
- * equal, otherwise RANDOM. QE_EINVAL if nothing counts. */
-QE_API int qe_flakiness_of(const uint8_t *results, size_t n, qe_flakiness *out);
-
-/* What happened in a run, by test. The one source of history and reports. */
-typedef struct qe_record qe_record;
-
-QE_API int qe_record_new(qe_record **out);
-QE_API void qe_record_free(qe_record *r);
-/* Adds a test; its item number is the count of those added before. */
-QE_API int qe_record_add_test(qe_record *r, const char *id);
-QE_API int qe_record_add_attempt(qe_record *r, const qe_attempt *attempt);
-/* The test's outcome, and what failed in it (NULL: nothing), for the report. */
-QE_API int qe_record_set_outcome(qe_record *r, uint32_t item,
-                                 enum qe_outcome outcome, const char *message);
-/* What was tested: the code's revision and branch. NULL: unknown; copied. */
-QE_API int qe_record_set_code(qe_record *r, const char *revision,
-                              const char *branch);
-/* The condition of a pass: its name ("shuffled", ...), copied, and the seed
- * that repeats it. */
-QE_API int qe_record_add_pass(qe_record *r, uint32_t pass, const char *name,
-                              uint64_t seed);
-/* The test's failures are known, and do not fail the run. */
-QE_API int qe_record_set_quarantined(qe_record *r, uint32_t item);
-/* The test's flakiness over the final attempt of each pass. */
-QE_API int qe_record_flakiness(const qe_record *r, uint32_t item,
-                               qe_flakiness *out);
-/* Writes the JSON result (docs/result.schema.json) to `path`, atomically: a
- * temporary file beside it, then a rename. `run_json` is a JSON object of the
- * host's (seed, shard, versions, ...), set as "run"; NULL for {}. With
- * `flaky`, each test gets its flakiness. */
-QE_API int qe_record_write_json(const qe_record *r, const char *path,
-                                const char *run_json, bool flaky);
-
-/* ----------------------------------------------------------------- history */
-
-typedef struct qe_history qe_history;
-
-/* Opens or makes the database. A corrupt file, or another program's, is
- * QE_ECORRUPT, one of a newer version of QE QE_EUNSUPPORTED, one that another
- * process holds for more than 2 s QE_EBUSY, one that cannot be made or written
- * QE_EREADONLY, a full disk QE_ESYS with errno; nothing is changed then.
- * Several processes may hold one open. */
-QE_API int qe_history_open(qe_history **out, const char *path);
-QE_API void qe_history_close(qe_history *h);
-/* Saves a run with its attempts and outcomes, whole or not at all. */
-QE_API int qe_history_save(qe_history *h, const qe_record *r, double started_s,
-                           double wall_s, uint32_t workers, int64_t *run_id);
-/* Expected durations: the median of the last (at most 5) passed attempts of
- * each id, 0 where unknown. */
-QE_API int qe_history_durations(qe_history *h, const char *const *ids, size_t n,
-                                uint64_t *out_ns);
-/* Executions that each id has passed since it last failed; 0 where unknown. A
- * pass on a retry is no evidence, since a failure came before it: only first
- * attempts count. The counts outlive the runs that qe_history_gc drops. */
-QE_API int qe_history_clean(qe_history *h, const char *const *ids, size_t n,
-                            uint64_t *out);
-/* Calls `visit` for each known id that begins with `prefix`, in order. The id
- * is valid during the call. Where `visit` returns other than 0, that ends it
- * and is returned. `visit` must not use the history. */
-QE_API int qe_history_names(qe_history *h, const char *prefix,
-                            int (*visit)(void *arg, const char *id), void *arg);
-
-/* A test's executions that have one label: all of a day (local time), of one
- * revision, of one branch, or of one condition. */
-enum qe_history_by { QE_BY_DAY, QE_BY_REVISION, QE_BY_BRANCH, QE_BY_CONDITION };
-typedef struct qe_history_row {
-    const char *label;         /* "" where unknown */
-    uint64_t failures, passes; /* of first attempts */
-    uint64_t recovered;        /* passes on a retry, at the same code */
-    double first_s, last_s;    /* when its runs began */
-} qe_history_row;
-/* Calls `visit` for each label of a test, oldest first; otherwise as
- * qe_history_names. A test that is not known has none. */
-QE_API int qe_history_rates(qe_history *h, const char *id,
-                            enum qe_history_by by,
-                            int (*visit)(void *arg, const qe_history_row *row),
-                            void *arg);
-/* Keyed results. ttl_s <= 0: kept for ever. An expired entry is QE_ENOTFOUND
- * at once. *value_out is freed by the caller with qe_free. */
-QE_API int qe_history_put(qe_history *h, const char *key, const char *value,
-                          double ttl_s);
-QE_API int qe_history_get(qe_history *h, const char *key, char **value_out);
-QE_API int qe_history_delete(qe_history *h, const char *key);
-/* Drops expired entries, and runs but the newest `keep_runs`. */
-QE_API int qe_history_gc(qe_history *h, uint32_t keep_runs);
+/* Frees what a function here has given. */
 QE_API void qe_free(void *p);
 
 #ifdef __cplusplus
 }
 #endif
 
+#include "qe_results.h" /* what happened, and what is remembered of it */
+
 #include "qe_stats.h" /* what passes and failures say */
 
 #include "qe_hunt.h" /* where a flaky hunt spends its runs */
+
+#include "qe_cause.h" /* why a test is flaky */
 
 #endif

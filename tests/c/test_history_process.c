@@ -96,7 +96,7 @@ static int save_five(void *path)
     int i;
 
     for (i = 0; i < 5; i++)
-        if (save_sample(path, 300, 0.5) != QE_OK)
+        if (save_sample(path, scratch_scaled(300), 0.5) != QE_OK)
             return 1;
     return 0;
 }
@@ -113,8 +113,8 @@ static void processes_that_save_at_once_all_save(void **state)
     for (i = 0; i < 3; i++)
         assert_int_equal(scratch_wait(pids[i]), 0);
     assert_int_equal(peek(s, "SELECT count(*) FROM run"), 15);
-    assert_int_equal(peek(s, "SELECT count(*) FROM test"), 300);
-    assert_runs_of(s, 300);
+    assert_int_equal(peek(s, "SELECT count(*) FROM test"), scratch_scaled(300));
+    assert_runs_of(s, scratch_scaled(300));
 }
 
 static int save_for_ever(void *path)

@@ -406,6 +406,164 @@ static void seconds_go_where_they_show_most(void **state)
 
 /* --------------------------------------------------------------------------- errors */
 
+/* All passes of a hunt in which nothing fails. */
+static uint32_t passes_of(const qe_hunt_options *options, uint32_t n,
+                          qe_hunt_pass *out, uint32_t most)
+{
+    uint32_t groups[MOST] = {0}, count = 0;
+    qe_hunt_pass p;
+    qe_hunt *h;
+
+    assert_int_equal(qe_hunt_new(&h, groups, NULL, n, options), 0);
+    while (qe_hunt_next(h, &p) == 1) {
+        assert_true(count < most);
+        out[count++] = p;
+        for (size_t i = 0; i < p.n; i++) {
+            assert_int_equal(qe_hunt_result(h, p.number, p.items[i], 1, .001),
+                             0);
+        }
+        /* Two that run together are over together. */
+        if (p.condition != QE_AS_DEFINED || p.partner == UINT32_MAX) {
+            assert_int_equal(qe_hunt_over(h, p.number, 0), 0);
+        }
+        if (p.condition == QE_BESIDE) {
+            assert_int_equal(qe_hunt_over(h, p.partner, 0), 0);
+        }
+    }
+    qe_hunt_free(h);
+    return count;
+}
+
+static void a_hunt_begins_with_two_passes_beside_each_other(void **state)
+{
+    const qe_hunt_options o = {
+        .executions = 9, .alpha = .05, .seed = 3, .servers = 4, .pairs = true};
+    qe_hunt_pass p[40];
+    uint32_t n = passes_of(&o, 10, p, 40), borrowed = 0;
+
+    (void) state;
+    assert_true(n >= 8);
+    assert_int_equal(p[0].condition, QE_AS_DEFINED);
+    assert_int_equal(p[1].condition, QE_BESIDE);
+    assert_true(p[0].partner == 0 && p[1].partner == 0);
+    assert_true(p[0].server == 0 && p[1].server == 0);
+    assert_true(p[0].seed != p[1].seed);
+    assert_true(p[0].n == 10 && p[1].n == 10);
+    for (uint32_t i = 2; i < n; i++) {
+        assert_true(p[i].partner == UINT32_MAX);
+        assert_true(p[i].server >= 1 && p[i].server <= 4);
+        assert_true(p[i].server != p[i - 1].server);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        borrowed += p[i].files != i;
+        assert_true(p[i].files <= i);
+    }
+    assert_int_equal(borrowed, 1);
+}
+
+static void who_has_one_worker_or_few_runs_has_no_pair(void **state)
+{
+    qe_hunt_options o = {.executions = 9, .alpha = .05};
+    qe_hunt_pass p[40];
+    uint32_t n = passes_of(&o, 10, p, 40);
+
+    (void) state;
+    for (uint32_t i = 0; i < n; i++) {
+        assert_true(p[i].condition != QE_BESIDE && p[i].server == 0);
+    }
+    o.pairs = true;
+    o.executions = 2;
+    n = passes_of(&o, 10, p, 40);
+    assert_int_equal(n, 2);
+    assert_int_equal(p[1].condition, QE_REVERSED);
+}
+
+static void what_failed_before_runs_more_often(void **state)
+{
+    const qe_hunt_options o = {.executions = 9, .alpha = .05};
+    uint32_t groups[50] = {0}, alone = 0;
+    qe_hunt_test found;
+    qe_hunt_pass p;
+    qe_hunt *h;
+
+    (void) state;
+    assert_int_equal(qe_hunt_new(&h, groups, NULL, 50, &o), 0);
+    assert_int_equal(qe_hunt_known(h, 50, 1, 1), QE_EINVAL);
+    assert_int_equal(qe_hunt_known(h, 7, 3, 500), 0);
+    while (qe_hunt_next(h, &p) == 1) {
+        for (size_t i = 0; i < p.n; i++) {
+            assert_int_equal(qe_hunt_result(h, p.number, p.items[i], 1, .001),
+                             0);
+        }
+        if (p.condition == QE_ALONE) {
+            assert_int_equal(p.items[0], 7);
+            alone++;
+        }
+        assert_int_equal(qe_hunt_over(h, p.number, 0), 0);
+    }
+    assert_int_equal(alone, QE_HUNT_MOST_FRESH);
+    assert_int_equal(qe_hunt_known(h, 7, 3, 500), QE_ESTATE);
+    /* It has only passed now: that it failed once is not what a hunt has seen. */
+    assert_int_equal(qe_hunt_test_of(h, 7, &found), 0);
+    assert_int_equal(found.verdict, QE_CLEAR);
+    qe_hunt_free(h);
+}
+
+/* A gamma variate of shape a, by Marsaglia and Tsang 2000, for a Beta law. */
+static double gamma_of(struct suite *s, double a)
+{
+    double d = (a < 1 ? a + 1 : a) - 1. / 3, c = 1 / sqrt(9 * d);
+    double boost = a < 1 ? pow(uniform(s), 1 / a) : 1;
+
+    for (;;) {
+        double x = sqrt(-2 * log(1 - uniform(s))) *
+                   cos(2 * 3.14159265358979 * uniform(s));
+        double v = pow(1 + c * x, 3);
+
+        if (v > 0 &&
+            log(1 - uniform(s)) < .5 * x * x + d - d * v + d * log(v)) {
+            return boost * d * v;
+        }
+    }
+}
+
+static void the_law_of_rates_is_that_of_the_tests(void **state)
+{
+    static uint64_t failures[3000], passes[3000];
+    static const double laws[][2] = {{.53, 51.7}, {.2, 20}, {2, 100}};
+    struct suite s;
+    double a, b;
+
+    (void) state;
+    suite_init(&s, 1, 11);
+    for (size_t law = 0; law < QE__COUNT(laws); law++) {
+        for (size_t i = 0; i < 3000; i++) {
+            double x = gamma_of(&s, laws[law][0]);
+            double rate = x / (x + gamma_of(&s, laws[law][1]));
+
+            failures[i] = passes[i] = 0;
+            for (int run = 0; run < 200; run++) {
+                if (uniform(&s) < rate) {
+                    failures[i]++;
+                } else {
+                    passes[i]++;
+                }
+            }
+        }
+        assert_int_equal(qe_rates_fit(failures, passes, 3000, &a, &b), 0);
+        print_message("Beta(%g, %g): fitted %.3f, %.1f\n", laws[law][0],
+                      laws[law][1], a, b);
+        assert_true(fabs(a / laws[law][0] - 1) < .15);
+        assert_true(fabs(b / laws[law][1] - 1) < .2);
+    }
+    assert_int_equal(qe_rates_fit(failures, passes, 0, &a, &b), QE_ENOTFOUND);
+    assert_int_equal(qe_rates_fit(NULL, passes, 3, &a, &b), QE_EINVAL);
+    assert_int_equal(qe_rates_fit(failures, passes, 3, NULL, &b), QE_EINVAL);
+    memset(failures, 0, sizeof failures); /* nothing ever fails */
+    assert_int_equal(qe_rates_fit(failures, passes, 3000, &a, &b),
+                     QE_ENOTFOUND);
+}
+
 static void wrong_arguments_are_refused(void **state)
 {
     qe_hunt_options good = {.executions = 2, .alpha = .05}, bad;
@@ -465,6 +623,10 @@ int main(void)
         cmocka_unit_test(few_executions_find_what_an_oracle_finds),
         cmocka_unit_test(few_of_the_confirmed_are_healthy),
         cmocka_unit_test(seconds_go_where_they_show_most),
+        cmocka_unit_test(a_hunt_begins_with_two_passes_beside_each_other),
+        cmocka_unit_test(who_has_one_worker_or_few_runs_has_no_pair),
+        cmocka_unit_test(what_failed_before_runs_more_often),
+        cmocka_unit_test(the_law_of_rates_is_that_of_the_tests),
         cmocka_unit_test(wrong_arguments_are_refused),
         cmocka_unit_test(a_hunt_of_nothing_is_over),
     };
