@@ -182,6 +182,25 @@ static PyObject *History_names(PyObject *self, PyObject *args)
     return listed(list, qe_history_names(h, prefix, append_name, list));
 }
 
+static int append_count(void *arg, const char *id, uint64_t failures,
+                        uint64_t passes)
+{
+    return append(arg, Py_BuildValue("(yKK)", id, (unsigned long long) failures,
+                                     (unsigned long long) passes));
+}
+
+static PyObject *History_counts(PyObject *self, PyObject *unused)
+{
+    qe_history *h = open_history(self);
+    PyObject *list;
+
+    (void) unused;
+    if (h == NULL || (list = PyList_New(0)) == NULL) {
+        return NULL;
+    }
+    return listed(list, qe_history_counts(h, append_count, list));
+}
+
 static PyObject *History_rates(PyObject *self, PyObject *args)
 {
     qe_history *h = open_history(self);
@@ -218,6 +237,8 @@ static PyMethodDef History_methods[] = {
      "clean(ids: list[bytes]) -> list of executions passed since a failure"},
     {"names", History_names, METH_VARARGS,
      "names(prefix: bytes) -> list of ids that begin so"},
+    {"counts", History_counts, METH_NOARGS,
+     "counts() -> list of (id, failures, passes), in no order"},
     {"rates", History_rates, METH_VARARGS,
      "rates(id: bytes, by) -> list of (label, failures, passes, recovered, "
      "first_s, last_s)"},

@@ -39,6 +39,30 @@ uint32_t *core_numbers(PyObject *list, size_t *n)
     return numbers;
 }
 
+PyObject *core_list_of(const uint32_t *numbers, size_t n)
+{
+    PyObject *items = PyList_New((Py_ssize_t) n);
+
+    for (size_t i = 0; items != NULL && i < n; i++) {
+        PyObject *number = PyLong_FromUnsignedLong(numbers[i]);
+
+        if (number == NULL ||
+            PyList_SetItem(items, (Py_ssize_t) i, number) != 0) {
+            Py_DECREF(items);
+            return NULL;
+        }
+    }
+    return items;
+}
+
+PyObject *core_index(uint32_t number)
+{
+    if (number == UINT32_MAX) {
+        Py_RETURN_NONE;
+    }
+    return PyLong_FromUnsignedLong(number);
+}
+
 /* As many seconds as there are groups. */
 static double *seconds_of(PyObject *list, size_t n)
 {
@@ -63,8 +87,9 @@ static double *seconds_of(PyObject *list, size_t n)
 
 static PyObject *Hunt_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"groups", "seconds_each", "executions", "seconds",
-                            "alpha",  "seed",         NULL};
+    static char *names[] = {"groups",  "seconds_each", "executions", "seconds",
+                            "alpha",   "seed",         "servers",    "pairs",
+                            "rates_a", "rates_b",      NULL};
     PyObject *groups, *each;
     qe_hunt_options options = {0};
     unsigned long long seed;
@@ -72,14 +97,16 @@ static PyObject *Hunt_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     double *seconds;
     size_t n = 0;
     Hunt *self;
-    int status;
+    int status, pairs;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOdddK", names, &groups,
-                                     &each, &options.executions,
-                                     &options.seconds, &options.alpha, &seed)) {
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "OOdddKIpdd", names, &groups, &each,
+            &options.executions, &options.seconds, &options.alpha, &seed,
+            &options.servers, &pairs, &options.rates_a, &options.rates_b)) {
         return NULL;
     }
     options.seed = seed;
+    options.pairs = pairs != 0;
     numbers = core_numbers(groups, &n);
     if (numbers == NULL) {
         return NULL;
@@ -111,36 +138,17 @@ static PyObject *Hunt_next(PyObject *self, PyObject *unused)
     int status = qe_hunt_next(((Hunt *) self)->hunt, &pass);
 
     (void) unused;
-    if (status == QE_EGONE) {
-        Py_RETURN_FALSE;
+    if (status != 1) {
+        return core_not_now(status);
     }
-    if (status < 0) {
-        return core_raise(status);
-    }
-    if (status == 0) {
-        Py_RETURN_NONE;
-    }
-    items = PyList_New((Py_ssize_t) pass.n);
-    for (size_t i = 0; items != NULL && i < pass.n; i++) {
-        PyObject *number = PyLong_FromUnsignedLong(pass.items[i]);
-
-        if (number == NULL ||
-            PyList_SetItem(items, (Py_ssize_t) i, number) != 0) {
-            Py_DECREF(items);
-            return NULL;
-        }
-    }
-    if (items == NULL) {
-        return NULL;
-    }
-    if (pass.repeats == UINT32_MAX) {
-        return Py_BuildValue("(IsKON)", pass.number,
-                             qe_condition_name(pass.condition),
-                             (unsigned long long) pass.seed, Py_None, items);
-    }
-    return Py_BuildValue("(IsKIN)", pass.number,
-                         qe_condition_name(pass.condition),
-                         (unsigned long long) pass.seed, pass.repeats, items);
+    items = core_list_of(pass.items, pass.n);
+    return items == NULL
+               ? NULL
+               : Py_BuildValue("(IsKNIINN)", pass.number,
+                               qe_condition_name(pass.condition),
+                               (unsigned long long) pass.seed,
+                               core_index(pass.repeats), pass.server,
+                               pass.files, core_index(pass.partner), items);
 }
 
 static PyObject *Hunt_result(PyObject *self, PyObject *args)
@@ -154,6 +162,73 @@ static PyObject *Hunt_result(PyObject *self, PyObject *args)
     }
     return core_done(
         qe_hunt_result(((Hunt *) self)->hunt, pass, item, result, seconds));
+}
+
+static PyObject *Hunt_known(PyObject *self, PyObject *args)
+{
+    unsigned int item;
+    unsigned long long failures, passes;
+
+    if (!PyArg_ParseTuple(args, "IKK", &item, &failures, &passes)) {
+        return NULL;
+    }
+    return core_done(
+        qe_hunt_known(((Hunt *) self)->hunt, item, failures, passes));
+}
+
+static PyObject *rates_fit(PyObject *module, PyObject *list)
+{
+    Py_ssize_t n = PySequence_Size(list);
+    uint64_t *failures, *passes;
+    double a, b;
+    int status = QE_ENOMEM;
+
+    (void) module;
+    if (n < 0) {
+        return NULL;
+    }
+    failures = malloc(((size_t) n + 1) * sizeof(*failures));
+    passes = malloc(((size_t) n + 1) * sizeof(*passes));
+    for (Py_ssize_t i = 0; failures != NULL && passes != NULL && i < n; i++) {
+        PyObject *pair = PySequence_GetItem(list, i);
+        unsigned long long f = 0, p = 0;
+
+        if (pair == NULL || !PyArg_ParseTuple(pair, "KK", &f, &p)) {
+            Py_XDECREF(pair);
+            free(failures);
+            free(passes);
+            return NULL;
+        }
+        Py_DECREF(pair);
+        failures[i] = f;
+        passes[i] = p;
+    }
+    if (failures != NULL && passes != NULL) {
+        status = qe_rates_fit(failures, passes, (size_t) n, &a, &b);
+    }
+    free(failures);
+    free(passes);
+    if (status == QE_ENOTFOUND) {
+        Py_RETURN_NONE;
+    }
+    return status == 0 ? Py_BuildValue("(dd)", a, b) : core_raise(status);
+}
+
+static PyMethodDef functions[] = {
+    {"rates_fit", rates_fit, METH_O,
+     "rates_fit([(failures, passes)]) -> (a, b) of Beta(a, b), or None"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyObject *Hunt_more(PyObject *self, PyObject *args)
+{
+    unsigned int item;
+    int result;
+
+    if (!PyArg_ParseTuple(args, "Ii", &item, &result)) {
+        return NULL;
+    }
+    return core_done(qe_hunt_more(((Hunt *) self)->hunt, item, result));
 }
 
 static PyObject *Hunt_over(PyObject *self, PyObject *args)
@@ -193,10 +268,17 @@ static PyObject *Hunt_spent(PyObject *self, PyObject *unused)
 
 static PyMethodDef Hunt_methods[] = {
     {"next", Hunt_next, METH_NOARGS,
-     "next() -> (number, condition, seed, repeats | None, items); None: not "
-     "before a pass is over; False: the hunt is over"},
+     "next() -> (number, condition, seed, repeats | None, server, files | "
+     "None, "
+     "partner | None, items); None: not before a pass is over; False: the hunt "
+     "is over"},
     {"result", Hunt_result, METH_VARARGS,
      "result(pass_, item, result, seconds)\n\n1 passed, 0 failed, 2 neither"},
+    {"known", Hunt_known, METH_VARARGS,
+     "known(item, failures, passes)\n\nFrom runs before; before the first "
+     "pass"},
+    {"more", Hunt_more, METH_VARARGS,
+     "more(item, result)\n\nAn execution of an inquiry: 1 passed, 0 failed"},
     {"over", Hunt_over, METH_VARARGS, "over(pass_, seconds beside its tests)"},
     {"test", Hunt_test, METH_VARARGS,
      "test(item) -> (verdict, failures, passes, fresh failures, fresh passes, "
@@ -210,8 +292,9 @@ static PyType_Slot Hunt_slots[] = {
     {Py_tp_dealloc, (void *) Hunt_dealloc},
     {Py_tp_methods, Hunt_methods},
     {Py_tp_doc,
-     "Hunt(groups, seconds_each, executions, seconds, alpha, seed)\n\nThe "
-     "strategy of a flaky hunt; see qe_hunt.h."},
+     "Hunt(groups, seconds_each, executions, seconds, alpha, seed, servers, "
+     "pairs, rates_a, rates_b)\n\nThe strategy of a flaky hunt; see "
+     "qe_hunt.h."},
     {0, NULL},
 };
 
@@ -220,5 +303,7 @@ static PyType_Spec Hunt_spec = {"pytest_qe._core.Hunt", sizeof(Hunt), 0,
 
 int core_add_hunt(PyObject *module)
 {
-    return core_add_type(module, &Hunt_spec, "Hunt");
+    return core_add_type(module, &Hunt_spec, "Hunt") != 0
+               ? -1
+               : PyModule_AddFunctions(module, functions);
 }

@@ -64,6 +64,14 @@ PyObject *core_done(int status)
     Py_RETURN_NONE;
 }
 
+PyObject *core_not_now(int status)
+{
+    if (status == QE_EGONE) {
+        Py_RETURN_FALSE;
+    }
+    return core_done(status);
+}
+
 /* The bytes of each item, borrowed; the list must live on. */
 const char **core_strings_of(PyObject *list, Py_ssize_t n)
 {
@@ -130,6 +138,7 @@ static int add_constants(PyObject *m)
         {"EV_EXIT", QE_EV_EXIT},
         {"EV_GIVE_UP", QE_EV_GIVE_UP},
         {"EV_REFUSED", QE_EV_REFUSED},
+        {"EV_SERVER", QE_EV_SERVER},
         {"EV_DONE", QE_EV_DONE},
     };
 
@@ -146,7 +155,8 @@ static int exec_module(PyObject *m)
     return add_constants(m) || core_add_plan(m) || core_add_run(m) ||
                    core_add_worker(m) || core_add_record(m) ||
                    core_add_history(m) || core_add_objects(m) ||
-                   core_add_stats(m) || core_add_patterns(m) || core_add_hunt(m)
+                   core_add_stats(m) || core_add_patterns(m) ||
+                   core_add_hunt(m) || core_add_around(m) || core_add_cause(m)
                ? -1
                : 0;
 }

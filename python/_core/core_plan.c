@@ -52,6 +52,25 @@ static PyObject *Plan_add(PyObject *self, PyObject *args)
     return core_done(qe_plan_add(((Plan *) self)->plan, &unit));
 }
 
+static PyObject *Plan_add_spare(PyObject *self, PyObject *args)
+{
+    unsigned int n;
+    unsigned long long timeout_ns;
+    int status = 0;
+
+    if (!PyArg_ParseTuple(args, "IK", &n, &timeout_ns)) {
+        return NULL;
+    }
+    for (unsigned int i = 0; i < n && status == 0; i++) {
+        status = qe_plan_add(((Plan *) self)->plan,
+                             &(qe_unit){.id = "",
+                                        .scope = "spare",
+                                        .flags = QE_UNIT_SPARE,
+                                        .timeout_ns = timeout_ns});
+    }
+    return core_done(status);
+}
+
 static PyObject *Plan_seal(PyObject *self, PyObject *unused)
 {
     (void) unused;
@@ -67,6 +86,8 @@ static PyMethodDef Plan_methods[] = {
     {"add", Plan_add, METH_VARARGS,
      "add(id: bytes, scope: bytes, item, pass_, flags, retries, timeout_ns, "
      "expected_ns)\n\nAdds a unit; units are numbered from 0 as added."},
+    {"add_spare", Plan_add_spare, METH_VARARGS,
+     "add_spare(n, timeout_ns)\n\nAdds so many units that are nothing yet."},
     {"seal", Plan_seal, METH_NOARGS, "seal()\n\nEnds adding."},
     {NULL, NULL, 0, NULL},
 };

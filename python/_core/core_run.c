@@ -12,6 +12,7 @@ typedef struct Session {
     qe_session *session;
     PyObject *plan;
     char **argv;
+    char ***server_env;
     PyThreadState *thread;
 } Session;
 
@@ -34,50 +35,28 @@ static void after_fork_child(void *ctx)
     ((Session *) ctx)->thread = PyEval_SaveThread();
 }
 
-static void free_argv(char **argv)
-{
-    for (size_t i = 0; argv != NULL && argv[i] != NULL; i++) {
-        free(argv[i]);
-    }
-    free(argv);
-}
-
-/* A list of bytes as a NULL-terminated array; NULL with an exception. */
-static char **argv_of(PyObject *list)
-{
-    Py_ssize_t n = PySequence_Size(list);
-    char **argv = n < 0 ? NULL : calloc((size_t) n + 1, sizeof(*argv));
-
-    if (n >= 0 && argv == NULL) {
-        (void) PyErr_NoMemory();
-    }
-    for (Py_ssize_t i = 0; argv != NULL && i < n; i++) {
-        PyObject *item = PySequence_GetItem(list, i);
-        char *text = item == NULL ? NULL : PyBytes_AsString(item);
-
-        argv[i] = text == NULL ? NULL : strdup(text);
-        Py_XDECREF(item);
-        if (argv[i] == NULL) {
-            if (!PyErr_Occurred()) {
-                (void) PyErr_NoMemory();
-            }
-            free_argv(argv);
-            return NULL;
-        }
-    }
-    return argv;
-}
-
 static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"plan",       "workers",      "argv",
-                            "isolate",    "func_only",    "steal_scopes",
-                            "in_order",   "keeper",       "peak_memory",
-                            "maxfail",    "max_restarts", "session_timeout_ns",
-                            "backoff_ns", "seed",         NULL};
-    PyObject *plan, *argv = Py_None;
+    static char *names[] = {"plan",
+                            "workers",
+                            "argv",
+                            "isolate",
+                            "func_only",
+                            "steal_scopes",
+                            "in_order",
+                            "keeper",
+                            "spawned",
+                            "servers",
+                            "peak_memory",
+                            "maxfail",
+                            "max_restarts",
+                            "session_timeout_ns",
+                            "backoff_ns",
+                            "seed",
+                            NULL};
+    PyObject *plan, *argv = Py_None, *servers = Py_None;
     int isolate = 0, func_only = 0, steal_scopes = 0, peak_memory = 0;
-    int in_order = 0, keeper = 0;
+    int in_order = 0, keeper = 0, spawned = 0;
     unsigned int workers, maxfail = 0, max_restarts = UINT32_MAX;
     unsigned long long session_timeout = 0, backoff = 0, seed = 0;
     qe_worker *worker = NULL;
@@ -86,25 +65,33 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
     int status;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "OI|OppppppIIKKK", names, &plan, &workers, &argv,
-            &isolate, &func_only, &steal_scopes, &in_order, &keeper,
-            &peak_memory, &maxfail, &max_restarts, &session_timeout, &backoff,
-            &seed)) {
+            args, kwargs, "OI|OppppppOpIIKKK", names, &plan, &workers, &argv,
+            &isolate, &func_only, &steal_scopes, &in_order, &keeper, &spawned,
+            &servers, &peak_memory, &maxfail, &max_restarts, &session_timeout,
+            &backoff, &seed)) {
         return NULL;
     }
     self = (Session *) core_new_object(module, "Session");
     if (self == NULL) {
         return NULL;
     }
-    if (argv != Py_None && (self->argv = argv_of(argv)) == NULL) {
+    if (argv != Py_None && (self->argv = core_words(argv)) == NULL) {
         Py_DECREF(self);
         return NULL;
     }
     Py_INCREF(plan);
     self->plan = plan;
     memset(&options, 0, sizeof(options));
+    if (servers != Py_None) {
+        self->server_env = core_lists(servers, &options.servers);
+        if (self->server_env == NULL) {
+            Py_DECREF(self);
+            return NULL;
+        }
+        options.server_env = (char *const *const *) self->server_env;
+    }
     options.workers = workers;
-    options.start = self->argv == NULL ? QE_START_FORK : QE_START_SPAWN;
+    options.start = spawned ? QE_START_SPAWN : QE_START_FORK;
     options.spawn_argv = self->argv;
     options.isolate = isolate;
     options.func_only = func_only;
@@ -207,6 +194,9 @@ static PyObject *event_tuple(qe_session *s, const qe_event *e)
                              bytes_or_none(e));
     case QE_EV_REFUSED:
         return Py_BuildValue("(ii)", kind, e->status);
+    case QE_EV_SERVER:
+        return Py_BuildValue("(iIiiN)", kind, e->server, e->status, e->error,
+                             captured(s, e->slot, 1));
     case QE_EV_GIVE_UP:
         return Py_BuildValue("(iiis)", kind, e->error, e->status,
                              qe_strerror(e->error));
@@ -319,10 +309,13 @@ static PyObject *Session_kill(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *Session_add_pass(PyObject *self, PyObject *args)
+static PyObject *Session_add_pass(PyObject *self, PyObject *args,
+                                  PyObject *kwargs)
 {
+    static char *names[] = {"", "", "", "", "around", "flags", "server", NULL};
     qe_session *s = open_session(self);
-    PyObject *items, *limits;
+    PyObject *items, *limits, *changes = Py_None;
+    qe_around around;
     qe_pass pass = {.number = 0};
     unsigned long long seed;
     uint32_t *numbers = NULL;
@@ -330,9 +323,16 @@ static PyObject *Session_add_pass(PyObject *self, PyObject *args)
     uint32_t unit = 0;
     int status = QE_EINVAL;
 
-    if (s == NULL ||
-        !PyArg_ParseTuple(args, "IOOK", &pass.number, &items, &limits, &seed)) {
+    if (s == NULL || !PyArg_ParseTupleAndKeywords(
+                         args, kwargs, "IOOK|OII", names, &pass.number, &items,
+                         &limits, &seed, &changes, &pass.flags, &pass.server)) {
         return NULL;
+    }
+    if (changes != Py_None) {
+        if (core_around_of(changes, &around) != 0) {
+            return NULL;
+        }
+        pass.around = &around;
     }
     numbers = core_numbers(items, &pass.n);
     timeouts =
@@ -437,7 +437,8 @@ static void Session_dealloc(PyObject *self)
     Session *me = (Session *) self;
 
     qe_session_close(me->session);
-    free_argv(me->argv);
+    core_free_words(me->argv);
+    core_free_lists(me->server_env);
     Py_CLEAR(me->plan);
     core_release(self);
 }
@@ -450,8 +451,11 @@ static PyMethodDef Session_methods[] = {
     {"stop", Session_stop, METH_VARARGS, "stop(interrupt=False)"},
     {"pause", Session_pause, METH_VARARGS, "pause(on)"},
     {"kill", Session_kill, METH_NOARGS, "kill()"},
-    {"add_pass", Session_add_pass, METH_VARARGS,
-     "add_pass(number, items, timeouts_ns, seed) -> its first unit"},
+    {"add_pass", (PyCFunction) (void (*)(void)) Session_add_pass,
+     METH_VARARGS | METH_KEYWORDS,
+     "add_pass(number, items, timeouts_ns, seed, around=None, flags=0, "
+     "server=0) -> its "
+     "first unit"},
     {"spare", Session_spare, METH_NOARGS, "spare() -> units"},
     {"no_more", Session_no_more, METH_NOARGS, "no_more()"},
     {"running", Session_running, METH_NOARGS,

@@ -1,6 +1,7 @@
 /* Worker: what a worker process holds. */
 #include "core.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct Worker {
@@ -72,6 +73,69 @@ static PyObject *Worker_start(PyObject *self, PyObject *args)
         return core_raise(status);
     }
     Py_RETURN_TRUE;
+}
+
+static PyObject *Worker_seed(PyObject *self, PyObject *args)
+{
+    unsigned int key;
+    uint64_t seed;
+    int status;
+
+    if (!PyArg_ParseTuple(args, "I", &key)) {
+        return NULL;
+    }
+    status = qe_worker_seed(((Worker *) self)->worker, key, &seed);
+    return status == 1 ? PyLong_FromUnsignedLongLong(seed) : done(status);
+}
+
+/* The paths of a list of bytes; NULL with an exception. */
+static const char **paths_of(PyObject *list)
+{
+    Py_ssize_t n = PyList_Size(list);
+
+    return n < 0 ? NULL : core_strings_of(list, n);
+}
+
+/* A path of bytes, or NULL for None; NULL with an exception for what is neither. */
+static const char *path_or_null(PyObject *path)
+{
+    return path == Py_None ? NULL : PyBytes_AsString(path);
+}
+
+static PyObject *Worker_around(PyObject *self, PyObject *args)
+{
+    qe_places places;
+    PyObject *folder, *tmp, *home, *keep;
+    const char **kept;
+    uint32_t refused = 0;
+    int status;
+
+    if (!PyArg_ParseTuple(args, "OOOO", &folder, &tmp, &home, &keep)) {
+        return NULL;
+    }
+    places.folder = path_or_null(folder);
+    places.tmp = path_or_null(tmp);
+    places.home = path_or_null(home);
+    kept = PyErr_Occurred() == NULL ? paths_of(keep) : NULL;
+    if (kept == NULL) {
+        return NULL;
+    }
+    places.keep = kept;
+    status = qe_worker_around(((Worker *) self)->worker, &places, &refused);
+    free(kept);
+    return status == 0 ? core_around_names(refused) : core_raise(status);
+}
+
+static PyObject *Worker_lift(PyObject *self, PyObject *unused)
+{
+    (void) unused;
+    return done(qe_worker_lift(((Worker *) self)->worker));
+}
+
+static PyObject *Worker_ahead(PyObject *self, PyObject *unused)
+{
+    (void) unused;
+    return PyFloat_FromDouble(qe_worker_ahead_s(((Worker *) self)->worker));
 }
 
 static PyObject *Worker_phase(PyObject *self, PyObject *args)
@@ -223,16 +287,23 @@ static PyObject *Worker_bye(PyObject *self, PyObject *unused)
 
 static PyObject *Worker_job(PyObject *self, PyObject *unused)
 {
+    PyObject *around;
     qe_job job;
 
     (void) unused;
     qe_worker_job(((Worker *) self)->worker, &job);
+    around = core_around_dict(&job.around);
+    if (around == NULL) {
+        return NULL;
+    }
     return Py_BuildValue(
-        "{s:I,s:I,s:O,s:O,s:K,s:i,s:i,s:i,s:i}", "slot", job.slot, "epoch",
-        job.epoch, "single", job.single ? Py_True : Py_False, "keeper",
-        job.keeper ? Py_True : Py_False, "seed", (unsigned long long) job.seed,
-        "stdout", job.capture_fd[0], "stderr", job.capture_fd[1], "stack",
-        job.stack_fd, "stack_signal", job.stack_signal);
+        "{s:I,s:I,s:O,s:O,s:I,s:O,s:I,s:N,s:K,s:i,s:i,s:i,s:i}", "slot",
+        job.slot, "epoch", job.epoch, "single", job.single ? Py_True : Py_False,
+        "keeper", job.keeper ? Py_True : Py_False, "server", job.server,
+        "decided", job.decided ? Py_True : Py_False, "pass", job.pass, "around",
+        around, "seed", (unsigned long long) job.seed, "stdout",
+        job.capture_fd[0], "stderr", job.capture_fd[1], "stack", job.stack_fd,
+        "stack_signal", job.stack_signal);
 }
 
 static void Worker_dealloc(PyObject *self)
@@ -252,6 +323,16 @@ static PyMethodDef Worker_methods[] = {
      "now, False if the run is over"},
     {"start", Worker_start, METH_VARARGS,
      "start(claim) -> bool: False if the run was stopped"},
+    {"around", Worker_around, METH_VARARGS,
+     "around(folder, tmp, home, keep) -> what was refused of what is to change "
+     "around it; see qe_worker_around"},
+    {"lift", Worker_lift, METH_NOARGS,
+     "lift(): no limit of these until the next phase"},
+    {"ahead", Worker_ahead, METH_NOARGS,
+     "ahead() -> seconds that the clock is ahead"},
+    {"seed", Worker_seed, METH_VARARGS,
+     "seed(key) -> the running attempt's, or None where its pass was planned "
+     "before the run"},
     {"phase", Worker_phase, METH_VARARGS, "phase(number)"},
     {"passed", Worker_passed, METH_VARARGS,
      "passed(phase, start_s, duration_s)"},

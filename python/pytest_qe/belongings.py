@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import faulthandler
+import io
 import os
 import random
+import resource
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,20 @@ def own_tmp_path(config: pytest.Config, name: str) -> None:
         own = root / f"popen-{name}"
         own.mkdir(mode=0o700, exist_ok=True)
         factory._basetemp = own
+
+
+class _Roomy(io.FileIO):
+    """A file of captured output, which the limit of a pass with small files is not for:
+    what tests print is no file of theirs. What other programs print, and libraries past
+    ``sys.stdout``, is limited."""
+
+    def write(self, data: Any) -> int:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before[1], before[1]))
+        try:
+            return super().write(data)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def own_capture(config: pytest.Config, job: dict[str, Any], ends: list[Ends]) -> live.Own | None:
@@ -55,6 +71,8 @@ def own_capture(config: pytest.Config, job: dict[str, Any], ends: list[Ends]) ->
         fd = next(files, None)
         if fd is None:
             return original(*args, **kwargs)
+        if "small_files" in job["around"]:
+            return _Roomy(os.dup(fd), "rb+")
         return os.fdopen(os.dup(fd), "rb+", buffering=0)
 
     manager.stop_global_capturing()

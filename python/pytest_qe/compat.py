@@ -162,6 +162,13 @@ PER_WORKER = {
     "worker_id": "it is the worker's name",
 }
 
+#: Options of plugins that hold the seed of each test's random numbers, by the plugin's
+#: name, and their value where each run draws another: so then do a hunt's passes, which
+#: would see one draw alone.
+SEEDS = {
+    "randomly": ("randomly_seed", "default"),  # it seeds anew before each test
+}
+
 #: xdist's values that switch it off.
 XDIST_OFF = ("-n0", "-n=0", "--numprocesses=0", "--dist=no")
 
@@ -258,8 +265,8 @@ def _typed(config: pytest.Config) -> list[str]:
 def override_xdist(config: pytest.Config, options: Options) -> str | None:
     """Makes an idle plugin of xdist; returns a notice where it was asked for.
 
-    From ini or environment it is overridden; typed beside ``--qe-parallel`` on
-    one command line it is an error, as nobody can know which was meant.
+    From ini or environment it is overridden; typed beside an option that starts our
+    workers it is an error, as nobody can know which was meant.
     """
     option = config.option
     count = getattr(option, "numprocesses", None)
@@ -271,7 +278,7 @@ def override_xdist(config: pytest.Config, options: Options) -> str | None:
     typed = _typed(config)
     if typed:
         raise pytest.UsageError(
-            f"{typed[0]} and --qe-parallel exclude each other: "
+            f"{typed[0]} and {options.reason} exclude each other: "
             "pytest-xdist or qe runs the tests; give one of them"
         )
     asked = f"-n {count}" if count else f"--dist {dist}"
@@ -280,7 +287,7 @@ def override_xdist(config: pytest.Config, options: Options) -> str | None:
         option.dist = "no"
         option.distload = False
         option.tx = []
-    return f"{asked} (ini or environment) is overridden by --qe-parallel"
+    return f"{asked} (ini or environment) is overridden by {options.reason}"
 
 
 def name_of(plugin: object) -> str:
@@ -419,6 +426,16 @@ def adapt(
             manager.register(adapter, "qe-adapter-" + kind.lower())
             found.append(adapter)
     return found
+
+
+def free_seeds(config: pytest.Config) -> list[str]:
+    """Options that hold a seed which nobody has chosen."""
+    return [
+        option
+        for plugin, (option, free) in SEEDS.items()
+        if config.pluginmanager.has_plugin(plugin)
+        and getattr(config.known_args_namespace, option, None) == free  # as it was given
+    ]
 
 
 def quiet_spawned(config: pytest.Config) -> None:

@@ -28,13 +28,16 @@ from .keeping import Keeping
 from .live import Live
 from .nodes import Scheduler
 from .recording import Recording
+from .serving import Servers
 from .sharding import Sharding
 from .signals import Signals
+from .surroundings import Surroundings
 from .terminal import Terminal
 
 if TYPE_CHECKING:
-    from .hunting import Hunt
+    from .passes import Decided
     from .quarantining import Quarantining
+    from .replay import Recipe
 
 _TICK_MS = 100
 _LIVE_TICK_MS = 20  # where workers print
@@ -53,6 +56,8 @@ class Controller:
         self.terminal = Terminal(config, options)
         self.sharding = Sharding(config, options)
         self.keeping = Keeping(options, self.terminal)
+        self.servers = Servers(self.terminal)
+        self.servers_gone = self.servers.gone
         self.descriptors = config.stash.get(startmethod.BEFORE, {})
         self.workers = 0
         self.collected = planning.Collected()
@@ -63,7 +68,9 @@ class Controller:
         self.recording: Recording | None = None
         self.quarantining: Quarantining | None = config.pluginmanager.get_plugin("qe-quarantine")
         self.tally: Tally | None = None
-        self.hunt: Hunt | None = None
+        self.hunt: Decided | None = None
+        self.recipe: Recipe | None = None  # of a replay
+        self.surroundings = Surroundings(self.terminal)
         self.units: list[tuple[int, int]] = []
         self.attempts: dict[int, Attempt] = {}  # by unit
         self.interrupts = 0  # how often Ctrl-C
@@ -93,6 +100,10 @@ class Controller:
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         self.sharding.select(items)
+        if self.options.replay is not None or self.options.bisect_order is not None:
+            from . import deciding
+
+            deciding.select(self, items)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -160,15 +171,16 @@ class Controller:
         self.recording = Recording(self.config, options, [i.nodeid for i in items])
         self.quarantined = held.hold(items, self.recording) if (held := self.quarantining) else []
         expected = self.recording.expected_ns()
+        hunts = options.flaky is not None and options.flaky_mode == "adaptive"
+        counts = self.recording.counts() if hunts else {}
         self.recording.close_before_fork()
         self.workers = starting.count_workers(self, wishes)
         order = self.collected.order(self.config, items)
-        if options.flaky is not None and options.flaky_mode == "adaptive":
-            from . import hunting
+        if hunts:
+            from . import deciding
 
-            hunt = hunting.Hunt(items, wishes, expected, options, self.seed, self.workers)
-            self.tally = self.hunt = hunt
-            plan = hunt.plan()
+            self.tally = self.hunt = deciding.make(self, items, wishes, expected, counts)
+            plan = self.hunt.plan()
         else:
             if options.flaky is not None:
                 self.tally = FlakyTally(len(items), options.flaky)
@@ -199,10 +211,7 @@ class Controller:
             if self.lender is not None:
                 self.lender.close()
             self.live.close()
-            if start == "spawn":
-                from . import spawn
-
-                spawn.release()
+            self.surroundings.close()
         if self.journals is not None:
             for name in self.journals.merge(self.coverage_files):
                 self.terminal.warn(f"{name}: cannot be read, its worker was killed as it wrote it")
@@ -226,7 +235,8 @@ class Controller:
             _core.EV_LOST: self._on_lost,
             _core.EV_EXIT: self._on_exit,
             _core.EV_GIVE_UP: self._on_give_up,
-            _core.EV_REFUSED: self._on_refused,
+            _core.EV_REFUSED: self.terminal.refused,
+            _core.EV_SERVER: self.servers.left,
         }
         seen_interrupts = 0
         deadline = 0.0
@@ -335,10 +345,16 @@ class Controller:
         elif e.data_kind == DataKind.LASTING:
             if attempt is not None:
                 attempt.lasting = True
+        elif e.data_kind == DataKind.REFUSED:
+            self.surroundings.note(*reports.loads(data))
         elif e.data_kind == DataKind.UNCAUGHT:
             uncaught.add(self.config, reports.loads(data))
         elif e.data_kind == DataKind.KEEPER:
             self.keeping.told(*reports.loads(data))
+        elif e.data_kind == DataKind.SERVER:
+            self.servers.told(e.slot - 2 * self.workers, reports.loads(data))
+        elif e.data_kind == DataKind.RENAMED:
+            self.servers.renamed.update(reports.loads(data))
         elif e.data_kind == DataKind.COLLECTED:
             self.give_up = self.give_up or reports.loads(data)
             self.core.stop(False)
@@ -432,6 +448,8 @@ class Controller:
 
     def _on_exit(self, event: tuple[Any, ...]) -> None:
         e = Exit(*event)
+        if e.slot > 2 * self.workers:
+            return  # a server
         held = self.delivery.held.pop(e.slot, None)
         bad = e.outcome in (_core.CRASHED, _core.TIMEOUT) and not self._ending()
         if e.slot == self.keeping.slot:
@@ -455,12 +473,6 @@ class Controller:
         if error is None:  # plugins ask for it, also where the worker had nothing to do
             node.__dict__.setdefault("workeroutput", {})
         compat.node_hook(self.config, "pytest_testnodedown")(node=node, error=error)
-
-    def _on_refused(self, event: tuple[Any, ...]) -> None:
-        self.terminal.warn(
-            f"the system refused to start a worker ({os.strerror(event[1])}): "
-            "going on with what there is, and trying again"
-        )
 
     def _on_give_up(self, event: tuple[Any, ...]) -> None:
         _, code, error, text = event
@@ -493,7 +505,9 @@ class Controller:
         }
         if self.hunt is not None:
             run["passes"] = len(self.hunt.passes)
-            run["hunt"] = self.hunt.describe([i.nodeid for i in self.session.items])
+            self.session.testsfailed += not self.hunt.found
+            if self.options.json is not None:
+                run["hunt"] = self.hunt.describe([i.nodeid for i in self.session.items])
         self.recording.write_json(run)
         self.sharding.write_durations()
         for text in self.recording.warnings + self.sharding.warnings:

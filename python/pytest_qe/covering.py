@@ -40,6 +40,22 @@ class Journals:
         except OSError:
             self.close()
 
+    @property
+    def files(self) -> list[int]:
+        return self._files
+
+    @classmethod
+    def inherited(cls, files: list[int]) -> Journals:
+        """In a process that was executed: those of its controller."""
+        self = cls(0)
+        self._files = files
+        return self
+
+    def set_inheritable(self, on: bool) -> None:
+        """Lets servers have them, for their workers."""
+        for fd in self._files:
+            os.set_inheritable(fd, on)
+
     def of_worker(self, slot: int) -> Journal | None:
         """In a worker: its own; those of others are closed."""
         files, self._files = self._files, []

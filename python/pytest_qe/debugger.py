@@ -42,7 +42,7 @@ class Desk(NamedTuple):
     stdout: int
     stderr: int
     lock: int  # a file: who locks it may ask
-    answer: tuple[int, int]
+    answer: tuple[int, int]  # the second is the controller's
 
     def of_workers(self) -> list[int]:
         """What workers use of it."""
@@ -82,10 +82,10 @@ class Lender:
             answer=os.pipe(),
         )
 
-    def make_inheritable(self) -> None:
+    def set_inheritable(self, on: bool) -> None:
         """Lets spawned workers have it."""
         for fd in self.desk.of_workers():
-            os.set_inheritable(fd, True)
+            os.set_inheritable(fd, on)
 
     @property
     def lent(self) -> bool:
@@ -181,7 +181,7 @@ class Borrower:
         self._desk = desk
         self._lock = -1
         self._stdin: dict[int, int] = {}  # what was there before, by descriptor
-        if worker.forked:
+        if desk.answer[1] >= 0:
             os.close(desk.answer[1])
         for fd in desk.of_workers():
             os.set_inheritable(fd, False)

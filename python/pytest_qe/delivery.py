@@ -45,6 +45,16 @@ class Attempt:
         self.lasting = False  # no retry would show this failure
         self.session_report: pytest.TestReport | None = None
 
+    @property
+    def began(self) -> float:
+        """When its body did; without one, when the attempt did."""
+        for kind, value in self.events:
+            if kind == PASSED and value[0] == _core.CALL:
+                return float(value[1])
+            if kind == DataKind.REPORT and value.when == "call":
+                return float(value.start)
+        return self.start
+
 
 _NOT_FAILED = (_core.PASSED, _core.SKIPPED, _core.FLAKY)
 
@@ -148,6 +158,9 @@ class Delivery:
         if node is None:
             node = self.nodes[slot] = Node(self.config, slot)
             self.quiet_nodes[slot] = QuietNode(node)
+            if slot >= self.workers:
+                # Who stands by, or forks others, is given what plugins gave a worker.
+                node.workerinput.update(self.node(slot % self.workers).workerinput)
             node.workerinput.update(
                 workerid=f"gw{slot}",
                 workercount=self.workers,
@@ -236,6 +249,8 @@ class Delivery:
     ) -> None:
         """Remembers an attempt."""
         number, pass_ = self.units[attempt.unit]
+        if self.tally is not None and not self.tally.remembers(pass_):
+            return
         if self.tally is not None and failed_as_expected(attempt):
             outcome = _core.PASSED  # what a hunt counts
         self.recording.record.add_attempt(
@@ -265,7 +280,8 @@ class Delivery:
         """A test's final outcome, to all reporters."""
         number, pass_ = self.units[attempt.unit]
         if self.tally is not None:
-            self._note_pass(number, attempt)
+            if self.tally.remembers(pass_):
+                self._note_pass(number, attempt)
             chosen = self.tally.add(number, pass_, attempt, outcome)
             if chosen is None:
                 return

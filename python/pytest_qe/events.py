@@ -123,6 +123,16 @@ class Exit(_Event):
     stack: bytes | None
 
 
+class Server(_Event):
+    """It cannot serve: ``error`` is an errno, or 0, ``stderr`` what collecting printed."""
+
+    kind: int
+    server: int
+    status: int
+    error: int
+    stderr: bytes
+
+
 class DataKind:
     """What a worker sends besides fixed records."""
 
@@ -142,4 +152,7 @@ class DataKind:
     DEBUGGER = 14  # a test asks for the terminal: (process group, test)
     DEBUGGER_END = 15  # and gives it back
     LASTING = 17  # the failure of this attempt is none that a retry could undo
+    REFUSED = 18  # what could not be changed around a pass: (pass, names)
     UNCAUGHT = 16  # exceptions that pytest warns of at its end
+    SERVER = 20  # why a server cannot serve
+    RENAMED = 21  # tests whose ids are others in this process: their numbers

@@ -22,6 +22,13 @@ def failed_as_expected(attempt: Attempt) -> bool:
     return any(hasattr(value, "wasxfail") for _, value in attempt.events)
 
 
+def result_of(attempt: Attempt, outcome: int) -> int:
+    """1 if it passed, 0 if it failed, 2 if it did neither."""
+    if outcome in _FAILED:
+        return 0
+    return 1 if outcome == _core.PASSED or failed_as_expected(attempt) else _NOT_RUN
+
+
 class Tally:
     """For every test its results, and the attempt to show for it.
 
@@ -41,6 +48,11 @@ class Tally:
         """(pass, 1 passed or 0 failed) of what counts, in the order of the passes."""
         raise NotImplementedError
 
+    def remembers(self, pass_: int) -> bool:
+        """Whether what a pass did is one of the tests' results: otherwise it was an
+        experiment."""
+        return True
+
     def keep(self, item: int, pass_: int, attempt: Attempt, outcome: int) -> int:
         """Keeps the attempt, if it is the one to show: 1 if it passed, 0 if it failed,
         2 if it did neither."""
@@ -53,9 +65,7 @@ class Tally:
         )
         if better:
             self._shown[item] = (attempt, outcome, pass_)
-        if failed:
-            return 0
-        return 1 if outcome == _core.PASSED or failed_as_expected(attempt) else _NOT_RUN
+        return result_of(attempt, outcome)
 
     def show(self, item: int) -> tuple[Attempt, int]:
         shown = self._shown[item]

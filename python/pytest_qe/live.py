@@ -183,11 +183,11 @@ class Live:
                 self._streams[fd] = _Stream(fd, slot, fd != ends.out_r)
                 self._poll.register(fd, select.POLLIN)
 
-    def make_inheritable(self) -> None:
+    def set_inheritable(self, on: bool) -> None:
         """Lets spawned workers have the ends that they write to."""
         for ends in self.ends:
-            os.set_inheritable(ends.out_w, True)
-            os.set_inheritable(ends.err_w, True)
+            os.set_inheritable(ends.out_w, on)
+            os.set_inheritable(ends.err_w, on)
 
     def pump(self) -> None:
         """Prints what there is. What a worker printed before it sent an event

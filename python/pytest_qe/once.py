@@ -33,7 +33,8 @@ from . import (
 )
 from .events import DataKind
 from .leaving import Leaving
-from .worker import Plans, Worker
+from .plans import Plans
+from .worker import Worker
 
 _PATIENCE = 1.0  # seconds
 

@@ -16,6 +16,18 @@ MAX_WORKERS = 1024
 MAX_PASSES = 100_000
 
 
+#: Options that take a run to the core, those first that say most of it.
+_ACTIVE = (
+    "replay", "bisect_order", "flaky_budget", "flaky", "parallel", "timeout", "retries",
+    "isolate", "json", "quarantine",
+)  # fmt: skip
+
+
+def flag_name(name: str) -> str:
+    """How an option is typed."""
+    return "--qe-" + name.replace("_", "-")
+
+
 class Options:
     """What the user asked for. Times in seconds; None is "not asked".
 
@@ -38,9 +50,12 @@ class Options:
     shard: tuple[int, int] | None = None
     shard_durations: str | None = None
     flaky: int | None = None
-    flaky_mode: str = "fixed"
+    flaky_mode: str = "adaptive"
     flaky_budget: float | None = None
     flaky_alpha: float = 0.05
+    flaky_causes: float | None = None  # seconds; 0: none; None: by the hunt
+    replay: str | None = None
+    bisect_order: str | None = None
     seed: int | None = None
     json: str | None = None
     history: str | None = None
@@ -51,15 +66,13 @@ class Options:
     @property
     def active(self) -> bool:
         """Whether this run goes through the core at all."""
-        return bool(
-            self.parallel is not None
-            or self.flaky is not None
-            or self.timeout is not None
-            or self.retries
-            or self.isolate
-            or self.json is not None
-            or self.quarantine is not None
-        )
+        return self.reason is not None
+
+    @property
+    def reason(self) -> str | None:
+        """The option for which it does."""
+        given = (n for n in _ACTIVE if getattr(self, n) not in (None, False, 0))
+        return next((flag_name(name) for name in given), None)
 
 
 class _Bad(ValueError):
@@ -95,13 +108,24 @@ def _seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if 0.001 <= value < 1e7:
+    if 0.001 <= value <= 1e7:
         return value
-    raise _Bad("a number of seconds from 0.001, such as 2.5")
+    raise _Bad("a number of seconds from 0.001 to 1e7, such as 2.5")
 
 
 def _seconds_or_0(text: str) -> float:
     return 0.0 if text in ("0", "0.0") else _seconds(text)
+
+
+def _causes(text: str) -> float | None:
+    if text in ("auto", "on"):
+        return None
+    if text in ("off", "no"):
+        return 0.0
+    try:
+        return _seconds_or_0(text)
+    except _Bad:
+        raise _Bad("a number of seconds, auto, or off") from None
 
 
 def _level(text: str) -> float:
@@ -150,6 +174,12 @@ def _names(text: str) -> tuple[str, ...]:
     if all(name.isidentifier() for name in names):
         return names
     raise _Bad("names of fixtures, such as server,database")
+
+
+def _text(text: str) -> str:
+    if text.strip():
+        return text.strip()
+    raise _Bad("a text")
 
 
 def _path(text: str) -> str:
@@ -215,19 +245,26 @@ _SPECS = (
     _Spec("shard_durations", _path, "FILE",
           "Balance shards by the durations in FILE (JSON). The file is "
           "written by the run; pass the same one to every shard."),
-    _Spec("flaky", _count(1, MAX_PASSES, "a number of passes"), "N",
-          "Hunt flaky tests: N passes over the selection, each in a fresh "
-          "process with its own seed and order."),
+    _Spec("flaky", _count(1, MAX_PASSES, "a number of runs"), "N",
+          "Hunt flaky tests: N runs of a test on average, in orders, hash seeds, "
+          "files and processes that differ, spent where they show most."),
     _Spec("flaky_mode", _one_of(FLAKY_MODES), "MODE",
-          "How a hunt spends its runs: fixed (default: N passes over all tests) or "
-          "adaptive: N runs of a test on average, in orders that differ, then of "
-          "those that are suspected, until it is sure."),
+          "How a hunt spends its runs: adaptive (default): those that are suspected "
+          "run again until it is sure; fixed: N passes over all tests."),
     _Spec("flaky_budget", _seconds, "S",
-          "Hunt flaky tests adaptively for about S seconds instead, most often "
+          "Hunt flaky tests for about S seconds instead of N runs each, most often "
           "what shows most a second."),
     _Spec("flaky_alpha", _level, "A",
-          "Of the tests that an adaptive hunt confirms as flaky, how many may be "
+          "Of the tests that a hunt confirms as flaky, how many may be "
           "healthy on average (default 0.05)."),
+    _Spec("flaky_causes", _causes, "S",
+          "Look for about S seconds why tests are flaky, and for commands that "
+          "prove it; auto (default): as long as the hunt took, at least 30 s; off."),
+    _Spec("replay", _text, "TOKEN",
+          "Run once more what TOKEN says (a hunt prints them): which tests, in which "
+          "order, by which seeds, and what is changed around them."),
+    _Spec("bisect_order", _text, "ID",
+          "Find the tests that make test ID fail, or pass, by running before it."),
     _Spec("seed", _count(0, 2**64 - 1, "a number"), "S",
           "The seed of orders and random generators (printed always)."),
     _Spec("json", _path, "PATH",
@@ -245,10 +282,6 @@ _SPECS = (
 )  # fmt: skip
 
 
-def _flag_name(spec: _Spec) -> str:
-    return "--qe-" + spec.name.replace("_", "-")
-
-
 def add_options(parser: pytest.Parser) -> None:
     """Declares every option and its ini key."""
     group = parser.getgroup("qe", "native parallel runs, retries and flaky hunting (qe)")
@@ -259,17 +292,17 @@ def add_options(parser: pytest.Parser) -> None:
             continue
         if spec.metavar is None:
             group.addoption(
-                _flag_name(spec), dest=dest, action="store_const",
+                flag_name(spec.name), dest=dest, action="store_const",
                 const="true", default=None, help=spec.help,
             )  # fmt: skip
         elif spec.name == "parallel":
             group.addoption(
-                _flag_name(spec), dest=dest, nargs="?", const="auto",
+                flag_name(spec.name), dest=dest, nargs="?", const="auto",
                 default=None, metavar="N", help=spec.help,
             )  # fmt: skip
         else:
             group.addoption(
-                _flag_name(spec), dest=dest, default=None,
+                flag_name(spec.name), dest=dest, default=None,
                 metavar=spec.metavar, help=spec.help,
             )  # fmt: skip
 
@@ -313,7 +346,7 @@ def read(config: pytest.Config) -> Options:
     for spec in _SPECS:
         dest = "qe_" + spec.name
         text = None if spec.ini_only else config.getoption(dest, None)
-        where = _flag_name(spec)
+        where = flag_name(spec.name)
         if text is None:
             text = config.getini(dest)
             where = dest + " (ini)"
@@ -324,15 +357,47 @@ def read(config: pytest.Config) -> Options:
         except _Bad as error:
             raise pytest.UsageError(f"{where}={text}: takes {error}") from None
         setattr(options, spec.name, value)
-    if options.flaky_budget is not None:
-        if options.flaky is not None:
-            raise pytest.UsageError("--qe-flaky-budget: is instead of --qe-flaky=N")
-        options.flaky, options.flaky_mode = 1, "adaptive"
+    _settle_hunt(options)
+    _check_hunt_typed(options, config)
     if options.once and options.start == "spawn":
         raise pytest.UsageError(
             "--qe-once: takes workers that are forked, as --qe-start=spawn shares nothing"
         )
     return options
+
+
+def _settle_hunt(options: Options) -> None:
+    """A run hunts in one way, and a mode of hunting needs a hunt."""
+    asked = [
+        name
+        for name in ("replay", "bisect_order", "flaky_budget", "flaky")
+        if getattr(options, name) is not None
+    ]
+    # A command that a hunt has printed works whatever the project's own options say.
+    if options.replay is not None or options.bisect_order is not None:
+        options.flaky = options.flaky_budget = None
+        asked = [name for name in asked if name in ("replay", "bisect_order")]
+    if len(asked) > 1:
+        first, second = map(flag_name, asked[:2])
+        raise pytest.UsageError(f"{first}: is instead of {second}")
+    if options.flaky_budget is not None or "replay" in asked or "bisect_order" in asked:
+        options.flaky, options.flaky_mode = 1, "adaptive"
+    if options.replay is not None or options.bisect_order is not None:
+        options.no_history = True  # an experiment is no result
+
+
+def _check_hunt_typed(options: Options, config: pytest.Config) -> None:
+    """What is typed about a hunt is of one that there is; a project may ask for it always."""
+    if options.flaky_budget is not None and config.getoption("qe_flaky_mode", None) == "fixed":
+        raise pytest.UsageError(
+            "--qe-flaky-budget: is of a hunt that decides on its runs: "
+            "--qe-flaky-mode=fixed takes --qe-flaky=N"
+        )
+    for name in ("flaky_mode", "flaky_alpha", "flaky_causes"):
+        if options.flaky is None and config.getoption("qe_" + name, None) is not None:
+            raise pytest.UsageError(
+                f"{flag_name(name)}: is of a hunt: give --qe-flaky=N or --qe-flaky-budget=S, too"
+            )
 
 
 def worker_count(config: pytest.Config, options: Options) -> int:

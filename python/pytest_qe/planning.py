@@ -13,7 +13,7 @@ from . import _core
 from .options import Options
 
 if TYPE_CHECKING:
-    from .hunting import Hunt
+    from .passes import Decided
 
 #: Scheduling by file, class and module needs no fixture closure, only ids.
 NS = 1_000_000_000
@@ -230,7 +230,7 @@ def build(
     return plan, units
 
 
-def note_passes(record: _core.Record, options: Options, seed: int, hunt: Hunt | None) -> None:
+def note_passes(record: _core.Record, options: Options, seed: int, hunt: Decided | None) -> None:
     """Tells the record under which condition each pass ran; an adaptive hunt has made
     its own."""
     if hunt is not None:

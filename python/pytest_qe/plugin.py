@@ -106,7 +106,12 @@ def _prepare(config: pytest.Config) -> bool:
     notice = compat.override_xdist(config, wanted)
     from .controller import Controller
 
-    config.pluginmanager.register(Controller(config, wanted, notice), "qe-controller")
+    controller = Controller(config, wanted, notice)
+    if wanted.replay is not None:
+        from . import deciding
+
+        controller.recipe = deciding.recipe_of(config, wanted.replay)
+    config.pluginmanager.register(controller, "qe-controller")
     compat.add_fixtures(config.pluginmanager)
     return True
 

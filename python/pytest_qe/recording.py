@@ -72,6 +72,15 @@ class Recording:
                 self._warn(f"history cannot be read: {error}")
         return [0] * len(self.ids)
 
+    def counts(self) -> dict[bytes, tuple[int, int]]:
+        """How often each test has failed and passed in runs before, by its key."""
+        if self._history is not None:
+            try:
+                return {name: (failed, passed) for name, failed, passed in self._history.counts()}
+            except (QeError, OSError) as error:
+                self._warn(f"history cannot be read: {error}")
+        return {}
+
     def close_before_fork(self) -> None:
         """No database may be open across the fork."""
         if self._history is not None:

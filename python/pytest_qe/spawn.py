@@ -1,4 +1,4 @@
-"""Workers that are started anew and collect for themselves (``--qe-start=spawn``).
+"""Workers that are started anew and collect for themselves (``--qe-start=spawn``), and servers.
 
 The controller leaves what they need in a memfd that they inherit: options,
 arguments, ids in order. A worker that collects anything else says what differs
@@ -14,18 +14,23 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, compat, heap, live, reports, uncaught
+from . import _core, compat, heap, live, reports, serving, uncaught
 from .events import DataKind
 from .leaving import Leaving
 
 if TYPE_CHECKING:
     from .controller import Controller
-    from .worker import Plans
+    from .covering import Journals
+    from .debugger import Lender
+    from .live import Live
+    from .plans import Plans
 
 # Ctrl-C goes to all processes: none tells where it was in its imports.
 _MAIN = (
@@ -35,8 +40,35 @@ _MAIN = (
 _FD_VARIABLE = "QE_SPAWN_FD"
 
 
-def command(controller: Controller, items: list[pytest.Item], plans: Plans) -> list[bytes]:
-    """The command line of a spawned worker; its input is in the environment."""
+@contextmanager
+def prepared(
+    controller: Controller, items: list[pytest.Item], plans: Plans, method: str
+) -> Iterator[list[bytes]]:
+    """The command line of a spawned worker, or a server. Within this the supervisor is
+    forked, which keeps what they are to inherit: their input, whose place is in the
+    environment, and what they print to."""
+    lender, journals = controller.lender, controller.journals
+    assert lender is not None and journals is not None  # made before the first worker
+    inherited: list[Live | Lender | Journals] = [controller.live, lender]
+    if method == "fork":  # for servers; spawned workers keep none
+        inherited.append(journals)
+    fd = os.memfd_create("qe-spawn")
+    with os.fdopen(os.dup(fd), "wb") as file:
+        file.write(reports.dumps(_input(controller, items, plans)))
+    os.set_inheritable(fd, True)
+    os.environ[_FD_VARIABLE] = str(fd)
+    for each in inherited:
+        each.set_inheritable(True)
+    try:
+        yield [os.fsencode(sys.executable), b"-c", _MAIN.encode()]
+    finally:  # also in a worker that the supervisor has forked
+        for each in inherited:
+            each.set_inheritable(False)
+        del os.environ[_FD_VARIABLE]
+        os.close(fd)
+
+
+def _input(controller: Controller, items: list[pytest.Item], plans: Plans) -> dict[str, Any]:
     config = controller.config
     options = {}
     for name, value in vars(config.option).items():
@@ -49,14 +81,14 @@ def command(controller: Controller, items: list[pytest.Item], plans: Plans) -> l
         options[name] = value
     options.update({k: v for k, v in compat.SPAWNED_OPTIONS.items() if k in options})
     options["plugins"] = [*options.get("plugins", []), "no:terminal"]
-    controller.live.make_inheritable()
-    assert controller.lender is not None  # made before the first worker
-    controller.lender.make_inheritable()
     if plans.log_file is not None:
         # While it collects it would truncate the file, and repeat what is there.
         options["log_file"] = os.devnull
     factory = getattr(config, "_tmp_path_factory", None)
-    data = {
+    assert controller.journals is not None
+    # The controller's end of the desk is not inherited.
+    plans = plans._replace(desk=plans.desk._replace(answer=(plans.desk.answer[0], -1)))
+    return {
         # Plugins first: from the options they would be blocked only once loaded.
         "args": [
             *(f"-p{name}" for name in getattr(config.option, "plugins", [])),
@@ -71,15 +103,12 @@ def command(controller: Controller, items: list[pytest.Item], plans: Plans) -> l
         "plans": tuple(plans),
         "basetemp": None if factory is None else str(factory.getbasetemp()),
         "inputs": [
-            controller.delivery.node(slot).workerinput for slot in range(2 * controller.workers)
+            controller.delivery.node(slot).workerinput
+            for slot in range(2 * controller.workers + 1 + len(controller.servers.env))
         ],
+        "start": controller.options.start,
+        "journals": controller.journals.files,
     }
-    fd = os.memfd_create("qe-spawn")
-    with os.fdopen(os.dup(fd), "wb") as file:
-        file.write(reports.dumps(data))
-    os.set_inheritable(fd, True)
-    os.environ[_FD_VARIABLE] = str(fd)
-    return [os.fsencode(sys.executable), b"-c", _MAIN.encode()]
 
 
 def _main_module() -> tuple[str | None, str | None]:
@@ -95,13 +124,6 @@ def _be_main(file: str | None, name: str | None) -> None:
         main.__file__ = file
     if name is not None:
         main.__spec__ = importlib.util.find_spec(name)
-
-
-def release() -> None:
-    """Closes what ``command`` left open for the workers."""
-    fd = os.environ.pop(_FD_VARIABLE, None)
-    if fd is not None:
-        os.close(int(fd))
 
 
 def _read_input() -> dict[str, Any]:
@@ -150,6 +172,17 @@ class _SpawnWorker:
         self.own = own
         self.data = data
         self.worker: Any = None
+        self.is_server = bool(core.job()["server"])
+        self.name = "it" if self.is_server else "a spawned worker"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """The root of temporary folders, if it is among the tests: it was empty when the
+        controller collected, and now has what tests make, links to anywhere included."""
+        root = self.data["basetemp"]
+        if root is None or not collection_path.is_dir():
+            return None
+        return True if os.path.realpath(collection_path) == root else None  # by any name
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
@@ -166,21 +199,45 @@ class _SpawnWorker:
         if missing:
             some = ", ".join(missing[:3])
             text = (
-                "a spawned worker collected other tests than the controller "
+                f"{self.name} collected other tests than the controller "
                 f"({len(missing)} missing, such as {some}); what is collected must not "
                 "depend on the process"
             )
-            self.core.send(DataKind.COLLECTED, reports.dumps(text))
+            self._refuse(text)
             wanted = []
+        ids = zip(wanted, self.data["ids"], strict=False)
+        renamed = [number for number, (item, nodeid) in enumerate(ids) if item.nodeid != nodeid]
+        if renamed:
+            self.core.send(DataKind.RENAMED, reports.dumps(renamed))
         items[:] = wanted
+
+    def _refuse(self, text: str) -> None:
+        """What this process has is not what the controller has. Others can do without a
+        server; spawned workers would all be the same."""
+        kind = DataKind.SERVER if self.is_server else DataKind.COLLECTED
+        self.core.send(kind, reports.dumps(text))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        if self.is_server:
+            serving.share_root(session.config, self.data["basetemp"])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        from .worker import Plans, Worker
+        from .plans import Plans
+        from .worker import Worker
 
         if session.testsfailed or len(session.items) != len(self.data["ids"]):
-            text = "a spawned worker could not collect what the controller collected"
-            self.core.send(DataKind.COLLECTED, reports.dumps(text))
+            text = f"{self.name} could not collect what the controller collected"
+            self._refuse(text)
+            return True
+        if self.is_server:
+            try:
+                serving.serve(session, self.core, self.data)
+            except serving.CannotServe as error:
+                self._refuse(str(error))
+            except Exception:
+                self._refuse(traceback.format_exc())
             return True
         self.worker = Worker(session.config, session, self.core, Plans(*self.data["plans"]))
         self.worker.own = self.own
@@ -215,20 +272,25 @@ def main() -> None:
 def _live() -> None:
     from _pytest.config import Config
 
-    from .worker import Plans
+    from .plans import Plans
 
     core = _core.attach()
     leaving = Leaving()
     data = _read_input()
-    slot = core.job()["slot"]
+    job = core.job()
+    slot = job["slot"]
     plans = Plans(*data["plans"])
-    own = live.Own(plans.ends, slot) if plans.ends else None
+    own = None
+    if job["server"]:
+        serving.begin(data, plans, job)
+    elif plans.ends:
+        own = live.Own(plans.ends, slot)
     sys.argv[:] = data["argv"]
     sys.path[:] = data["sys_path"]
     _be_main(*data["main"])
     os.chdir(data["dir"])
     options = data["options"]
-    if data["basetemp"] is not None:
+    if data["basetemp"] is not None and not job["server"]:
         options["basetemp"] = os.path.join(data["basetemp"], f"popen-gw{slot}")
     config = Config.fromdictargs(options, data["args"])
     config.workerinput = data["inputs"][slot]  # type: ignore[attr-defined]

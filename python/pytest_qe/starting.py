@@ -6,15 +6,18 @@ import gc
 import os
 import resource
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, live, logs, planning, worker, workerplugins
+from . import _core, compat, live, logs, planning, workerplugins
 from . import options as opts
 from .covering import Journals
 from .debugger import Lender
+from .forked import run_forked
 from .leaving import Leaving
+from .plans import Plans
 
 if TYPE_CHECKING:
     from . import once
@@ -30,7 +33,7 @@ class CannotStart(Exception):
     """No supervisor, and so no worker: the text says why."""
 
 
-def _fill_free_lists() -> None:
+def fill_free_lists() -> None:
     """What the interpreter keeps for the next objects of its commonest types; a
     collection gives it back, and each worker would take memory of its own anew."""
     made: list[object] = [{} for _ in range(50)]
@@ -41,7 +44,16 @@ def _fill_free_lists() -> None:
     made.clear()
 
 
-def _fill_holes() -> list[bytes]:
+def show_a_traceback() -> None:
+    """What a process's first traceback takes longer for than all others, most of it to
+    find where each module lies: each retry is a process of its own."""
+    try:
+        raise AssertionError
+    except AssertionError:
+        pytest.ExceptionInfo.from_current().getrepr()
+
+
+def fill_holes() -> list[bytes]:
     """What fills the holes between objects, of each size that the interpreter's allocator
     has from 48 bytes on: what a worker makes then lies together, in memory that is its
     own anyway. To be kept in workers, and let go in the controller."""
@@ -64,6 +76,8 @@ def room_for(count: int) -> int:
 def count_workers(controller: Controller, wishes: list[planning.Wish]) -> int:
     """How many workers this run gets."""
     options, config = controller.options, controller.config
+    if controller.recipe is not None:  # as many as what is repeated takes
+        return 2 if controller.recipe.beside == "meanwhile" else 1
     passes = options.flaky if options.flaky_mode == "fixed" else None
     count = min(opts.worker_count(config, options), passes or len(wishes))
     if getattr(config.option, "stepwise", False) and count > 1:
@@ -103,16 +117,23 @@ def start(
     Raises ``CannotStart`` where the system refuses what it takes.
     """
     options, config = controller.options, controller.config
-    slots = 2 * controller.workers + 1  # each has one to stand by; and the keeper
+    servers = controller.servers.environments(controller.hunt)
+    # Each worker has one to stand by; and there are keepers.
+    slots = 2 * controller.workers + 1 + len(servers)
     try:
         if live.is_wanted(config):
             names = controller.delivery.shows_workers
             controller.live.open(slots, named=names)
         lender = controller.lender = Lender(controller)
         journals = controller.journals = Journals(slots)
+        tmp_path_factory = getattr(config, "_tmp_path_factory", None)
+        if tmp_path_factory is not None:
+            basetemp = tmp_path_factory.getbasetemp()  # one root for all workers
+            if controller.hunt is not None:
+                controller.surroundings.lie_in(basetemp)
     except OSError as error:
         raise CannotStart(error.strerror or str(error)) from error
-    plans = worker.Plans(
+    plans = Plans(
         [w.retries for w in wishes],
         frozenset(controller.quarantined),
         [w.timeout is not None and not options.timeout_func_only for w in wishes],
@@ -121,44 +142,48 @@ def start(
         logs.share_log_file(config),
         controller.live.ends,
         lender.desk,
+        controller.surroundings.folder,
+        compat.free_seeds(config),
     )
-    tmp_path_factory = getattr(config, "_tmp_path_factory", None)
-    if tmp_path_factory is not None:
-        tmp_path_factory.getbasetemp()  # one root for all workers
-    argv = None
-    if method == "spawn":
+    executed: AbstractContextManager[list[bytes] | None] = nullcontext()
+    if method == "spawn" or servers:
         from . import spawn
 
-        argv = spawn.command(controller, session.items, plans)
-    else:
+        executed = spawn.prepared(controller, session.items, plans, method)
+    if method == "fork":
         workerplugins.prepare(config)
+        if options.flaky is not None or any(w.retries for w in wishes):
+            show_a_traceback()
     leaving = Leaving()
     gc.collect()  # or each worker would find what is there
     filling: list[bytes] = []
-    if argv is None:  # for what forked workers make
-        filling = _fill_holes()
-        _fill_free_lists()
+    if method == "fork":  # for what forked workers make
+        filling = fill_holes()
+        fill_free_lists()
     timeout = options.timeout
     pid = os.getpid()
     try:
-        core, forked = _core.start(
-            plan,
-            controller.workers,
-            argv=argv,
-            isolate=options.isolate and options.flaky is None,
-            func_only=options.timeout_func_only,
-            steal_scopes=options.dist in ("loadscope", "loadfile"),
-            in_order=order.counts,
-            keeper=bool(shared),
-            peak_memory=options.json is not None,
-            maxfail=_maxfail(config),
-            max_restarts=(
-                0xFFFFFFFF if options.max_worker_restart is None else options.max_worker_restart
-            ),
-            session_timeout_ns=0 if timeout is None else int(timeout * planning.NS),
-            backoff_ns=int(options.retry_backoff * planning.NS),
-            seed=controller.seed,
-        )
+        with executed as argv:
+            core, forked = _core.start(
+                plan,
+                controller.workers,
+                argv=argv,
+                isolate=options.isolate and options.flaky is None,
+                func_only=options.timeout_func_only,
+                steal_scopes=options.dist in ("loadscope", "loadfile"),
+                in_order=order.counts,
+                keeper=bool(shared),
+                spawned=method == "spawn",
+                servers=servers or None,
+                peak_memory=options.json is not None,
+                maxfail=_maxfail(config),
+                max_restarts=(
+                    0xFFFFFFFF if options.max_worker_restart is None else options.max_worker_restart
+                ),
+                session_timeout_ns=0 if timeout is None else int(timeout * planning.NS),
+                backoff_ns=int(options.retry_backoff * planning.NS),
+                seed=controller.seed,
+            )
     except (OSError, MemoryError) as error:
         if os.getpid() != pid:
             os._exit(1)  # a worker that could not be made must not be a controller
@@ -170,7 +195,7 @@ def start(
     if forked is not None:
         node = controller.delivery.node(forked.job()["slot"])
         config.workerinput = node.workerinput  # type: ignore[attr-defined]
-        worker.run_forked(config, session, forked, plans, leaving, journals)
+        run_forked(config, session, forked, plans, leaving, journals)
     del filling  # a worker's, which never comes here, stays
     assert core is not None  # one of the two is there
     return core

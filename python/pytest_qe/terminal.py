@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,10 @@ class Terminal:
         fixed = self.options.flaky is not None and self.options.flaky_mode == "fixed"
         if fixed:
             text += f", {self.options.flaky} passes"
+        elif self.options.replay is not None:
+            text += ", a replay"
+        elif self.options.bisect_order is not None:
+            text += f", looking for what makes {self.options.bisect_order} fail or pass"
         elif self.options.flaky_budget is not None:
             text += f", a hunt of {self.options.flaky_budget:g} s"
         elif self.options.flaky is not None:
@@ -175,6 +180,13 @@ class Terminal:
         """A warning of ours, shown in the summary."""
         self._warnings.append(text)
 
+    def refused(self, event: tuple[Any, ...]) -> None:
+        """The system would not start a worker."""
+        self.warn(
+            f"the system refused to start a worker ({os.strerror(event[1])}): "
+            "going on with what there is, and trying again"
+        )
+
     def end(self, controller: Controller, wall: float) -> None:
         self.hide()
         self._wall = wall
@@ -185,9 +197,7 @@ class Terminal:
         if reporter is None:
             return
         if controller.hunt is not None:
-            from . import huntreport
-
-            huntreport.write(self.reporter, controller.hunt, controller.session.items)
+            controller.hunt.write(self.reporter, controller.session.items, self.config)
         elif controller.tally is not None:
             self._flaky_table(controller)
         elif self.options.flaky_detect:
@@ -206,6 +216,8 @@ class Terminal:
 
     def check_retries(self, wishes: list[Wish]) -> None:
         """Before the run: whether there is anything to detect."""
+        if self.options.flaky is not None:
+            return
         if self.options.flaky_detect and not any(wish.retries for wish in wishes):
             self.warn("--qe-flaky-detect: no test has retries (--qe-retries)")
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import traceback
+from binascii import crc32
 from os import getpid  # its own name: a test may have put something else into os
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pluggy import PluginManager
 
 from . import (
     _core,
@@ -20,6 +22,7 @@ from . import (
     bounds,
     compat,
     covering,
+    failures,
     heap,
     junit,
     live,
@@ -29,19 +32,21 @@ from . import (
     uncaught,
     workerplugins,
 )
-from .covering import Journal, Journals
+from .covering import Journal
 from .debugger import Borrower, Desk
 from .errors import WrongState
 from .events import DataKind
-from .leaving import Leaving
 from .live import Screen
+from .markers import Markers
+from .planning import key
 
 if TYPE_CHECKING:
     import warnings
     from collections.abc import Callable
     from types import CodeType
 
-    from .live import Ends
+    from . import perturbing
+    from .plans import Plans
 
 Claim = tuple[int, int, int, int]  # unit, item, pass, attempt
 
@@ -49,28 +54,6 @@ Claim = tuple[int, int, int, int]  # unit, item, pass, attempt
 _SETUP, _CALL, _TEARDOWN, _SESSION = (
     _core.SETUP, _core.CALL, _core.TEARDOWN, _core.SESSION,
 )  # fmt: skip
-
-
-class Plans(NamedTuple):
-    """What a worker must know of the plan, by item."""
-
-    #: How often a failure may be retried; one that may be is not counted for
-    #: ``--maxfail`` here.
-    retries: list[int]
-    #: Whose failures do not fail the run, nor count for ``--maxfail``.
-    quarantined: frozenset[int]
-    #: Whether the item's teardown has a time limit.
-    limited: list[bool]
-    #: Whether the teardown of session fixtures has one.
-    limits_session: bool
-    #: What the controller prints to; None: it has no reporter.
-    screen: tuple[int, bool, bool] | None
-    #: Where the logging plugin writes its file.
-    log_file: str | None
-    #: Pipes to print to, by slot; none where output is captured.
-    ends: list[Ends]
-    #: How to ask for the terminal.
-    desk: Desk
 
 
 class _Hooks:
@@ -140,16 +123,16 @@ class Worker:
         self.outcome = _core.NONE
         self.last_item: pytest.Item | None = None
         self._locations = shortcuts.Locations()
-        #: Markers of what items are in: the dictionaries, and how many they
-        #: held when they were first seen here.
-        self._chains: dict[int, tuple[list[dict[str, Any]], int]] = {}
-        self._chain: list[dict[str, Any]] = []
-        self._own: dict[str, Any] = {}
+        self._markers = Markers()
         self._not_shown: CodeType | None = None  # of our wrapper in tracebacks
-        self._baseline = 0
         self._limit: str | None = None  # said where --maxfail is reached
+        #: By pytest-randomly, before each test, as serially.
+        self._seeded_by_others = config.pluginmanager.has_plugin("randomly")
         self._lasting = False  # a failure that a retry would not show
         self.journal: Journal | None = None
+        self._call: pytest.CallInfo[None] | None = None  # of the report to come, in a hunt
+        #: What is changed around its pass.
+        self.changes: perturbing.Changes | None = None
 
     # ------------------------------------------------------------- set-up
 
@@ -180,7 +163,8 @@ class Worker:
         if screen is not None and logs.wants_live_log(self.config):
             logs.own_live_log(self, screen)
         self.debugger = Borrower(self, Desk(*self.plans.desk))
-        self.config.pluginmanager.register(_Hooks(self), "qe-worker")
+        # Its hooks alone: pytest would look for fixtures in it, too.
+        PluginManager.register(self.config.pluginmanager, _Hooks(self), "qe-worker")
         self.adopted = True
         belongings.own_faulthandler(self.core, self.job)
         junit.forward(self)
@@ -196,6 +180,11 @@ class Worker:
         setup_state.teardown_exact = teardown_exact  # type: ignore[method-assign]
         belongings.reseed(int(self.job["seed"]))
         uncaught.forget(self.config)
+        if self.job["around"]:
+            from . import perturbing
+
+            self.changes = perturbing.Changes(self)
+            self.changes.begin(self)
 
     # -------------------------------------------------------------- the loop
 
@@ -220,16 +209,19 @@ class Worker:
             self.over = True
             return
         self.core.phase(_SETUP)
+        seed = self._reseed(item) if self.job["decided"] else 0
         self.claim, self.item = claim, item
         self.next, self.decided = None, False
         self._lasting = False
         self.outcome = _core.NONE
-        self._mark_baseline(item)
+        self._markers.begin(item)
         location = self._location(item)
         hint = self.core.peek()
         nextitem = self.items[hint[1]] if hint else None
         if nextitem is item:
             compat.make_repeatable(item)
+        if self.changes is not None:
+            self.changes.start(seed)
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
         except (KeyboardInterrupt, pytest.exit.Exception) as error:
@@ -250,6 +242,8 @@ class Worker:
             self._stop_all()
             return
         self._leave_if_forked()
+        if self.changes is not None:
+            self.changes.stop()
         self.last_item = item
         self._look_for_stop()
         if not self.decided:
@@ -263,6 +257,17 @@ class Worker:
         # What is still up is torn down after this: then more may come for it.
         more = self.next is None and bool(self.session._setupstate.stack)
         self.core.finish(self.outcome or _core.PASSED, more, location)
+
+    def _reseed(self, item: pytest.Item) -> int:
+        """In a pass that was decided on while the run goes on an attempt draws the same,
+        whatever ran before it: so it can be repeated."""
+        seed = self.core.seed(crc32(key(item.nodeid)))
+        if seed is not None:
+            for option in self.plans.seeds:
+                setattr(self.config.option, option, seed % 2**32)
+            if not self._seeded_by_others:
+                belongings.reseed(seed)
+        return seed or 0
 
     def _send_end(self, error: BaseException) -> None:
         """What ends the run; a test may have raised it, and nobody else knows."""
@@ -362,26 +367,37 @@ class Worker:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
         """Serially there is nothing between the teardown and pytest's own."""
+        if self.changes is not None and getpid() == self.pid:
+            self.core.lift()  # what is made of a failure is pytest's work
         if call.excinfo is not None and call.when == "teardown":
             compat.drop_frame(call.excinfo.tb, self._not_shown)
+        self._call = call if self.job["decided"] else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if getpid() != self.pid:
             return
+        call, self._call = self._call, None
+        if self.changes is not None:
+            self.changes.true_times(report)
         if report.outcome == "passed":
             if report.when == "setup":
                 self.core.phase(_CALL)
+                if self.changes is not None:
+                    self.changes.set_clock()
             phase = reports.PHASE_NUMBERS.get(report.when)
             if (
                 phase is not None
                 and reports.is_plain(report)
                 and self.item is not None
-                and not self._markers_changed()
+                and not self._markers.changed
             ):
                 self.core.passed(phase, report.start, report.duration)
                 return
         else:
             self._note_outcome(report)
+            if call is not None and report.failed:
+                # Only by now the call has what unittest has caught.
+                failures.note(report, call, self.config.rootpath)
         self._send(DataKind.REPORT, reports.encode(self.config, report))
 
     def pytest_warning_recorded(
@@ -430,25 +446,6 @@ class Worker:
         note = f"a report of {len(data)} bytes cannot be made small enough"
         self.core.send(DataKind.INTERNAL, reports.dumps(note))
 
-    # -------------------------------------------------------------- keywords
-
-    def _mark_baseline(self, item: pytest.Item) -> None:
-        """Notes how many markers the item and what it is in had when they were
-        first seen here, which is what the controller collected."""
-        parent = item.parent
-        found = self._chains.get(id(parent))
-        if found is None:
-            chain = [] if parent is None else parent.listchain()
-            dicts = [getattr(node.keywords, "_markers", {}) for node in chain]
-            found = self._chains[id(parent)] = (dicts, sum(map(len, dicts)))
-        self._chain, count = found
-        self._own = getattr(item.keywords, "_markers", {})
-        self._baseline = count + len(self._own)
-
-    def _markers_changed(self) -> bool:
-        """Whether keywords differ from what the controller collected."""
-        return sum(map(len, self._chain), len(self._own)) != self._baseline
-
     # --------------------------------------------------------------- the end
 
     def _end_session(self) -> None:
@@ -469,6 +466,8 @@ class Worker:
                 report = pytest.TestReport.from_item_and_call(item, call)
             else:
                 report = self._session_report(item, call)
+            if self.changes is not None:
+                self.changes.true_times(report)
         except (pytest.exit.Exception, KeyboardInterrupt) as error:
             if not self.interrupted:
                 self._send_end(error)
@@ -500,37 +499,3 @@ class Worker:
             self._send(DataKind.WORKER_OUTPUT, reports.dumps(output))
         live.flush()
         self.core.bye()
-
-
-def run_forked(
-    config: pytest.Config,
-    session: pytest.Session,
-    core: _core.Worker,
-    plans: Plans,
-    leaving: Leaving,
-    journals: Journals,
-) -> NoReturn:
-    """The life of a forked worker, from the fork to its end."""
-    try:
-        leaving.forget_before_fork()
-        worker = Worker(config, session, core, plans)
-        worker.adopt(forked=True)
-        worker.journal = journals.of_worker(core.job()["slot"])
-        leaving.begin(config.stash[heap.KEY])
-        worker.run()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        core.phase(_SESSION)  # exit handlers have its limit, too
-        worker.send_uncaught()
-        uncaught.let_go()
-        leaving.finish()
-        worker.say_bye()
-        os._exit(0)
-    except KeyboardInterrupt:
-        pass  # the controller's, before there was anything to tear down
-    except BaseException:
-        try:
-            os.write(2, traceback.format_exc().encode("utf-8", "replace"))
-        except OSError:
-            pass
-    finally:
-        os._exit(1)

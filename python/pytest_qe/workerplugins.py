@@ -118,4 +118,6 @@ def add_terminal(config: pytest.Config, screen: Screen | None) -> None:
     if terminal is not None and not config.pluginmanager.has_plugin("terminalreporter"):
         if screen is not None:  # differences in assertions are coloured for it
             terminal._tw.hasmarkup = screen.markup
-        config.pluginmanager.register(terminal, "terminalreporter")
+        # Nobody is told, as the collecting process has told of the real one: each retry
+        # would look for hooks and fixtures in it anew.
+        config.pluginmanager._name2plugin["terminalreporter"] = terminal

@@ -115,7 +115,7 @@ def test_junit_has_the_failing_passes_of_a_hunt(qe: Qe) -> None:
         def test_good(): pass
     """
     )
-    qe.run("--qe-flaky=6", "--qe-parallel=1", "--junitxml=out.xml")
+    qe.run("--qe-flaky=6", "--qe-flaky-mode=fixed", "--qe-parallel=1", "--junitxml=out.xml")
     found = {name: tags(case) for name, (case, *more) in cases(qe).items() if not more}
     assert found == {
         "test_flaky": ["failure"] + ["rerunFailure"] * 2,

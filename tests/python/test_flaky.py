@@ -65,7 +65,7 @@ def pass_orders(written: Result, passes: int) -> list[list[str]]:
 def test_statistics(qe: Qe) -> None:
     qe.files(test_it=SUITE)
     # One worker, so that the passes come one after another.
-    result, written = qe.json("--qe-flaky=10", "--qe-parallel=1")
+    result, written = qe.json("--qe-flaky=10", "--qe-flaky-mode=fixed", "--qe-parallel=1")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert written.run["passes"] == 10
     assert all(len(test["attempts"]) == 10 for test in written.tests)
@@ -94,7 +94,7 @@ def test_statistics(qe: Qe) -> None:
 
 def test_table(qe: Qe) -> None:
     qe.files(test_it=SUITE)
-    result = qe.run("--qe-flaky=10", "--qe-parallel=1")
+    result = qe.run("--qe-flaky=10", "--qe-flaky-mode=fixed", "--qe-parallel=1")
     text = result.stdout.str()
     assert "flaky tests (10 passes)" in text
     table = text.split("flaky tests (10 passes)")[1]
@@ -109,13 +109,15 @@ def test_table(qe: Qe) -> None:
     assert row("test_fails") == ["0", "10", "0.00", "STABLE_FAIL"]
     assert "::test_passes" not in table
     assert "warning" not in text
-    result = qe.run("--qe-flaky=10", "--qe-parallel=1", "-v", "-k", "passes")
+    result = qe.run(
+        "--qe-flaky=10", "--qe-flaky-mode=fixed", "--qe-parallel=1", "-v", "-k", "passes"
+    )
     assert re.search(r"10 +0 +0\.00 +STABLE_PASS +test_it\.py::test_passes", result.stdout.str())
 
 
 def test_each_test_is_reported_once(qe: Qe) -> None:
     qe.files(test_it=SUITE)
-    result = qe.run("--qe-flaky=10", "--qe-parallel=2")
+    result = qe.run("--qe-flaky=10", "--qe-flaky-mode=fixed", "--qe-parallel=2")
     outcomes = result.parseoutcomes()
     assert sum(outcomes[k] for k in ("passed", "failed", "skipped", "xfailed")) == 8
     assert outcomes["failed"] == 3
@@ -128,22 +130,22 @@ def test_each_test_is_reported_once(qe: Qe) -> None:
 )  # fmt: skip
 def test_exit_status(qe: Qe, body: str, status: int) -> None:
     qe.files(test_it=f"import os\ndef test_it(): {body}")
-    assert qe.run("--qe-flaky=10", "--qe-parallel=1").ret == status
+    assert qe.run("--qe-flaky=10", "--qe-flaky-mode=fixed", "--qe-parallel=1").ret == status
 
 
 def test_flaky_implies_parallel(qe: Qe) -> None:
     qe.files(test_it="def test_it(): pass")
     qe.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "2")
-    _, written = qe.json("--qe-flaky=10")
+    _, written = qe.json("--qe-flaky=10", "--qe-flaky-mode=fixed")
     assert written.run["workers"] == 2
-    result = qe.run("--qe-flaky=10")
+    result = qe.run("--qe-flaky=10", "--qe-flaky-mode=fixed")
     result.stdout.fnmatch_lines(["qe: 2 workers by fork (*), 10 passes"])
 
 
 @pytest.mark.parametrize("passes", [1, 9])
 def test_few_passes_are_warned_of(qe: Qe, passes: int) -> None:
     qe.files(test_it="def test_it(): pass")
-    result = qe.run(f"--qe-flaky={passes}")
+    result = qe.run(f"--qe-flaky={passes}", "--qe-flaky-mode=fixed")
     assert result.ret == 0
     assert "fewer than 10 passes" in result.stdout.str()
 
@@ -155,7 +157,9 @@ SHUFFLED = "".join(f"def test_{i}(): pass\n" for i in range(8))
 def test_each_pass_is_a_process_of_its_own_with_its_own_order(qe: Qe, start: str) -> None:
     qe.files(conftest=LOG, test_a=SHUFFLED, test_b=SHUFFLED, test_c=SHUFFLED)
     passes = 4 if start == "spawn" else 10
-    _, written = qe.json(f"--qe-flaky={passes}", "--qe-parallel=2", f"--qe-start={start}")
+    _, written = qe.json(
+        f"--qe-flaky={passes}", "--qe-flaky-mode=fixed", "--qe-parallel=2", f"--qe-start={start}"
+    )
     ran = orders(qe)
     assert len(ran) == passes
     collected = [test["id"] for test in written.tests]
@@ -179,7 +183,7 @@ def test_the_state_of_a_pass_is_pristine(qe: Qe) -> None:
             STATE.append(1)
     """
     )
-    assert qe.run("--qe-flaky=10", "--qe-parallel=2").ret == 0
+    assert qe.run("--qe-flaky=10", "--qe-flaky-mode=fixed", "--qe-parallel=2").ret == 0
 
 
 def test_a_seed_gives_the_same_orders_and_numbers(qe: Qe) -> None:
@@ -188,7 +192,7 @@ def test_a_seed_gives_the_same_orders_and_numbers(qe: Qe) -> None:
         test_a=SHUFFLED + "import random\ndef test_r(): assert 0, f'drawn {random.random()}'\n",
         test_b=SHUFFLED,
     )
-    args = ("--qe-flaky=10", "--qe-parallel=2")
+    args = ("--qe-flaky=10", "--qe-flaky-mode=fixed", "--qe-parallel=2")
     result, first = qe.json(*args)
     seed = first.run["seed"]
     assert f"seed={seed}" in result.stdout.str()
@@ -225,7 +229,9 @@ def test_crash_and_timeout_count_as_failures(qe: Qe) -> None:
         def test_other(): pass
     """
     )
-    result, written = qe.json("--qe-flaky=10", "--qe-parallel=1", "--qe-timeout=1")
+    result, written = qe.json(
+        "--qe-flaky=10", "--qe-flaky-mode=fixed", "--qe-parallel=1", "--qe-timeout=1"
+    )
     assert result.ret == 1
     for name in ("test_crashes", "test_hangs", "test_set_up"):
         flakiness = written[name]["flakiness"]
@@ -246,7 +252,7 @@ def test_the_failure_is_shown(qe: Qe) -> None:
             assert os.path.getsize("turn") != 3, "the third time"
     """
     )
-    text = qe.run("--qe-flaky=10", "--qe-parallel=1").stdout.str()
+    text = qe.run("--qe-flaky=10", "--qe-flaky-mode=fixed", "--qe-parallel=1").stdout.str()
     assert "the third time" in text
     assert "printed before" in text
     assert "failed in 1 of 10 passes" in text
@@ -261,7 +267,7 @@ def test_a_test_that_depends_on_order_is_found(qe: Qe) -> None:
         def test_3(): pass
     """
     )
-    _, written = qe.json("--qe-flaky=12", "--qe-seed=1")
+    _, written = qe.json("--qe-flaky=12", "--qe-flaky-mode=fixed", "--qe-seed=1")
     assert written.outcomes() == {"test_1": "passed", "test_2": "flaky", "test_3": "passed"}
     attempts = written["test_2"]["attempts"]
     assert next(a for a in attempts if a["pass"] == 0)["outcome"] == "passed"
@@ -269,7 +275,9 @@ def test_a_test_that_depends_on_order_is_found(qe: Qe) -> None:
 
 def test_retries_do_not_cut_a_hunt_short(qe: Qe) -> None:
     qe.files(test_it=SUITE)
-    _, written = qe.json("--qe-flaky=10", "--qe-parallel=2", "--qe-retries=3")
+    _, written = qe.json(
+        "--qe-flaky=10", "--qe-flaky-mode=fixed", "--qe-parallel=2", "--qe-retries=3"
+    )
     assert all(len(test["attempts"]) == 10 for test in written.tests)
 
 
@@ -284,7 +292,9 @@ def test_many_random_outcomes_add_up(qe: Qe) -> None:
         def test_it(value): assert random.random() < value / 40
     """
     )
-    result, written = qe.json("--qe-flaky=10", "--qe-parallel=2", f"--qe-seed={seed}")
+    result, written = qe.json(
+        "--qe-flaky=10", "--qe-flaky-mode=fixed", "--qe-parallel=2", f"--qe-seed={seed}"
+    )
     flaky = 0
     for test in written.tests:
         failures = sum(a["outcome"] == "failed" for a in test["attempts"])
@@ -314,7 +324,7 @@ def test_what_must_run_alone_has_no_other_pass_beside_it(qe: Qe) -> None:
             os.rmdir("alone")
         """
     )
-    result = qe.run("--qe-parallel=3", "--qe-flaky=10")
+    result = qe.run("--qe-parallel=3", "--qe-flaky=10", "--qe-flaky-mode=fixed")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*one pass at a time*"])
 
@@ -329,6 +339,6 @@ def test_a_strict_xfail_that_passes_at_times_is_flaky(qe: Qe) -> None:
             assert os.path.getsize("count") % 2
         """
     )
-    _, result = qe.json("--qe-parallel=1", "--qe-flaky=10")
+    _, result = qe.json("--qe-parallel=1", "--qe-flaky=10", "--qe-flaky-mode=fixed")
     flakiness = result["test_it"]["flakiness"]
     assert flakiness["is_flaky"] and flakiness["passes"] == flakiness["failures"] == 5

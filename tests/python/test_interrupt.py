@@ -143,7 +143,7 @@ def test_ctrl_c_in_a_hunt_reports_what_it_saw(qe: Qe) -> None:
         def test_2(): time.sleep(0.3)
     """
     )
-    process = qe.popen("--qe-flaky=1000", "--qe-parallel=2")
+    process = qe.popen("--qe-flaky=1000", "--qe-flaky-mode=fixed", "--qe-parallel=2")
     wait_for(lambda: len(qe.lines("started")) > 6, "passes")
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(timeout=HUNG) == pytest.ExitCode.INTERRUPTED

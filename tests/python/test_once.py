@@ -55,7 +55,13 @@ def seen(qe: Qe) -> list[list[str]]:
 
 @pytest.mark.parametrize(
     "args",
-    [(), ("--qe-isolate",), ("--qe-dist=loadfile",), ("--qe-flaky=2",), ("--qe-timeout=60",)],
+    [
+        (),
+        ("--qe-isolate",),
+        ("--qe-dist=loadfile",),
+        ("--qe-flaky=2", "--qe-flaky-mode=fixed"),
+        ("--qe-timeout=60",),
+    ],
     ids=" ".join,
 )
 def test_one_set_up_for_all_workers(qe: Qe, args: tuple[str, ...]) -> None:

@@ -233,7 +233,7 @@ BAD = [
     ("start", ["x", "thread", "FORK"], "auto, fork, spawn"),
     ("max-worker-restart", ["-1", "x"], "crashes"),
     ("shard", ["0/2", "3/2", "1", "x", "1/0", "-1/2", "1/2/3", "a/b"], "I/N"),
-    ("flaky", ["0", "-1", "x", "1.5"], "passes"),
+    ("flaky", ["0", "-1", "x", "1.5"], "runs"),
     ("seed", ["x", "-1", "1.5", str(2**64)], "number"),
     ("grace", ["-1", "x"], "seconds"),
 ]

@@ -299,7 +299,7 @@ def test_an_entry_is_released_by_59_clean_runs_alone(qe: Qe) -> None:
     )
     names = ("test_mended", "test_bad", "test_values[*]", "test_skipped")
     path = write(qe, *map(entry, names))
-    result = qe.run("--qe-quarantine=held.json", "--qe-flaky=58", "-q")
+    result = qe.run("--qe-quarantine=held.json", "--qe-flaky=58", "--qe-flaky-mode=fixed", "-q")
     assert "may be released" not in result.stdout.str()
     assert tool(qe, "held.json", "--release").stdout == "nothing may be released\n"
     result = qe.run("--qe-quarantine=held.json")
@@ -313,7 +313,7 @@ def test_an_entry_is_released_by_59_clean_runs_alone(qe: Qe) -> None:
     assert left == ["test_bad", "test_values[*]", "test_skipped"]
     # One more failure, and 59 are needed again.
     (qe.path / "good").touch()
-    qe.run("--qe-quarantine=held.json", "--qe-flaky=58", "-q")
+    qe.run("--qe-quarantine=held.json", "--qe-flaky=58", "--qe-flaky-mode=fixed", "-q")
     (qe.path / "good").unlink()
     qe.run("--qe-quarantine=held.json")
     assert [line.split()[0] for line in tool(qe, "held.json").stdout.splitlines()[1:]] == ["0"] * 3
@@ -360,7 +360,9 @@ def test_entries_are_added_and_removed_in_place(qe: Qe, suffix: str) -> None:
     if suffix == "toml":
         text = (qe.path / name).read_text("utf-8").replace("[[quar", "# Note.\n[[quar", 1)
         (qe.path / name).write_text(text, "utf-8")
-    qe.run(f"--qe-quarantine={name}", "--qe-flaky=59", "-q", "-k", "test_2")
+    qe.run(
+        f"--qe-quarantine={name}", "--qe-flaky=59", "--qe-flaky-mode=fixed", "-q", "-k", "test_2"
+    )
     assert tool(qe, name, "--release").stdout == "released test_it.py::test_2\n"
     text = (qe.path / name).read_text("utf-8")
     assert "test_1" in text and "test_2" not in text

@@ -142,7 +142,7 @@ def test_passes_on_a_retry_are_told_apart(qe: Qe) -> None:
 
 def test_passes_of_a_hunt_have_their_condition(qe: Qe) -> None:
     qe.files(test_it=SUITE)
-    qe.run("--qe-flaky=4")
+    qe.run("--qe-flaky=4", "--qe-flaky-mode=fixed")
     assert rows(qe, ID, "--by=condition") == {"default": (1, 0, 0), "shuffled": (3, 0, 0)}
 
 
