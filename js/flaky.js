@@ -22,6 +22,11 @@ function planPasses(passes, { seed, randomize }) {
   }));
 }
 
+/** What the history calls a pass's condition: of one name with those of pytest. */
+const conditionOf = ({ pass, seed, order }) => {
+  return { pass, condition: order === 'defined' ? 'default' : order, seed };
+};
+
 /**
  * The verdict of a test; null where it never ran.
  *
@@ -77,4 +82,4 @@ class FlakyTable {
   }
 }
 
-module.exports = { FlakyTable, explain, judge, list, planPasses };
+module.exports = { FlakyTable, conditionOf, explain, judge, list, planPasses };

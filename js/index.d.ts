@@ -207,11 +207,157 @@ export interface Stats {
   changePoint(outcomes: Outcomes, seed?: number, permutations?: number): Change;
   /** Types a sequence of outcomes of one test in one condition. */
   pattern(outcomes: Outcomes, alpha?: number, seed?: number, permutations?: number): Pattern;
+  /**
+   * Beta(a, b), the law of failure rates that counts of many tests, [failures, passes], follow
+   * best; null where less than 3 of them failed and passed, or less than 1,000 runs are counted.
+   */
+  ratesFit(counts: ReadonlyArray<readonly [number, number]>): [number, number] | null;
   /** All of this of many tests; one without an outcome that counts is no error. */
   analyse(tests: ReadonlyArray<Outcomes>, alpha?: number): Analysis[];
 }
 
 export const stats: Readonly<Stats>;
+
+// ---------------------------------------------------------------------- causes
+
+/** What can be changed around a run; see csrc/include/qe_around.h. */
+export type Surrounding =
+  | 'one_cpu'
+  | 'idle'
+  | 'busy'
+  | 'jitter'
+  | 'no_network'
+  | 'few_files'
+  | 'small_files'
+  | 'little_memory'
+  | 'files'
+  | 'clock'
+  | 'partner'
+  | 'entropy'
+  | 'slow_threads'
+  | 'slow_main'
+  | 'c_locale'
+  | 'zone';
+
+/** Why a test is flaky. */
+export type Cause =
+  | 'unknown'
+  | 'order'
+  | 'brittle'
+  | 'self'
+  | 'files'
+  | 'hash'
+  | 'random'
+  | 'time'
+  | 'timing'
+  | 'neighbours'
+  | 'network'
+  | 'resources'
+  | 'locale';
+
+/** A run in which a test failed, or passed. */
+export interface InquiryContext {
+  /** What ran, by number, up to the test, which is the last. */
+  items: readonly number[];
+  /** Of its random numbers, 0 to 2^53 - 1. */
+  seed: number;
+  /** When the test began, in seconds since the epoch; 0 (default): unknown. */
+  started?: number;
+}
+
+export interface InquiryOptions {
+  test: number;
+  failed?: InquiryContext | null;
+  passed?: InquiryContext | null;
+  /** All tests in their order. */
+  all: readonly number[];
+  /** Those that ran while it failed; of more than 8 the first. */
+  neighbours?: readonly number[] | null;
+  /** What cannot be done here. */
+  forbidden?: readonly Surrounding[] | null;
+  /** How often it fails, as far as that is known, 0 to 1. */
+  rate: number;
+  /** How often a healthy contrast may be called a cause. */
+  alpha: number;
+  /** 0 to 2^53 - 1. */
+  seed: number;
+  /** Runs before it gives up, default 1500. */
+  most?: number;
+  /** Looks for who ran before it alone. */
+  orderOnly?: boolean;
+}
+
+/** One run that an inquiry wants. */
+export interface Probe {
+  number: number;
+  /** Of the contrast's side: "alone", "twice". */
+  name: string;
+  /** What runs, in this order; the last is the test. */
+  items: number[];
+  /**
+   * "then": `others` run, end, and `items` follow with their files; "meanwhile": both at
+   * once; "exclusive": nothing else runs meanwhile.
+   */
+  beside: '' | 'then' | 'meanwhile' | 'exclusive';
+  others: number[];
+  seed: number;
+  around: Surrounding[];
+  /** Where `around` has "clock": the time at which the test is to begin. */
+  clock: number;
+  /** Its files are those that the run left in which the test failed, not new ones. */
+  leftFiles: boolean;
+}
+
+/** What one side of a contrast did. */
+export interface Side {
+  name: string;
+  failed: number;
+  passed: number;
+}
+
+export interface Finding {
+  cause: Cause;
+  /** Of the contrast, adjusted for all; 1 where there is none. */
+  p: number;
+  with: Side | null;
+  without: Side | null;
+  /** Polluters, setters, or the neighbour. */
+  culprits: number[];
+  /** How to make it fail; null where that is not known. */
+  proof: Probe | null;
+  proofFailed: number;
+  proofRuns: number;
+  /** How many runs were asked for. */
+  probes: number;
+}
+
+/**
+ * Why a test is flaky: says which run it wants next, hears what came of it, and in the end
+ * what it has found. It runs nothing itself. csrc/include/qe_cause.h tells how it goes on.
+ *
+ * @example
+ * for (let probe; (probe = inquiry.next());) inquiry.result(probe.number, run(probe));
+ * console.log(inquiry.finding().cause);
+ */
+export class Inquiry {
+  /** @throws TypeError where an option is wrong */
+  constructor(options: InquiryOptions);
+  /** The next run; null: not before a result is there; false: it is over. */
+  next(): Probe | null | false;
+  /**
+   * What the test did: true passed, false failed in the way that is asked about, undefined
+   * neither. `started`: when it began, in seconds since the epoch.
+   */
+  result(probe: number, passed: boolean | undefined, started?: number): void;
+  /** What is known by now. */
+  finding(): Finding;
+}
+
+/**
+ * The seed of an execution in a hunt's pass: from that of the pass (0 to 2^53 - 1), a key of
+ * the test (0 to 2^32 - 1), and how often that ran in the pass before.
+ */
+export function attemptSeed(passSeed: number, key: number, nth?: number): bigint;
 
 // ------------------------------------------------------------------------ runs
 
@@ -605,6 +751,10 @@ export class Record {
   addAttempt(attempt: RecordedAttempt): void;
   /** The test's outcome, of {@link Outcome}, and what failed in it. */
   setOutcome(item: number, outcome: number, message?: string | null): void;
+  /** What was tested: the code's revision and branch; null where unknown. */
+  setCode(revision: string | null, branch: string | null): void;
+  /** The condition of a pass ("shuffled", say), and the seed that repeats it, at most 2^53. */
+  addPass(pass: number, condition: string, seed: number): void;
   /**
    * Writes the result as JSON, whole or not at all.
    *
@@ -625,6 +775,11 @@ export class History {
   constructor(path: string);
   /** Expected seconds of each id, by the last passed attempts; 0 where not known. */
   durations(ids: readonly string[]): number[];
+  /**
+   * How often each test that is known has failed and passed, in first attempts, and in no
+   * order. `stats.ratesFit` takes the numbers.
+   */
+  counts(): [id: string, failures: number, passes: number][];
   /**
    * Saves a run, whole or not at all.
    *

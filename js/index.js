@@ -1,6 +1,7 @@
 'use strict';
 // What `require('qe-jest')` gives: the core, for programs. index.d.ts documents it.
 
+const { Inquiry, attemptSeed } = require('./addon');
 const { detectFlaky, executeTests } = require('./execute');
 const { stats } = require('./stats');
 const { History, Outcome, Record, VERSION, analyze, cpuCount, runUnits, work } = require('./units');
@@ -8,10 +9,12 @@ const { History, Outcome, Record, VERSION, analyze, cpuCount, runUnits, work } =
 // Plain names alone: import finds them so.
 module.exports = {
   History,
+  Inquiry,
   Outcome,
   Record,
   VERSION,
   analyze,
+  attemptSeed,
   cpuCount,
   detectFlaky,
   executeTests,

@@ -1,5 +1,6 @@
 'use strict';
-// JUnit XML of a run, in the form that pytest's has: one suite, a case for each test.
+// JUnit XML of a run, in the form that pytest's has: one suite, a case for each test. What
+// failed in attempts that do not count is there as Maven Surefire writes it.
 
 const path = require('node:path');
 
@@ -16,20 +17,65 @@ const clean = (text) =>
     .replace(COLOUR, '')
     .replace(NOT_XML, (c) => `#x${c.codePointAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
 
+const MOST_OTHERS = 20; // of a test: a hunt may have thousands
+const TYPE = /^[A-Za-z_][\w.]*(?=:|$)/;
+
 /** "src/a.test.js" as a class: "src.a.test". */
 const classOf = (file) => file.replace(/\.[cm]?[jt]sx?$/, '').replaceAll(path.sep, '.');
 
+const firstLine = (text) => String(text).split('\n', 1)[0];
+
 class Junit {
-  #builder = require('junit-report-builder').newBuilder(); // other runs do without it
-  #suite;
+  #cases = [];
+  #counts = { tests: 0, failures: 0, errors: 0, skipped: 0 };
+  #failures = new Map(); // texts, by file and key
   #started = Date.now();
 
-  /** @param {string} name of the suite: "jest" */
-  constructor(name) {
-    this.#suite = this.#builder
-      .testSuite()
-      .name(name)
-      .timestamp(new Date(this.#started).toISOString());
+  /**
+   * @param {string} name of the suite: "jest"
+   * @param {boolean} hunts whether the first failure of a test is the one that counts;
+   *   otherwise it is the last one
+   */
+  constructor(name, hunts = false) {
+    this.name = name;
+    this.hunts = hunts;
+    const { DOMImplementation, XMLSerializer } = require('@xmldom/xmldom'); // other runs do without
+    this.document = new DOMImplementation().createDocument(null, 'testsuites');
+    this.serializer = new XMLSerializer();
+  }
+
+  #element(tag, attributes, text, children = []) {
+    const found = this.document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      found.setAttribute(name, clean(value));
+    }
+    if (text !== undefined) found.textContent = clean(text);
+    for (const child of children) found.appendChild(child);
+    return found;
+  }
+
+  /** A failure that does not count: of an attempt before the last one, or of a pass. */
+  #other(tag, text) {
+    const message = firstLine(text);
+    const [type] = TYPE.exec(message) ?? ['Error'];
+    return this.#element(tag, { message, type }, undefined, [
+      this.#element('stackTrace', {}, text),
+    ]);
+  }
+
+  /** An attempt at a test has failed; `key` as of `Names`. */
+  failed(file, key, text) {
+    const id = `${file}\n${key}`;
+    const texts = this.#failures.get(id) ?? [];
+    if (texts.length <= MOST_OTHERS) texts.push(text);
+    this.#failures.set(id, texts);
+  }
+
+  /** Failures of a test but for the one that counts, if any does. */
+  #others(file, key, counts) {
+    const texts = this.#failures.get(`${file}\n${key}`) ?? [];
+    if (!counts) return texts.slice(0, MOST_OTHERS);
+    return this.hunts ? texts.slice(1) : texts.slice(0, -1);
   }
 
   /**
@@ -37,27 +83,53 @@ class Junit {
    *
    * @param {string} file relative to the project
    * @param {{titles: string[], outcome: 'passed'|'failed'|'error'|'skipped',
-   *   seconds: number, message?: string}} test the title last, suites before it;
-   *   no title: the file as a whole
+   *   seconds: number, key?: string, message?: string}} test the title last, suites
+   *   before it; no title: the file as a whole. `key`: as `failed` has heard it
    */
-  add(file, { titles, outcome, seconds, message = '' }) {
+  add(file, { titles, outcome, seconds, key, message = '' }) {
     const name = titles.at(-1) ?? file;
     const within = titles.length > 0 ? [classOf(file), ...titles.slice(0, -1)] : [];
-    const found = this.#suite
-      .testCase()
-      .className(clean(within.join('.')))
-      .name(clean(name))
-      .time(Math.round(seconds * 1000) / 1000);
-    const text = clean(message);
-    const first = text.split('\n', 1)[0];
-    if (outcome === 'failed') found.failure(first).stacktrace(text);
-    else if (outcome === 'error') found.error(first, '', text);
-    else if (outcome === 'skipped') found.skipped();
+    const children = [];
+    const failure = { message: firstLine(message) };
+    if (outcome === 'failed') children.push(this.#element('failure', failure, message));
+    const counts = outcome === 'failed' || outcome === 'error';
+    const tag = counts ? 'rerunFailure' : 'flakyFailure';
+    for (const text of this.#others(file, key, counts)) children.push(this.#other(tag, text));
+    if (outcome === 'skipped') children.push(this.#element('skipped', {}));
+    if (outcome === 'error') children.push(this.#element('error', failure, message));
+    this.#counts.tests += 1;
+    this.#counts.failures += outcome === 'failed' ? 1 : 0;
+    this.#counts.errors += outcome === 'error' ? 1 : 0;
+    this.#counts.skipped += outcome === 'skipped' ? 1 : 0;
+    const time = Math.round(seconds * 1000) / 1000;
+    this.#cases.push(
+      this.#element('testcase', { classname: within.join('.'), name, time }, undefined, children),
+    );
+  }
+
+  /** Appends elements below another, each in a line of its own. */
+  #append(parent, children, margin) {
+    for (const child of children) {
+      parent.appendChild(this.document.createTextNode(`\n${margin}  `));
+      parent.appendChild(child);
+    }
+    parent.appendChild(this.document.createTextNode(`\n${margin}`));
   }
 
   write(file) {
-    this.#suite.time((Date.now() - this.#started) / 1000);
-    writeWhole(file, this.#builder.build());
+    const { document } = this;
+    const suite = this.#element('testsuite', {
+      name: this.name,
+      timestamp: new Date(this.#started).toISOString(),
+      time: (Date.now() - this.#started) / 1000,
+      ...this.#counts,
+    });
+    this.#append(suite, this.#cases, '  ');
+    const root = document.documentElement;
+    for (const [name, count] of Object.entries(this.#counts)) root.setAttribute(name, count);
+    this.#append(root, [suite], '');
+    const text = this.serializer.serializeToString(document);
+    writeWhole(file, `<?xml version="1.0" encoding="UTF-8"?>\n${text}\n`);
   }
 }
 

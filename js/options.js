@@ -25,6 +25,22 @@ function file(text) {
   return text;
 }
 
+const MODES = ['fixed', 'adaptive'];
+
+const oneOf = (names) => (text) => {
+  if (!names.includes(text)) throw new UsageError(`one of ${names.join(', ')}`);
+  return text;
+};
+
+/** Seconds for causes; undefined: as a rule. */
+function causes(text) {
+  if (text === 'auto') return undefined;
+  if (text === 'off') return 0;
+  const value = text.trim() === '' ? NaN : Number(text);
+  if (!(value >= 0 && value <= 1e6)) throw new UsageError('seconds up to 1000000, auto or off');
+  return value;
+}
+
 /** The text of "I/N" as [I, N]. */
 function shard(text) {
   const found = /^([1-9]\d{0,5})\/([1-9]\d{0,5})$/.exec(text);
@@ -69,7 +85,49 @@ const OPTIONS = [
     takes: '=N',
     parse: number(2, 10_000, true),
     key: 'flaky',
-    help: 'run all N times, in fresh workers and shuffled orders; fail where results differ',
+    help: 'hunt flaky tests with N runs of each, on average; fail where results differ',
+  },
+  {
+    flag: '--flaky-mode',
+    takes: '=MODE',
+    parse: oneOf(MODES),
+    key: 'flakyMode',
+    help: 'adaptive (default): runs go where they show most; fixed: N passes over all tests',
+  },
+  {
+    flag: '--flaky-budget',
+    takes: '=SECONDS',
+    parse: number(0.001, 1e6),
+    key: 'flakyBudget',
+    help: 'hunt for about so many seconds instead, most often what shows most a second',
+  },
+  {
+    flag: '--flaky-alpha',
+    takes: '=A',
+    parse: number(1e-9, 0.5),
+    key: 'flakyAlpha',
+    help: 'of the tests that are confirmed, how many may be healthy on average; default 0.05',
+  },
+  {
+    flag: '--flaky-causes',
+    takes: '=SECONDS',
+    parse: causes,
+    key: 'flakyCauses',
+    help: 'ask why for so long: auto (default: as long as the hunt, at least 30 s), or off',
+  },
+  {
+    flag: '--replay',
+    takes: '=TOKEN',
+    parse: file,
+    key: 'replay',
+    help: "run once more what a hunt's token says, and fail as the test did",
+  },
+  {
+    flag: '--flaky-seed',
+    takes: '=SEED',
+    parse: number(-(2 ** 31), 2 ** 31 - 1, true),
+    key: 'flakySeed',
+    help: "of the hunt's orders and random numbers, and with --flaky-mode=fixed of its first pass",
   },
   {
     flag: '--max-worker-rss',
@@ -157,6 +215,31 @@ function read(option, text) {
   }
 }
 
+/**
+ * The adaptive hunt that is asked for; null: none is. What says different things of one is
+ * refused.
+ *
+ * @param {number} [seed] where no option says it
+ */
+function huntOf(options, seed) {
+  const { flaky, flakyMode, flakyBudget, flakyAlpha, flakyCauses, flakySeed } = options;
+  if (options.replay !== undefined && (flaky ?? flakyBudget ?? options.shard) !== undefined) {
+    throw new UsageError('--replay: runs what its token says, without --flaky and --shard-by-time');
+  }
+  if (flakyBudget !== undefined) {
+    if (flaky !== undefined) throw new UsageError('--flaky-budget: is instead of --flaky=N');
+    if (flakyMode === 'fixed') throw new UsageError('--flaky-budget: takes --flaky-mode=adaptive');
+  }
+  if ((flaky === undefined && flakyBudget === undefined) || flakyMode === 'fixed') return null;
+  return {
+    executions: flaky ?? 1,
+    seconds: flakyBudget ?? 0,
+    alpha: flakyAlpha ?? 0.05,
+    causes: flakyCauses,
+    seed: flakySeed ?? seed ?? Math.floor(Math.random() * 2 ** 31),
+  };
+}
+
 /** A line for a run in which the runner runs as it is; "" where nothing is left out. */
 function leftOut(program, options, known = OPTIONS) {
   const given = known.filter(({ key }) => key in options && !HARMLESS.has(key));
@@ -171,4 +254,4 @@ function help(program = 'qe-jest', known = OPTIONS) {
   return `Options of ${program}:\n${lines.join('\n')}\n`;
 }
 
-module.exports = { OPTIONS, help, leftOut, number, parse };
+module.exports = { OPTIONS, help, huntOf, leftOut, number, parse };

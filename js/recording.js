@@ -6,6 +6,7 @@ const path = require('node:path');
 
 const qe = require('./addon');
 const { makeFolder } = require('./files');
+const { head } = require('./revision');
 
 const IGNORE = '# Everything here is made by qe; nothing of it belongs in git.\n*\n';
 const KEEP_RUNS = 200;
@@ -38,6 +39,8 @@ class Recording {
     this.key = `${runner}/files`; // in the history: {file: [seconds, failed]}
     this.rootDir = rootDir;
     this.options = options;
+    this.code = head(rootDir);
+    this.#record.setCode(this.code.revision, this.code.branch);
     this.history = this.#open();
     this.before = this.#read();
   }
@@ -60,6 +63,16 @@ class Recording {
       return JSON.parse(this.history?.get(this.key) ?? '{}');
     } catch {
       return {};
+    }
+  }
+
+  /** How often each test has failed and passed in runs before: [id, failures, passes]. */
+  counts() {
+    try {
+      return this.history?.counts() ?? [];
+    } catch (error) {
+      this.#warn(`history cannot be read: ${error.message}`);
+      return [];
     }
   }
 
@@ -95,7 +108,8 @@ class Recording {
     return seconds + (failed ? FIRST : 0);
   }
 
-  #item(id) {
+  /** The place of a test in the JSON result. */
+  numberOf(id) {
     let item = this.#items.get(id);
     if (item === undefined) {
       item = this.#items.size;
@@ -108,7 +122,7 @@ class Recording {
   /** An attempt at a test of a file: `key` as of `Names`. */
   attempt({ test, attempt, pass, slot }, key, result, outcome) {
     this.#record.addAttempt({
-      item: this.#item(this.#id(test, key)),
+      item: this.numberOf(this.id(test, key)),
       attempt,
       pass,
       worker: slot,
@@ -119,7 +133,8 @@ class Recording {
     });
   }
 
-  #id(file, key) {
+  /** What a test is called in all that is written; `key` as of `Names`. */
+  id(file, key) {
     const at = key.indexOf(':');
     const count = Number(key.slice(0, at));
     const name = `${this.name(file)}::${key.slice(at + 1)}`;
@@ -132,16 +147,27 @@ class Recording {
     for (const [key, result, outcome] of tests) {
       const message = result.failureMessages[0];
       this.#record.setOutcome(
-        this.#item(this.#id(file, key)),
+        this.numberOf(this.id(file, key)),
         outcome ?? OUTCOMES[result.status] ?? qe.SKIPPED,
         message === undefined ? undefined : firstLine(message),
       );
     }
   }
 
-  /** Writes what there is. `run`: what is said of the run as a whole. */
-  finish(run) {
+  /** Tells under which condition each pass ran; without passes: the ordinary one. */
+  #addPasses(passes = [{ pass: 0, condition: 'ordinary', seed: 0 }]) {
+    for (const { pass, condition, seed } of passes) this.#record.addPass(pass, condition, seed);
+  }
+
+  /**
+   * Writes what there is.
+   *
+   * @param {object} run what is said of the run as a whole
+   * @param {{pass: number, condition: string, seed: number}[]} [passes]
+   */
+  finish(run, passes) {
     const wall = Date.now() / 1000 - this.#started;
+    this.#addPasses(passes);
     try {
       if (this.history) {
         this.history.put(this.key, JSON.stringify({ ...this.before, ...this.#files }), 0);
@@ -156,7 +182,14 @@ class Recording {
     if (!reportJson) return;
     this.write('--report-json', reportJson, () => {
       makeFolder(path.dirname(path.resolve(reportJson)));
-      const told = { started: this.#started, wall, node: process.versions.node, ...run };
+      const told = {
+        started: this.#started,
+        wall,
+        node: process.versions.node,
+        revision: this.code.revision ?? undefined,
+        branch: this.code.branch ?? undefined,
+        ...run,
+      };
       this.#record.writeJson(
         path.resolve(reportJson),
         JSON.stringify(told),

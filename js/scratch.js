@@ -56,4 +56,15 @@ function scratch(program) {
   }
 }
 
-module.exports = { isAlive, scratch };
+/**
+ * Gives this process, and what it starts, a folder for temporary files that those have
+ * which ask with the same number; it goes with the run's folder. The home is left: what
+ * programs need may lie there.
+ */
+function ownTemporary(folder, number) {
+  const own = path.join(folder, `tmp.${number}`);
+  fs.mkdirSync(own, { recursive: true, mode: 0o700 });
+  process.env.TMPDIR = own;
+}
+
+module.exports = { isAlive, ownTemporary, scratch };

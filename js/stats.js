@@ -1,7 +1,7 @@
 'use strict';
 // What passes and failures say: the core's statistics. index.d.ts documents them.
 
-const { stats: core } = require('./addon');
+const { ratesFit, stats: core } = require('./addon');
 const { anyResultsOf, refuse, resultsOf } = require('./units');
 
 const NOT_COUNTED = 2;
@@ -27,6 +27,7 @@ const stats = Object.freeze({
   changePoint: (outcomes, seed, permutations) =>
     core.changePoint(bytes(outcomes), seed, permutations),
   markov: (outcomes) => core.markov(bytes(outcomes)),
+  ratesFit,
   pattern: (outcomes, alpha, seed, permutations) =>
     core.pattern(bytes(outcomes), alpha, seed, permutations),
 });

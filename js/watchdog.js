@@ -12,8 +12,8 @@ const THREAD = path.join(__dirname, 'watchdog-thread.js');
 
 const { exchange, notify, store } = Atomics;
 
-/** Seconds that the look may take; the core's limit is so much later. */
-const LOOK = 0.4;
+/** Seconds that the look may take, also on a busy machine; the core's limit is so much later. */
+const LOOK = 1;
 
 class Watchdog {
   #deadline = new BigInt64Array(new SharedArrayBuffer(8)); // by the monotonic clock; 0: none

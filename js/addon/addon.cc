@@ -66,6 +66,15 @@ void check(Napi::Env env, int code)
     }
 }
 
+Napi::Value not_now(Napi::Env env, int status)
+{
+    if (status == QE_EGONE) {
+        return Napi::Boolean::New(env, false);
+    }
+    check(env, status);
+    return env.Null();
+}
+
 static Napi::Object init(Napi::Env env, Napi::Object exports)
 {
     // The core was compiled for one layout of libuv's handles, and runs with
@@ -81,6 +90,8 @@ static Napi::Object init(Napi::Env env, Napi::Object exports)
     }
     exports.Set("VERSION", Napi::String::New(env, QE_VERSION));
     exports.Set("cpuCount", Napi::Function::New(env, cpu_count, "cpuCount"));
+    add_cause(env, exports);
+    add_hunt(env, exports);
     add_record(env, exports);
     add_session(env, exports);
     add_shard(env, exports);

@@ -96,10 +96,25 @@ std::string result_text_of(const Napi::Value &value, const std::string &name)
     return found;
 }
 
+Napi::Array array_from(Napi::Env env, const uint32_t *numbers, size_t n)
+{
+    Napi::Array out = Napi::Array::New(env, n);
+
+    for (size_t i = 0; i < n; i++) {
+        out.Set((uint32_t) i, numbers[i]);
+    }
+    return out;
+}
+
 uint32_t count_of(const Napi::Value &value, const std::string &name, uint32_t least,
                   uint32_t most)
 {
     return (uint32_t) number(value, name, "a whole number", least, most, true);
+}
+
+double whole_of(const Napi::Value &value, const std::string &name, double least, double most)
+{
+    return number(value, name, "a whole number", least, most, true);
 }
 
 double real_of(const Napi::Value &value, const std::string &name, double least, double most)

@@ -28,6 +28,8 @@ class Record : public Napi::ObjectWrap<Record> {
                                InstanceMethod<&Record::add_test>("addTest"),
                                InstanceMethod<&Record::add_attempt>("addAttempt"),
                                InstanceMethod<&Record::set_outcome>("setOutcome"),
+                               InstanceMethod<&Record::set_code>("setCode"),
+                               InstanceMethod<&Record::add_pass>("addPass"),
                                InstanceMethod<&Record::write_json>("writeJson"),
                            });
     }
@@ -83,6 +85,27 @@ class Record : public Napi::ObjectWrap<Record> {
                                                 given(info[2]) ? message.c_str() : nullptr));
     }
 
+    // (revision, branch): null where unknown
+    void set_code(const Napi::CallbackInfo &info)
+    {
+        std::string revision = given(info[0]) ? text_of(info[0], "revision") : "";
+        std::string branch = given(info[1]) ? text_of(info[1], "branch") : "";
+
+        check(info.Env(), qe_record_set_code(record, given(info[0]) ? revision.c_str() : nullptr,
+                                             given(info[1]) ? branch.c_str() : nullptr));
+    }
+
+    // (pass, the name of its condition, the seed that repeats it)
+    void add_pass(const Napi::CallbackInfo &info)
+    {
+        uint32_t pass = count_of(info[0], "pass");
+        std::string condition = text_of(info[1], "condition");
+        double seed = real_of(info[2], "seed", -MOST_BYTES, MOST_BYTES);
+
+        check(info.Env(),
+              qe_record_add_pass(record, pass, condition.c_str(), (uint64_t) (int64_t) seed));
+    }
+
     // (path, run: JSON text, flaky)
     void write_json(const Napi::CallbackInfo &info)
     {
@@ -95,6 +118,22 @@ class Record : public Napi::ObjectWrap<Record> {
 
     uint32_t tests_ = 0;
 };
+
+struct Count {
+    std::string id;
+    uint64_t failures, passes;
+};
+
+// Called by the core, through which no exception may go.
+int append(void *list, const char *id, uint64_t failures, uint64_t passes)
+{
+    try {
+        static_cast<std::vector<Count> *>(list)->push_back({id, failures, passes});
+        return 0;
+    } catch (const std::exception &) {
+        return QE_ENOMEM;
+    }
+}
 
 class History : public Napi::ObjectWrap<History> {
   public:
@@ -113,6 +152,7 @@ class History : public Napi::ObjectWrap<History> {
         return DefineClass(env, "History",
                            {
                                InstanceMethod<&History::durations>("durations"),
+                               InstanceMethod<&History::counts>("counts"),
                                InstanceMethod<&History::save>("save"),
                                InstanceMethod<&History::gc>("gc"),
                                InstanceMethod<&History::put>("put"),
@@ -145,6 +185,26 @@ class History : public Napi::ObjectWrap<History> {
         check(env, qe_history_durations(history_, names.data(), names.size(), found.data()));
         for (size_t i = 0; i < found.size(); i++) {
             result.Set((uint32_t) i, (double) found[i] / 1e9);
+        }
+        return result;
+    }
+
+    // How often each test has failed and passed: [[id, failures, passes], ...].
+    Napi::Value counts(const Napi::CallbackInfo &info)
+    {
+        Napi::Env env = info.Env();
+        std::vector<Count> found;
+
+        open(env);
+        check(env, qe_history_counts(history_, append, &found));
+        Napi::Array result = Napi::Array::New(env, found.size());
+        for (size_t i = 0; i < found.size(); i++) {
+            Napi::Array one = Napi::Array::New(env, 3);
+
+            one.Set(0u, found[i].id);
+            one.Set(1u, (double) found[i].failures);
+            one.Set(2u, (double) found[i].passes);
+            result.Set((uint32_t) i, one);
         }
         return result;
     }

@@ -20,50 +20,12 @@ constexpr uint32_t MOST_WORKERS = 1024;
 constexpr uint32_t MOST_RETRIES = 65535;
 constexpr uint64_t GRACE_NS = 2000000000; // of commands, where nothing is said
 constexpr uint32_t MOST_OUTPUT_BYTES = 64u << 20;
-
-// An event, with what the core gives for a moment copied.
-struct Event {
-    qe_event core;
-    std::string data;
-    bool again = false;            // another attempt follows
-    enum qe_outcome final = QE_NONE; // the unit's outcome, where none follows
-};
+constexpr uint32_t MOST_SPARE = 1u << 20;
 
 struct Batch {
     std::vector<Event> events;
     bool end = false;
 };
-
-Napi::Object event_object(Napi::Env env, const Event &e)
-{
-    Napi::Object o = Napi::Object::New(env);
-    const qe_event &c = e.core;
-
-    o.Set("kind", (int) c.kind);
-    o.Set("slot", c.slot);
-    o.Set("epoch", c.epoch);
-    o.Set("pid", c.pid);
-    if (c.unit != UINT32_MAX) {
-        o.Set("unit", c.unit);
-        o.Set("item", c.item);
-        o.Set("pass", c.pass);
-        o.Set("attempt", c.attempt);
-    }
-    o.Set("phase", (int) c.phase);
-    o.Set("outcome", (int) c.outcome);
-    o.Set("status", c.status);
-    o.Set("start", c.start_s);
-    o.Set("duration", c.duration_s);
-    o.Set("cpu", c.cpu_s);
-    o.Set("peakBytes", (double) c.peak_bytes);
-    o.Set("dataKind", c.data_kind);
-    o.Set("again", e.again);
-    o.Set("final", (int) e.final);
-    o.Set("error", c.error);
-    o.Set("stdoutBytes", (double) c.stdout_bytes);
-    o.Set("data", Napi::Buffer<char>::Copy(env, e.data.data(), e.data.size()));
-    return o;
-}
 
 // Words as the core takes them: an array of pointers that ends with NULL.
 struct Words {
@@ -81,6 +43,15 @@ struct Words {
     }
 };
 
+// A pass that the host has given while the run goes on.
+struct Pass {
+    uint32_t number;
+    std::vector<uint32_t> items;
+    uint64_t timeout_ns; // of each
+    bool serial = false; // nothing else runs meanwhile
+    qe_around around = {};
+};
+
 // What the loop's thread and the host's share.
 struct Loop {
     qe_session *session = nullptr;
@@ -89,6 +60,8 @@ struct Loop {
     Words argv;
     std::atomic<bool> stop{false}, interrupt{false}, kill{false}, quit{false};
     std::atomic<uint32_t> grow{0}; // so many workers are wanted now
+    std::atomic<bool> no_more{false}; // passes
+    std::vector<Pass> passes; // that the core is to be told of; with the mutex
     std::mutex mutex;
     std::condition_variable room;
     size_t under_way = 0; // batches that the host has not taken yet
@@ -161,8 +134,39 @@ bool take(Loop &loop, int timeout_ms, Batch &batch)
     return !batch.end;
 }
 
+// What cannot begin any more, as the run is being stopped, is told by its end.
+void give_passes(Loop &loop)
+{
+    bool last = loop.no_more.exchange(false); // before those that were given before it
+    std::vector<Pass> given;
+    uint32_t unit;
+
+    {
+        std::lock_guard<std::mutex> lock(loop.mutex);
+        given.swap(loop.passes);
+    }
+    for (const Pass &each : given) {
+        std::vector<uint64_t> limits(each.items.size(), each.timeout_ns);
+        qe_pass pass = {};
+
+        pass.number = each.number;
+        pass.items = each.items.data();
+        pass.timeout_ns = limits.data();
+        pass.n = each.items.size();
+        pass.flags = each.serial ? QE_UNIT_SERIAL : 0;
+        pass.around = &each.around;
+        if (qe_session_pass(loop.session, &pass, &unit) != 0) {
+            last = true;
+        }
+    }
+    if (last) {
+        (void) qe_session_no_more(loop.session);
+    }
+}
+
 void obey(Loop &loop)
 {
+    give_passes(loop);
     if (uint32_t workers = loop.grow.exchange(0)) {
         (void) qe_session_grow(loop.session, workers); // without: fewer are enough
     }
@@ -227,7 +231,7 @@ class Session : public Napi::ObjectWrap<Session> {
         Options options(info[1], "options");
         loop_ = std::make_shared<Loop>();
         loop_->commands = are_commands(options, array_of(info[0], "units"));
-        plan(env, array_of(info[0], "units"));
+        plan(env, array_of(info[0], "units"), options);
         start(env, options);
         channel_ = Channel::New(env, callback, "qe", 0, 1, loop_.get(), let_go,
                                 new std::shared_ptr<Loop>(loop_));
@@ -251,6 +255,8 @@ class Session : public Napi::ObjectWrap<Session> {
         return DefineClass(env, "Session",
                            {
                                InstanceMethod<&Session::grow>("grow"),
+                               InstanceMethod<&Session::pass>("pass"),
+                               InstanceMethod<&Session::no_more>("noMore"),
                                InstanceMethod<&Session::stop>("stop"),
                                InstanceMethod<&Session::kill>("kill"),
                                InstanceMethod<&Session::close>("close"),
@@ -304,7 +310,7 @@ class Session : public Napi::ObjectWrap<Session> {
         return units.Length() == 0; // a run of nothing needs no program
     }
 
-    void plan(Napi::Env env, const Napi::Array &units)
+    void plan(Napi::Env env, const Napi::Array &units, const Options &options)
     {
         check(env, qe_plan_new(&loop_->plan));
         for (uint32_t i = 0; i < units.Length(); i++) {
@@ -335,7 +341,24 @@ class Session : public Napi::ObjectWrap<Session> {
             unit.flags = from.flag("serial") ? QE_UNIT_SERIAL : 0;
             check(env, qe_plan_add(loop_->plan, &unit));
         }
+        add_spare(env, options.count("spare", 0, 0, MOST_SPARE),
+                  options.count("spareRetries", 0, 0, MOST_RETRIES), options.ns("spareTimeout"));
         check(env, qe_plan_seal(loop_->plan));
+    }
+
+    // Room for units of passes to come.
+    void add_spare(Napi::Env env, uint32_t count, uint32_t retries, uint64_t timeout_ns)
+    {
+        qe_unit unit = {};
+
+        unit.id = "";
+        unit.scope = "spare";
+        unit.flags = QE_UNIT_SPARE;
+        unit.retries = retries;
+        unit.timeout_ns = timeout_ns;
+        for (spare_ = count; count > 0; count--) {
+            check(env, qe_plan_add(loop_->plan, &unit));
+        }
     }
 
     void start(Napi::Env env, const Options &from)
@@ -371,6 +394,41 @@ class Session : public Napi::ObjectWrap<Session> {
     void grow(const Napi::CallbackInfo &info)
     {
         loop_->grow = count_of(info[0], "workers", 1, MOST_WORKERS);
+    }
+
+    // (number, items in their order, seconds that each may take, {serial, around: names,
+    // partner, clock}): a pass in a worker of its own. False: there is no room for it.
+    Napi::Value pass(const Napi::CallbackInfo &info)
+    {
+        Pass found = {count_of(info[0], "number"), {}, ns_of(info[2], "timeout")};
+        Napi::Array items = array_of(info[1], "items");
+
+        if (given(info[3])) {
+            Options more(info[3], "pass");
+            found.serial = more.flag("serial");
+            if (given(more.get("around"))) {
+                found.around.flags = around_of(more.get("around"), more.name("around"));
+            }
+            found.around.partner = more.count("partner", 0);
+            found.around.clock_s = more.real("clock", 0, MOST_CLOCK_S);
+        }
+
+        for (uint32_t i = 0; i < items.Length(); i++) {
+            found.items.push_back(count_of(items.Get(i), "items"));
+        }
+        if (found.items.size() > spare_ || found.items.empty()) {
+            return Napi::Boolean::New(info.Env(), false);
+        }
+        spare_ -= (uint32_t) found.items.size();
+        std::lock_guard<std::mutex> lock(loop_->mutex);
+        loop_->passes.push_back(std::move(found));
+        return Napi::Boolean::New(info.Env(), true);
+    }
+
+    // No pass follows: the run may end.
+    void no_more(const Napi::CallbackInfo &)
+    {
+        loop_->no_more = true;
     }
 
     void stop(const Napi::CallbackInfo &info)
@@ -417,6 +475,7 @@ class Session : public Napi::ObjectWrap<Session> {
     std::shared_ptr<Loop> loop_;
     Channel channel_;
     std::thread thread_;
+    uint32_t spare_ = 0; // units that are
     bool hooked_ = false;
 };
 

@@ -36,6 +36,8 @@ class Worker : public Napi::ObjectWrap<Worker> {
             env, "Worker",
             {
                 InstanceMethod<&Worker::job>("job"),
+                InstanceMethod<&Worker::around>("around"),
+                InstanceMethod<&Worker::ahead>("ahead"),
                 InstanceMethod<&Worker::claim>("claim"),
                 InstanceMethod<&Worker::start>("start"),
                 InstanceMethod<&Worker::phase>("phase"),
@@ -59,7 +61,24 @@ class Worker : public Napi::ObjectWrap<Worker> {
         found.Set("epoch", job.epoch);
         found.Set("single", job.single);
         found.Set("seed", Napi::BigInt::New(info.Env(), job.seed));
+        found.Set("around", around_names(info.Env(), job.around.flags));
         return found;
+    }
+
+    // Changes what the core can change around the pass; the names of what was refused.
+    Napi::Value around(const Napi::CallbackInfo &info)
+    {
+        qe_places none = {};
+        uint32_t refused = 0;
+
+        check(info.Env(), qe_worker_around(worker_, &none, &refused));
+        return around_names(info.Env(), refused);
+    }
+
+    // Seconds that the clock which tests see is ahead of the true one.
+    Napi::Value ahead(const Napi::CallbackInfo &info)
+    {
+        return Napi::Number::New(info.Env(), qe_worker_ahead_s(worker_));
     }
 
     // The next claim; null: nothing can be claimed now; false: the run is over.
@@ -70,12 +89,8 @@ class Worker : public Napi::ObjectWrap<Worker> {
         int status = qe_worker_claim(worker_, wait, &claim_);
 
         claimed_ = status == 1;
-        if (status == QE_EGONE) {
-            return Napi::Boolean::New(env, false);
-        }
-        check(env, status);
-        if (status == 0) {
-            return env.Null();
+        if (status != 1) {
+            return not_now(env, status);
         }
         Napi::Object found = Napi::Object::New(env);
         found.Set("unit", claim_.unit);

@@ -4,6 +4,7 @@
 // tests may share one, and orders may be shuffled.
 
 const { Names } = require('../progress');
+const { arrange, testsOf } = require('./arrange');
 
 const RETRY_TIMES = Symbol.for('RETRY_TIMES'); // where jest.retryTimes puts its number
 const CIRCUS = /[\\/]jest-circus[\\/]/; // a test runner of the user's own is left alone
@@ -14,14 +15,6 @@ function titlesOf(node) {
   const titles = [];
   for (let at = node; at.parent; at = at.parent) titles.unshift(at.name); // not the root
   return titles;
-}
-
-/** The tests of a block in their order. */
-function* testsOf(block) {
-  for (const child of block.children) {
-    if (child.type === 'describeBlock') yield* testsOf(child);
-    else yield child;
-  }
 }
 
 /** The tests of a block that are to be run. */
@@ -47,9 +40,13 @@ class FileRun {
    * @param {(tests: number) => void} on.onBegin
    * @param {(type: string|null, cases: [string, object][]) => void} on.onHook a hook
    *   begins, with which these tests fail; without a type: it is over
+   * @param {object} [on.plan] as of `arrange`: which tests run, and in which order
+   * @param {object} [on.random] the file's random numbers
    */
-  constructor({ isWanted, onBegin, onHook }) {
+  constructor({ isWanted, onBegin, onHook, plan, random }) {
     this.isWanted = isWanted;
+    this.plan = plan;
+    this.random = random;
     this.onBegin = onBegin;
     this.onHook = onHook;
   }
@@ -62,6 +59,7 @@ class FileRun {
       if (!this.isWanted(key)) test.mode = 'skip';
     }
     this.onBegin(this.#keys.size);
+    if (this.plan) arrange(root, this.#keys, this.plan);
   }
 
   #cases(block, state) {
@@ -87,6 +85,9 @@ class FileRun {
     switch (event.name) {
       case 'run_start':
         this.#begin(state.rootDescribeBlock);
+        break;
+      case 'test_start':
+        this.random?.begin(this.#keys.get(event.test));
         break;
       case 'test_started':
       case 'test_done':
@@ -131,6 +132,7 @@ function listen(testRunner, current) {
 
   async function runTests(globalConfig, config, environment, ...rest) {
     const own = environment.handleTestEvent;
+    if (environment.global?.Math) current()?.random?.install(environment.global.Math);
     environment.handleTestEvent = function handleTestEvent(event, state) {
       const run = current();
       run.retries = Number(environment.global[RETRY_TIMES]) > 0;

@@ -6,8 +6,9 @@ const path = require('node:path');
 const { createRequire } = require('node:module');
 
 const { command } = require('../command');
-const { help, leftOut, parse } = require('../options');
+const { help, huntOf, leftOut, parse } = require('../options');
 const { findPeer } = require('../peer');
+const { parse: parseToken } = require('../replay');
 const { UsageError } = require('../usage');
 
 const OLDEST = 29;
@@ -79,8 +80,14 @@ function replaceSharding(folder, sharding) {
 
 /** Options that say different things of the same. */
 function checkTogether(options, rest) {
-  if (options.flaky && options.retries) {
-    throw new UsageError('--flaky and --retries: takes one of them');
+  if ((options.flaky || options.flakyBudget) && options.retries) {
+    const flag = options.flaky ? '--flaky' : '--flaky-budget';
+    throw new UsageError(`${flag} and --retries: takes one of them`);
+  }
+  huntOf(options);
+  if (options.replay !== undefined) {
+    if (options.retries) throw new UsageError('--replay and --retries: takes one of them');
+    parseToken(options.replay, process.cwd());
   }
   if (options.shard && rest.some((arg) => /^--shard(=|$)/.test(arg))) {
     throw new UsageError('--shard-by-time and --shard: takes one of them');

@@ -7,6 +7,7 @@ module.exports = {
   FILE_RESULT: 3, // jest's result of a whole file
   FILE_ERROR: 4, // why a file could not be run: {message, stack, code}
   HOOK: 5, // [type, test cases]: it fails with these; [null, []]: it is over
+  REFUSED: 8, // [pass, names]: changes around it that the system would not make
   KNOWN: 7, // nothing is left to be run: the worker before was lost behind the end
   OPEN: 6, // [path, kinds]: handles that a file has left open
 };

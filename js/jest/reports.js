@@ -5,7 +5,8 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
-const { FlakyTable } = require('../flaky');
+const { FlakyTable, conditionOf } = require('../flaky');
+const { report } = require('../huntreport');
 const { Junit } = require('../junit');
 const { Recording } = require('../recording');
 const { Sharding } = require('../sharding');
@@ -15,14 +16,18 @@ const JUNIT_OUTCOMES = { passed: 'passed', failed: 'failed' }; // others: skippe
 class Reports {
   #took = new Map(); // by name: {path, seconds}
 
+  /** @param {object[] | null} passes of `--flaky-mode=fixed`, as of `planPasses` */
   constructor(globalConfig, options, passes) {
+    this.hunting = null; // an adaptive hunt, once there is one
     this.options = options;
     this.rootDir = globalConfig.rootDir;
     this.several = globalConfig.projects.length > 1;
     this.watches = globalConfig.watch || globalConfig.watchAll;
     this.passes = passes;
     this.recording = new Recording('jest', this.rootDir, options);
-    this.junit = options.reportJunit ? new Junit('jest') : null;
+    this.junit = options.reportJunit
+      ? new Junit('jest', Boolean(options.flaky ?? options.flakyBudget ?? options.replay))
+      : null;
     this.table = passes ? new FlakyTable(passes.length) : null;
   }
 
@@ -32,8 +37,13 @@ class Reports {
     return { path: file, duration, label: this.several ? own || config.id : undefined };
   }
 
-  #name(test) {
+  name(test) {
     return this.recording.name(this.#file(test));
+  }
+
+  /** What a test of a file is called; `key` as of `Names`. */
+  id(test, key) {
+    return this.recording.id(this.#file(test), key);
   }
 
   expected(test) {
@@ -44,13 +54,16 @@ class Reports {
   attempt({ test, attempt, pass, slot }, key, result, outcome) {
     const own = { test: this.#file(test), attempt, pass, slot };
     this.recording.attempt(own, key, result, outcome);
+    if (result.status === 'failed') {
+      this.junit?.failed(this.name(test), key, result.failureMessages.join('\n\n'));
+    }
   }
 
   /** How long a file took, or a pass over it. */
   took(test, seconds) {
-    const took = this.#took.get(this.#name(test));
+    const took = this.#took.get(this.name(test));
     if (took) took.seconds = Math.max(seconds, took.seconds);
-    else this.#took.set(this.#name(test), { path: test.path, seconds });
+    else this.#took.set(this.name(test), { path: test.path, seconds });
   }
 
   /** Seconds by path: shards keep what is in several projects together. */
@@ -65,7 +78,7 @@ class Reports {
 
   /** A file has ended. `tests`: key, last result, outcome where it is another, verdict. */
   file(test, { failure, result, tests }) {
-    const name = this.#name(test);
+    const name = this.name(test);
     const error = failure ?? result?.testExecError;
     const failed = Boolean(error) || tests.some(([, one]) => one.status === 'failed');
     this.recording.file(this.#file(test), this.#took.get(name).seconds, failed, tests);
@@ -73,8 +86,9 @@ class Reports {
       const message = error.stack || error.message || String(error);
       this.junit?.add(name, { titles: [], outcome: 'error', seconds: 0, message });
     }
-    for (const [, one, , judged] of tests) {
+    for (const [key, one, , judged] of tests) {
       this.junit?.add(name, {
+        key,
         titles: [...one.ancestorTitles, one.title],
         outcome: JUNIT_OUTCOMES[one.status] ?? 'skipped',
         seconds: (one.duration ?? 0) / 1000,
@@ -88,12 +102,15 @@ class Reports {
   finish(run) {
     const { reportJunit, shardDurations } = this.options;
     const sharding = Sharding.current;
-    this.recording.finish({
+    const { hunting } = this;
+    const told = {
       ...run,
-      passes: this.passes?.length,
+      passes: hunting?.passes.length ?? this.passes?.length,
       orders: this.passes ?? undefined,
+      hunt: hunting?.describe((id) => this.recording.numberOf(id)),
       shard: sharding?.description ?? undefined,
-    });
+    };
+    this.recording.finish(told, hunting?.conditions ?? this.passes?.map(conditionOf));
     this.recording.write('--report-junit', reportJunit, () =>
       this.junit?.write(path.resolve(reportJunit)),
     );
@@ -102,9 +119,10 @@ class Reports {
         sharding?.write(this.#bySharding()),
       );
     }
-    if (!this.table) return;
-    const tell = () => fs.writeSync(2, `\n${this.table}`);
-    if (this.watches) tell();
+    if (!this.table && !hunting) return;
+    const text = hunting ? report(hunting, run.interrupted) : String(this.table);
+    const tell = () => fs.writeSync(2, `\n${text}`);
+    if (this.watches || run.interrupted) tell();
     else process.once('exit', tell); // behind what jest says of the run
   }
 }

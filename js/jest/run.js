@@ -9,13 +9,17 @@ const v8 = require('node:v8');
 const qe = require('../addon');
 const { describe } = require('../ending');
 const { planPasses } = require('../flaky');
+const { huntOf } = require('../options');
 const { decode } = require('../plain');
 const { attemptOf, noteLoss } = require('../progress');
+const { parse } = require('../replay');
 const { LOOK, hangText, readStack, stackFile } = require('../watchdog');
 const { FlakyFile } = require('./flaky');
+const { JestHunt, JestReplay } = require('./hunt');
 const messages = require('./messages');
 const { Reports } = require('./reports');
 const { FileResult } = require('./results');
+const { typedOf } = require('./typed');
 
 const WORKER = path.join(__dirname, 'worker.js');
 const MOST_ATTEMPTS = 1000; // at one file, those that go on behind a lost test included
@@ -41,11 +45,18 @@ class Run {
     this.interrupted = false;
     this.left = new Map(); // the kinds of handles that files have left open
     const { globalConfig, options } = runner;
-    this.passes = options.flaky ? planPasses(options.flaky, globalConfig) : null;
+    const seed = options.flakySeed ?? globalConfig.seed;
+    const { replay } = options;
+    const recipe = replay === undefined ? null : parse(replay, globalConfig.rootDir);
+    const hunts = huntOf(options, seed) ?? recipe;
+    const { randomize } = globalConfig;
+    this.passes = options.flaky && !hunts ? planPasses(options.flaky, { seed, randomize }) : null;
     this.reports = new Reports(globalConfig, options, this.passes);
+    const workers = options.workers ?? defaultWorkers(globalConfig);
+    this.hunt = hunts ? this.#hunt(hunts, workers, recipe ? JestReplay : JestHunt) : null;
     process.env.QE_JEST_RUN = this.#describe();
     const units = this.#units();
-    this.workers = Math.min(options.workers ?? defaultWorkers(globalConfig), units.length);
+    this.workers = hunts ? workers : Math.min(workers, units.length);
     this.finished = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
@@ -67,10 +78,14 @@ class Run {
         lazyEvents: true, // nobody sees some milliseconds
         isolate: this.passes !== null,
         inOrder: this.passes !== null, // else a file's passes would wait for each other
+        spare: this.hunt?.spare,
+        spareRetries: MOST_ATTEMPTS,
+        spareTimeout: this.#limit,
         backoff: options.retries > 0 ? options.backoff : 0,
       },
       (events, end) => this.take(events, end),
     );
+    if (recipe) this.hunt.feed(this.session); // no pass begins with the run
     if (asked === undefined) delete process.env.FORCE_COLOR;
     else process.env.FORCE_COLOR = asked;
     watcher.on?.('change', (state) => {
@@ -95,6 +110,7 @@ class Run {
       globalConfig,
       options,
       passes: this.passes,
+      hunts: this.hunt && (this.hunt.hunting.first ?? { isReplay: true }),
       projects,
       tests: this.tests.map((test) => ({ path: test.path, project: test.context.config.id })),
     };
@@ -102,15 +118,39 @@ class Run {
     return file;
   }
 
-  #units() {
+  /** Seconds for a test, from where its worker is killed. */
+  get #limit() {
     const { timeout } = this.runner.options;
+    return timeout && timeout + LOOK;
+  }
+
+  #hunt(what, workers, Kind) {
+    const { folder, reports } = this;
+    const { rootDir: root } = this.runner.globalConfig;
+    const words = process.argv.slice(2); // jest's own: ours are not among them any more
+    const hunt = new Kind(what, this.tests, {
+      folder,
+      root,
+      limit: this.#limit,
+      workers,
+      nameOf: (test) => reports.name(test),
+      idOf: (test, key) => reports.id(test, key),
+      counts: () => reports.recording.counts(),
+      typed: () => typedOf(words, root, this.runner.options.timeout),
+    });
+    reports.hunting = hunt.hunting;
+    return hunt;
+  }
+
+  #units() {
+    if (this.hunt && !this.hunt.hunting.first) return []; // a replay says what runs
     return (this.passes ?? [{ pass: 0 }]).flatMap(({ pass }) =>
       this.tests.map((test, item) => ({
         id: `${test.context.config.id}:${test.path}`,
         item,
         pass,
         retries: MOST_ATTEMPTS,
-        timeout: timeout && timeout + LOOK,
+        timeout: this.#limit,
         expected: this.reports.expected(test),
       })),
     );
@@ -121,10 +161,20 @@ class Run {
     this.session.kill();
   }
 
-  /** A signal to us: nothing is left behind. */
+  /** A signal to us: nothing is left behind, and what a hunt knows is told and kept. */
   end(name) {
+    const first = !this.interrupted;
     this.interrupted = true;
     this.session.close();
+    if (this.hunt && first) {
+      this.hunt.interrupt();
+      const { globalConfig, jest } = this.runner;
+      for (const [item, test] of this.tests.entries()) {
+        const ended = this.hunt.conclude(item, jest, globalConfig);
+        if (ended.result || ended.failure) this.reports.file(test, ended);
+      }
+      this.reports.finish({ workers: this.workers, interrupted: true });
+    }
     for (const each of SIGNALS) process.off(each, this.onSignal);
     process.kill(process.pid, name);
   }
@@ -134,6 +184,7 @@ class Run {
     this.#chain = this.#chain.then(async () => {
       for (const event of events) if (!this.interrupted) await this.handle(event);
       if (!end) return;
+      if (this.hunt) await this.#concludeHunt();
       for (const name of SIGNALS) process.off(name, this.onSignal);
       this.reports.finish({ workers: this.workers, interrupted: this.interrupted });
       for (const [file, kinds] of this.left) {
@@ -175,14 +226,14 @@ class Run {
 
   async #begin(event, test) {
     this.#files.set(event.unit, new FileResult(test, event.start * 1000));
-    if (this.#flaky.has(event.item)) return;
+    if (this.#flaky.has(event.item) || (this.hunt && event.pass > 0)) return;
     if (this.passes) this.#flaky.set(event.item, new FlakyFile(test, this.passes));
     await this.runner.emit('test-file-start', [test]);
   }
 
   /** Of several passes jest hears at their end. */
   async #emitCase(name, value) {
-    if (!this.passes) await this.runner.emit(name, value);
+    if (!this.passes && !this.hunt) await this.runner.emit(name, value);
   }
 
   async #data(event, file, test) {
@@ -194,11 +245,16 @@ class Run {
         break;
       case messages.CASE_RESULT:
         file.done(value[2], value[1], value[3]);
-        this.reports.attempt(file, value[2], value[1]);
+        if (!this.hunt?.asks(event.pass)) this.reports.attempt(file, value[2], value[1]);
+        // What jest itself may run again has failed when the file has ended.
+        if (!value[3]) this.hunt?.result(event, value[2], file.cases.get(value[2]));
         await this.#emitCase('test-case-result', value.slice(0, 2));
         break;
       case messages.HOOK:
         file.hooked(...value);
+        break;
+      case messages.REFUSED:
+        this.hunt.refuse(...value);
         break;
       case messages.KNOWN:
         file.error = null;
@@ -248,20 +304,28 @@ class Run {
     noteLoss(progress, by, killed, keys, file.statuses());
     for (const [key, result] of lost) {
       file.endings.set(key, event.outcome);
-      this.reports.attempt(file, key, result, event.outcome);
+      const isAsked = this.hunt?.asks(event.pass); // that is told as a cause
+      if (!isAsked) this.reports.attempt(file, key, result, event.outcome);
+      this.hunt?.result(event, key, result, event.outcome);
       await this.#emitCase('test-case-result', [test.path, result]);
     }
     if (!event.again) await this.#conclude(event, file, test);
   }
 
-  async #conclude({ unit, item, pass }, file, test) {
+  async #conclude(event, file, test) {
+    const { unit, item, pass } = event;
     this.#files.delete(unit);
     const { globalConfig, jest } = this.runner;
     const now = Date.now();
-    this.reports.took(test, (now - file.started) / 1000);
+    if (!this.hunt?.asks(pass)) this.reports.took(test, (now - file.started) / 1000);
     const failure = file.whyNone();
     const result = failure ? undefined : file.merge(jest, globalConfig, now);
     let ended = { failure, result, tests: [...file.tests()] };
+    if (this.hunt) {
+      for (const key of file.open) this.hunt.result(event, key, file.cases.get(key));
+      if (this.hunt.ended(event, ended)) this.hunt.feed(this.session);
+      return;
+    }
     if (this.passes) {
       const flaky = this.#flaky.get(item);
       if (!flaky.add(pass, ended)) return;
@@ -270,9 +334,26 @@ class Run {
         await this.runner.emit('test-case-result', [test.path, result]);
       }
     }
+    await this.#tell(test, ended);
+  }
+
+  async #tell(test, ended) {
     this.reports.file(test, ended);
     if (ended.result) await this.runner.emit('test-file-success', [test, ended.result]);
     else await this.runner.emit('test-file-failure', [test, ended.failure]);
+  }
+
+  /** What a hunt has found, told file by file. */
+  async #concludeHunt() {
+    const { globalConfig, jest } = this.runner;
+    for (const [item, test] of this.tests.entries()) {
+      const ended = this.hunt.conclude(item, jest, globalConfig);
+      if (!ended.result && !ended.failure) continue; // the run has ended before it
+      for (const [, result] of ended.tests) {
+        await this.runner.emit('test-case-result', [test.path, result]);
+      }
+      await this.#tell(test, ended);
+    }
   }
 }
 

@@ -4,8 +4,10 @@
 
 const fs = require('node:fs');
 
+const { refuse } = require('../command');
 const { scratch } = require('../scratch');
 const { Sharding } = require('../sharding');
+const { UsageError } = require('../usage');
 const { jestModules } = require('./modules');
 const { Run } = require('./run');
 
@@ -43,6 +45,11 @@ class QeRunner {
     const folder = scratch('qe-jest');
     try {
       await new Run(this, tests, watcher, folder).finished;
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      fs.rmSync(folder, { recursive: true, force: true });
+      refuse('qe-jest', error);
+      process.exit(); // jest would show it with its stack
     } finally {
       fs.rmSync(folder, { recursive: true, force: true });
     }

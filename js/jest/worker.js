@@ -6,12 +6,14 @@ const path = require('node:path');
 const v8 = require('node:v8');
 
 const qe = require('../addon');
+const { change, changeEntropy } = require('../changes');
 const { writeReason } = require('../ending');
 const { Handles } = require('../handles');
 const { existsSync, readFileSync, writeFileSync, writeSync } = require('../natives');
 const { encode } = require('../plain');
 const { Journal, Names, Progress, attemptOf } = require('../progress');
-const { isAlive } = require('../scratch');
+const { SeededRandom } = require('../random');
+const { isAlive, ownTemporary } = require('../scratch');
 const { jestModules } = require('./modules');
 const messages = require('./messages');
 const { FileRun, listen } = require('./circus');
@@ -20,30 +22,34 @@ const scriptCache = require('./script-cache');
 
 const AGAIN = Buffer.from('R');
 const NO_MORE = Buffer.alloc(0);
+const OVER = 'over';
 const POLL_MS = 5;
 const MOST_WAIT_MS = 30_000; // a parent that is as busy as that is none
 const MOST_EMPTY = 400; // looks
+const SEEDS = 2 ** 31; // of jest's own: so many
 const MOST_VAIN = 20; // workers that something kills before a test of a file is over
 const PATIENCE_MS = 500; // for what files have left open to end by itself, as jest's
 
 /**
  * Waits until no other process runs the same file: passes of one would be in each
  * other's way as jest's never are. Whose turn it is says a file with the process's
- * number; the turn ends with the process.
+ * number; the turn ends with the process, or when what this returns is called.
  */
 async function takeTurn(name) {
   for (let turn = 0, empty = 0; ;) {
     const file = `${name}.${turn}`;
+    const end = () => writeFileSync(file, `${OVER}\n`);
     try {
       writeFileSync(file, `${process.pid}\n`, { flag: 'wx', mode: 0o600 });
-      return;
+      return end;
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;
     }
-    const holder = Number(readFileSync(file, 'utf8'));
-    empty = holder ? 0 : empty + 1; // it is written right now, or never will be
-    if (holder === process.pid) return;
-    if (holder ? !isAlive(holder) : empty > MOST_EMPTY) turn += 1;
+    const text = readFileSync(file, 'utf8').trim();
+    empty = text ? 0 : empty + 1; // it is written right now, or never will be
+    const holder = Number(text);
+    if (holder === process.pid) return end;
+    if (text ? text === OVER || !isAlive(holder) : empty > MOST_EMPTY) turn += 1;
     else await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
@@ -54,6 +60,8 @@ class FileWorker {
     this.run = run;
     this.contexts = new Map();
     this.fileRun = null; // of the file that runs
+    this.isChanged = false; // by the core, whose limits hold in its phases
+    this.endTurn = null; // where passes may not run a file at once
     this.handles = new Handles();
     const jest = jestModules(run.core);
     this.TestRunner = jest.TestRunner;
@@ -69,8 +77,8 @@ class FileWorker {
 
   /** What runs from now on has the time limit. */
   limit() {
-    if (!this.watchdog) return;
-    this.watchdog.begin();
+    if (!this.watchdog && !this.isChanged) return;
+    this.watchdog?.begin();
     this.core.phase(qe.CALL);
   }
 
@@ -106,10 +114,34 @@ class FileWorker {
    */
   repeats(progress, { path: file }) {
     if (progress.complete || progress.attempts === 0) return false;
-    if (this.run.globalConfig.collectCoverage) return true;
+    return this.run.globalConfig.collectCoverage || this.usesSnapshots({ path: file });
+  }
+
+  /** Whether a file, as far as one can see, compares with snapshots that are kept. */
+  usesSnapshots({ path: file }) {
     const { dir, base } = path.parse(file);
     if (existsSync(path.join(dir, '__snapshots__', `${base}.snap`))) return true;
     return readFileSync(file, 'utf8').includes('Snapshot(');
+  }
+
+  /** What a pass of a hunt says of a file: its seed, and what of it runs; no plan: all. */
+  pass({ pass, item }) {
+    if (this.spec?.number !== pass) {
+      const file = path.join(this.run.folder, `pass.${pass}`);
+      const isFirst = pass === 0 && !this.run.hunts.isReplay;
+      this.spec = isFirst ? this.run.hunts : v8.deserialize(readFileSync(file));
+      ownTemporary(this.run.folder, this.spec.temporary);
+    }
+    const { seed, files, wanted } = this.spec;
+    if (!files) return { seed }; // all
+    const keysOf = (list) => list?.find(([file]) => file === item)?.[1];
+    return { seed, plan: { order: keysOf(files) ?? [], wanted: keysOf(wanted) } };
+  }
+
+  /** Random numbers of a file in a pass; none where there is no pass. */
+  #random(pass, { path: file }) {
+    if (!pass) return null;
+    return new SeededRandom(pass.seed, path.relative(this.run.globalConfig.rootDir, file));
   }
 
   /** Keys of tests that have failed and may run again. */
@@ -147,7 +179,10 @@ class FileWorker {
       return { again: false, failed };
     }
     const context = await this.context(test.project);
-    if (this.run.passes) await takeTurn(path.join(this.run.folder, `${claim.item}.turn`));
+    const { hunts, passes } = this.run;
+    if (hunts || passes) {
+      this.endTurn = await takeTurn(path.join(this.run.folder, `${claim.item}.turn`));
+    }
     if (progress.vain > (progress.killed ? MOST_VAIN : 0) || progress.lost.size > progress.count) {
       return { again: false, failed: true };
     }
@@ -155,14 +190,18 @@ class FileWorker {
     this.limit();
     const journal = new Journal(file, attemptOf(process.pid, claim.attempt));
     const globalConfig = { ...this.run.globalConfig };
-    const order = this.run.passes?.[claim.pass];
+    const order = passes?.[claim.pass];
     if (order)
       Object.assign(globalConfig, { seed: order.seed, randomize: order.order !== 'defined' });
+    const pass = hunts && this.pass(claim);
+    if (hunts) Object.assign(globalConfig, { seed: pass.seed % SEEDS, randomize: false });
     const runner = new this.TestRunner(globalConfig, this.run.context);
     let failed = false;
     let again = false;
     const fileRun = (this.fileRun = new FileRun({
       isWanted: wanted ?? (() => true),
+      plan: pass?.plan && { ...pass.plan, once: this.usesSnapshots(test) },
+      random: this.#random(order ?? pass, test),
       onBegin: (tests) => journal.counts(tests),
       onHook: (type, cases) => {
         this.limit();
@@ -221,12 +260,18 @@ class FileWorker {
 
   async work() {
     this.handles.begin();
+    const { around, refused } = change(this.core);
+    this.isChanged = around.length > 0;
+    changeEntropy(around, () => this.fileRun.random.next());
     for (let claim; (claim = this.core.claim(true));) {
       if (!this.core.start(claim)) break;
+      if (refused.length > 0) this.send(messages.REFUSED, [claim.pass, refused.splice(0)]);
       const { again, failed } = await this.runFile(claim);
+      this.endTurn?.(); // the file's, before this goes on with others that passes wait for
+      this.endTurn = null;
       if (failed && !again) this.core.countFailure();
-      if (this.watchdog) {
-        this.watchdog.end();
+      if (this.watchdog || this.isChanged) {
+        this.watchdog?.end();
         this.core.phase(qe.TEARDOWN);
       }
       this.core.finish(failed ? qe.FAILED : qe.PASSED, again ? AGAIN : NO_MORE);

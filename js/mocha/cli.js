@@ -10,29 +10,31 @@ const { constants } = require('node:os');
 const { pathToFileURL } = require('node:url');
 
 const { command, refuse } = require('../command');
-const { OPTIONS, help, leftOut, number, parse } = require('../options');
+const { OPTIONS, help, huntOf, leftOut, parse } = require('../options');
+const { argsOf, parse: parseToken } = require('../replay');
 const { UsageError } = require('../usage');
 const { findMocha, mochaModules } = require('./modules');
+const { typedOf } = require('./typed');
 
 const KEYS = [
   'workers',
   'timeout',
   'flaky',
+  'flakyMode',
+  'flakyBudget',
+  'flakyAlpha',
+  'flakyCauses',
+  'flakySeed',
+  'replay',
   'maxWorkerRss',
   'shard',
   'shardDurations',
   'reportJson',
   'reportJunit',
 ];
-const FLAKY_SEED = {
-  flag: '--flaky-seed',
-  takes: '=SEED',
-  parse: number(-(2 ** 31), 2 ** 31 - 1, true),
-  key: 'flakySeed',
-  help: 'of the first pass, which is then shuffled, too; alone: run once, in that order',
-};
-const OURS = OPTIONS.filter(({ key }) => KEYS.includes(key)).flatMap((option) =>
-  option.key === 'flaky' ? [option, FLAKY_SEED] : [option],
+const SEED_HELP = "of the hunt's orders and random numbers; alone: run once, in that order";
+const OURS = OPTIONS.filter(({ key }) => KEYS.includes(key)).map((option) =>
+  option.key === 'flakySeed' ? { ...option, help: SEED_HELP } : option,
 );
 const NODE_STARTED = 'QE_MOCHA_NODE'; // node's own flags have been given to this process
 const PARENT_PIPE = 3;
@@ -93,11 +95,45 @@ function followParent() {
   pipe.unref();
 }
 
-/** The passes of `--flaky`; a seed alone is one of these. */
-function passesOf({ flaky, flakySeed: seed }) {
+/** The passes of `--flaky-mode=fixed`; a seed alone is one of these. */
+function passesOf({ flaky, flakyBudget, flakyMode, flakySeed: seed, replay }) {
+  if (replay !== undefined) return null;
+  if ((flaky !== undefined || flakyBudget !== undefined) && flakyMode !== 'fixed') return null;
   const count = flaky ?? (seed === undefined ? 0 : 1);
   const { planPasses } = require('../flaky');
   return count ? planPasses(count, { seed, randomize: seed !== undefined }) : null;
+}
+
+/** A hunt, or a replay; null: what runs is an ordinary run. */
+function startHunt(options, reports, files) {
+  const { cpuCount } = require('../addon');
+  const { MochaHunt, MochaReplay } = require('./hunt');
+  const { args, recipe, typed, workers = cpuCount() } = options;
+  const hunts = huntOf(options);
+  if (!hunts && !recipe) return null;
+  const hunt = recipe
+    ? new MochaReplay(recipe, workers, reports, files)
+    : new MochaHunt(hunts, workers, reports, args, typed);
+  reports.hunting = hunt.hunting;
+  return hunt;
+}
+
+/** What is asked for wrongly is seen late here: mocha would show it with its stack. */
+function orRefuse(make) {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    refuse('qe-mocha', error);
+    return process.exit();
+  }
+}
+
+/** The first pass of a hunt, as of `planPasses`. */
+function firstOf({ hunting }) {
+  if (!hunting.first) return []; // a replay says itself what runs
+  const { condition: order, seed, temporary } = hunting.first;
+  return [{ pass: 0, seed, order, temporary }];
 }
 
 /** Puts our loading and our runner in the place of mocha's. */
@@ -107,7 +143,6 @@ function replace(root, { Mocha }, options) {
   const { Reports } = require('./reports');
   const { Session } = require('./session');
   const { Builder } = require('./tree');
-  const PlayingRunner = (options.passes ? makeFlakyRunner : makeParentRunner)(Mocha);
   const sessions = new WeakMap(); // by Mocha
   const { run: stockRun } = Mocha.prototype;
 
@@ -126,18 +161,15 @@ function replace(root, { Mocha }, options) {
     const { grep, dryRun } = this.options;
     const { passes } = options;
     const reports = new Reports(options, sharding, !grep && !dryRun, passes);
+    const hunt = dryRun ? null : orRefuse(() => startHunt(options, reports, this.files));
     if (mine?.size === 0) {
       reports.finish({ workers: 0, interrupted: false });
       return;
     }
-    let session;
-    try {
-      session = new Session(root, this.files, this.options, options, reports, mine, passes);
-    } catch (error) {
-      if (!(error instanceof UsageError)) throw error;
-      refuse('qe-mocha', error);
-      process.exit(); // mocha would show it with its stack
-    }
+    const all = hunt ? firstOf(hunt) : passes;
+    const session = orRefuse(
+      () => new Session(root, this.files, this.options, options, reports, mine, all, hunt),
+    );
     sessions.set(this, session);
     let tree;
     try {
@@ -150,10 +182,12 @@ function replace(root, { Mocha }, options) {
     const things = new Builder(Mocha).build(suite, tree);
     if (suite.hasOnly()) reports.whole = false;
     if (mine) keep(suite, things, mine);
+    const PlayingRunner = (session.passes ? makeFlakyRunner : makeParentRunner)(Mocha);
     this._runnerClass = class extends PlayingRunner {
       constructor(...args) {
         super(...args);
         this.attach(session, tree, things, Boolean(mine));
+        orRefuse(() => hunt?.check?.(new Set(this.keys.values())));
       }
     };
   };
@@ -178,6 +212,7 @@ function keep(suite, things, mine) {
 
 async function run(argv) {
   const { options, rest } = parse(argv, OURS);
+  huntOf(options);
   refuseOthers(rest);
   const root = findMocha(process.cwd());
   const parts = mochaModules(root);
@@ -191,6 +226,13 @@ async function run(argv) {
     await import(pathToFileURL(bin));
     return;
   }
+  if (options.replay !== undefined) {
+    const recipe = (options.recipe = parseToken(options.replay, process.cwd()));
+    // All that was loaded, also by a configuration: by other names it would be loaded twice.
+    if (recipe.args.length > 0) loaded._ = recipe.args;
+  }
+  options.args = argsOf(loaded._, process.cwd());
+  options.typed = () => typedOf(rest, parts, options.timeout);
   const { mocha, node } = split(loaded, parts.flags);
   if (node.length > 0 && !process.env[NODE_STARTED]) {
     restart(node);

@@ -3,6 +3,7 @@
 // one pass and failed in another has failed, and says so. A pass is what one process
 // would do: it runs all files, one behind the other, in an order of its own.
 
+const { wayOf, wayOfLoss } = require('../failures');
 const { explain, judge } = require('../flaky');
 const { Names } = require('../progress');
 const { plainError, unpack } = require('./errors');
@@ -84,12 +85,9 @@ function makeFlakyRunner(Mocha) {
 
     attach(session, tree, things, filtered) {
       super.attach(session, tree, things, filtered);
-      this.passes = session.passes.map(() => ({
-        replaced: new Map(), // what files define in it, where that differs from the tree
-        printed: [], // by what is to be told next, and which suites have begun for it
-        tail: null, // what is printed goes there: a test has ended, and none has begun
-        running: null,
-      }));
+      this.passes = []; // by number, as of #state
+      this.hunt = session.hunt; // an adaptive one
+      if (this.hunt) session.interrupted = () => this.#interrupted();
       this.names = new Map(); // Keys, by file
       for (const file of [ROOT, ...session.files.keys()]) {
         this.names.set(file, new Keys(file));
@@ -104,25 +102,50 @@ function makeFlakyRunner(Mocha) {
       }
     }
 
+    #state(pass) {
+      return (this.passes[pass] ??= {
+        replaced: new Map(), // what files define in it, where that differs from the tree
+        printed: [], // by what is to be told next, and which suites have begun for it
+        tail: null, // what is printed goes there: a test has ended, and none has begun
+        running: null,
+      });
+    }
+
     advance() {
       if (this.over) return;
-      const { session } = this;
-      for (const { index, stages } of session.events) {
-        for (const { events } of stages) {
-          for (const item of events.splice(0)) this.#take(item, index);
+      const { hunt, session } = this;
+      for (const unit of session.events) {
+        for (const { events } of unit.stages) {
+          for (const item of events.splice(0)) this.#take(item, unit.index);
         }
+        if (unit.isOver && hunt?.over(unit.index)) delete this.passes[unit.index];
       }
-      if (!session.done) return;
+      if (!session.done) return hunt?.feed(session);
       for (const item of session.atEnd) this.#take(item, 0);
       this.#tellAll();
-      for (const item of this.passes[0].printed) if (item.printed) print(item);
+      for (const item of this.#state(0).printed) if (item.printed) print(item);
       this.end();
+    }
+
+    /** What a hunt knows so far is kept. */
+    #interrupted() {
+      this.hunt.interrupt();
+      for (const found of this.#all()) {
+        const { thing, file, shown, statuses } = found;
+        this.session.reports.conclude(shown.status, thing, {
+          file,
+          error: shown.error,
+          outcome: shown.outcome,
+          judged: this.#judge(thing, file, statuses).judged,
+        });
+      }
+      this.session.report(true);
     }
 
     // ------------------------------------------------------------------ passes
 
     #take(item, pass) {
-      const state = this.passes[pass];
+      const state = this.#state(pass);
       if (item.printed) (state.tail ?? state.printed).push(item);
       else if (item.described) this.#describe(item, state);
       else if (item.lost) this.#lost(item, pass);
@@ -156,7 +179,7 @@ function makeFlakyRunner(Mocha) {
 
     #event({ event, slot }, pass) {
       const { name, id, title, patch, current, error, at, passed, added } = event;
-      const state = this.passes[pass];
+      const state = this.#state(pass);
       if (added) this.#add(added, id, state);
       const thing = this.#find(id, state) ?? this.unknown(title);
       Object.assign(thing, patch);
@@ -166,10 +189,11 @@ function makeFlakyRunner(Mocha) {
         state.printed.push({ begun: thing });
         return;
       }
-      if (at) this.session.reports.begin(thing, at, slot);
+      if (at && !this.hunt?.asks(pass)) this.session.reports.begin(thing, at, slot);
       if (name === constants.EVENT_TEST_BEGIN) {
         state.tail = null;
         state.running = thing;
+        this.hunt?.begin(pass, thing, at);
       }
       // What the hooks at the end of a pass print is no test's.
       if (this.suite._afterAll.includes(thing)) state.tail = null;
@@ -187,23 +211,36 @@ function makeFlakyRunner(Mocha) {
     #fileOf = (id) => (id?.[0] >= 0 ? this.session.files[id[0]] : undefined);
 
     #hookPassed(thing, file, pass) {
+      if (this.hunt?.asks(pass)) return;
       const found = this.#foundOf(thing, file);
       if (found.statuses[pass] === undefined)
         found.add(pass, { status: 'passed', printed: [], tail: [] });
     }
 
     /** @param {string | undefined} status none: it is tried again */
-    #ended(status, name, { thing, id, patch, error, outcome, forTest }, pass) {
-      const state = this.passes[pass];
+    #ended(status, name, { thing, id, patch, error, outcome, forTest, lost }, pass) {
+      const state = this.#state(pass);
       const file = this.#fileOf(id);
-      this.session.reports.end(name, thing, { file, error, outcome, pass });
+      const isAsked = this.hunt?.asks(pass); // what came of it is told as a cause
+      if (!isAsked) this.session.reports.end(name, thing, { file, error, outcome, pass });
       if (!status) return;
+      if (thing.type === 'test' && file && this.hunt) {
+        const way = lost ? wayOfLoss(outcome, lost) : wayOf(error, process.cwd());
+        this.#hunted(thing, status, { file, way, lost: Boolean(lost) }, pass);
+      }
+      if (isAsked) return;
       const begun = state.running === thing;
       const { printed } = state;
       state.printed = [];
       state.tail = [];
       const ended = { status, error, patch, printed, tail: state.tail, begun, outcome };
       this.#foundOf(thing, file).add(pass, { ...ended, forTest });
+    }
+
+    #hunted(thing, status, about, pass) {
+      const number = this.session.files.indexOf(about.file);
+      const key = this.keys.get(thing)?.slice(`${number} test `.length);
+      if (key) this.hunt.end(pass, thing, status, { ...about, number, key });
     }
 
     /** What stands for a file, or the like, is the same in each pass. */
@@ -215,10 +252,10 @@ function makeFlakyRunner(Mocha) {
 
     #lost(item, pass) {
       const { running, outcome, file: name, slot } = item;
-      const thing = this.#find(running?.id, this.passes[pass]) ?? this.#standIn(item);
+      const thing = this.#find(running?.id, this.#state(pass)) ?? this.#standIn(item);
       if (running) {
         Object.assign(thing, running.patch);
-        this.session.reports.begin(thing, running.since, slot);
+        if (!this.hunt?.asks(pass)) this.session.reports.begin(thing, running.since, slot);
       } else if (name && this.session.files.includes(name)) {
         thing.file = name;
       }
@@ -226,13 +263,14 @@ function makeFlakyRunner(Mocha) {
       const duration = running ? Math.max(0, Date.now() - running.since) : 0;
       const patch = { ...running?.patch, state: 'failed', duration };
       Object.assign(thing, patch);
-      this.#ended('failed', 'fail', { thing, id: running?.id, patch, error, outcome }, pass);
+      const id = running?.id;
+      this.#ended('failed', 'fail', { thing, id, patch, error, outcome, lost: item.lost }, pass);
     }
 
     // -------------------------------------------------------------- what is told
 
     /** All that ran, in the order in which it is defined. */
-    #tellAll() {
+    #all() {
       const order = new Map(); // by thing
       const walk = (suite) => {
         const { _beforeAll, _beforeEach, tests, suites, _afterEach, _afterAll } = suite;
@@ -247,7 +285,24 @@ function makeFlakyRunner(Mocha) {
       );
       const placed = all.map((found) => [place(found), found]);
       placed.sort(([a], [b]) => (a === b ? 0 : a - b));
-      for (const [, found] of placed) this.#tell(found);
+      return placed.map(([, found]) => found);
+    }
+
+    #tellAll() {
+      for (const found of this.#all()) this.#tell(found);
+    }
+
+    /** Whether a test or hook is flaky, and what is said of it then. */
+    #judge(thing, file, statuses) {
+      const plan = this.session.passes;
+      if (!this.hunt) {
+        const judged = judge(Array.from(plan, (_, pass) => statuses[pass]));
+        return { judged, why: judged?.isFlaky && explain(judged, statuses, plan, again) };
+      }
+      if (!(thing.file ?? file)) return { judged: null };
+      if (thing.type === 'hook') this.hunt.addHook(thing, file, statuses);
+      const why = this.hunt.why(thing, file);
+      return { judged: why && { isFlaky: true }, why };
     }
 
     /** Begins a suite and those that it stands in, and ends all others. */
@@ -260,12 +315,8 @@ function makeFlakyRunner(Mocha) {
 
     #tell({ thing, file, statuses, shown }) {
       const { status, printed, tail, patch, begun, outcome, forTest } = shown;
-      const plan = this.session.passes;
-      const judged = judge(Array.from(plan, (_, pass) => statuses[pass]));
-      let { error } = shown;
-      if (judged?.isFlaky) {
-        error = prefixed(error, explain(judged, statuses, plan, again));
-      }
+      const { judged, why } = this.#judge(thing, file, statuses);
+      const error = why ? prefixed(shown.error, why) : shown.error;
       // What comes before the first suite was printed by hooks at the root.
       if (!printed.some((item) => item.begun)) this.#openTo(thing.parent);
       for (const item of printed) {

@@ -13,5 +13,6 @@ module.exports = {
   FILE: 9, // what this file defines, where it differs from what was told before
   OPEN: 10, // [file, kinds]: handles that a file has left open
   READY: 11, // all files are loaded, which took so many seconds; tests run from here on
+  REFUSED: 13, // names of changes around a pass that the system would not make
   LEAVING: 12, // nothing of mocha's follows: what is printed now, listeners of "exit" print
 };

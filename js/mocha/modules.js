@@ -27,6 +27,7 @@ function isModule(root) {
 function mochaModules(root) {
   return {
     Mocha: part(root, 'lib/mocha'),
+    metadata: part(root, 'lib/cli/run-option-metadata'),
     helpers: part(root, 'lib/cli/run-helpers'),
     loadOptions: part(root, 'lib/cli/options').loadOptions,
     flags: part(root, 'lib/cli/node-flags'),

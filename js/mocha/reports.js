@@ -5,7 +5,8 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const qe = require('../addon');
-const { FlakyTable } = require('../flaky');
+const { FlakyTable, conditionOf } = require('../flaky');
+const { report } = require('../huntreport');
 const { Junit } = require('../junit');
 const { Names } = require('../progress');
 const { Recording } = require('../recording');
@@ -25,14 +26,17 @@ class Reports {
    * @param {object[] | null} passes as of `planPasses`
    */
   constructor(options, sharding, whole, passes) {
+    this.hunting = null; // an adaptive hunt, once there is one
     this.options = options;
     this.folder = process.cwd();
     this.sharding = sharding;
-    this.whole = whole && !passes;
+    const { flaky, flakyBudget, replay } = options;
+    const several = Boolean(passes ?? flaky ?? flakyBudget ?? replay);
+    this.whole = whole && !several;
     this.passes = passes;
     this.table = passes?.length > 1 ? new FlakyTable(passes.length) : null;
     this.recording = new Recording('mocha', this.folder, options);
-    this.junit = options.reportJunit ? new Junit('mocha') : null;
+    this.junit = options.reportJunit ? new Junit('mocha', several) : null;
     this.loading = Number(this.recording.history?.get(LOAD) ?? NaN);
   }
 
@@ -62,6 +66,12 @@ class Reports {
     return key;
   }
 
+  /** What a test or hook is called in all that is written. */
+  id(thing, otherwise) {
+    const where = thing.file ?? otherwise;
+    return this.recording.id({ path: where }, this.#key(thing, this.#file(where)));
+  }
+
   /** A test or hook begins, in the worker of a slot. */
   begin(thing, at, slot) {
     this.#begun.set(thing, [at, slot]);
@@ -89,6 +99,8 @@ class Reports {
     const attempt = (thing.currentRetry?.() ?? 0) + 1;
     const result = this.#result(STATUS[name], thing, error);
     const ending = outcome ?? (thing.type === 'hook' ? qe.ERROR : undefined);
+    if (STATUS[name] === 'failed')
+      this.junit?.failed(path.relative(this.folder, where), key, result.failureMessages[0] ?? '');
     const before = file.tests.get(key);
     this.recording.attempt({ test: { path: where }, attempt, pass, slot }, key, result, ending);
     const flaky = name === 'pass' && attempt > 1;
@@ -123,8 +135,9 @@ class Reports {
       this.recording.file(path_, took, failed, tests);
       const name = path.relative(this.folder, path_);
       seconds[name] = file.seconds;
-      for (const [, { status, titles, duration, failureMessages }, ending] of tests) {
+      for (const [key, { status, titles, duration, failureMessages }, ending] of tests) {
         this.junit?.add(name, {
+          key,
           titles,
           outcome: ending === qe.ERROR ? 'error' : JUNIT[status],
           seconds: duration / 1000,
@@ -133,12 +146,15 @@ class Reports {
       }
     }
     if (loading) this.#keep(loading);
-    this.recording.finish({
+    const { hunting } = this;
+    const told = {
       ...run,
-      passes: this.table ? this.passes.length : undefined,
+      passes: hunting?.passes.length ?? (this.table ? this.passes.length : undefined),
       orders: this.passes ?? undefined,
+      hunt: hunting?.describe((id) => this.recording.numberOf(id)),
       shard: this.sharding?.description ?? undefined,
-    });
+    };
+    this.recording.finish(told, hunting?.conditions ?? this.passes?.map(conditionOf));
     const { reportJunit, shardDurations } = this.options;
     this.recording.write('--report-junit', reportJunit, () =>
       this.junit?.write(path.resolve(reportJunit)),
@@ -148,7 +164,10 @@ class Reports {
         this.sharding?.write(seconds),
       );
     }
-    if (this.table) process.once('exit', () => fs.writeSync(2, `\n${this.table}`));
+    if (!this.table && !hunting) return;
+    const text = hunting ? report(hunting, run.interrupted) : String(this.table);
+    if (run.interrupted) fs.writeSync(2, `\n${text}`);
+    else process.once('exit', () => fs.writeSync(2, `\n${text}`));
   }
 
   #keep(loading) {

@@ -95,8 +95,10 @@ class Session {
    * @param {string} root mocha's folder
    * @param {Set<number> | null} mine which of the files run: all are loaded
    * @param {object[] | null} passes over all of these, as of `planPasses`
+   * @param {object | null} hunt which says what passes follow the first
    */
-  constructor(root, files, mochaOptions, options, reports, mine, passes) {
+  constructor(root, files, mochaOptions, options, reports, mine, passes, hunt) {
+    this.hunt = hunt;
     this.files = files;
     this.timeout = options.timeout;
     this.reports = reports;
@@ -130,9 +132,10 @@ class Session {
   /** What workers claim, in the order in which that begins; and how many begin at once. */
   #plan(workers, mine) {
     const { files, passes, timeout } = this;
-    const count = passes?.length ?? mine?.size ?? files.length;
+    const count = this.hunt ? Infinity : (passes?.length ?? mine?.size ?? files.length);
     this.workers = Math.max(1, Math.min(workers ?? qe.cpuCount(), count));
-    const limits = { retries: MOST_ATTEMPTS, timeout: timeout && timeout + LOOK };
+    this.limit = timeout && timeout + LOOK; // of a test, from where its worker is killed
+    const limits = { retries: MOST_ATTEMPTS, timeout: this.limit };
     if (passes) {
       const units = passes.map(({ pass }) => ({ id: `pass ${pass}`, item: pass, pass, ...limits }));
       return { units, first: this.workers };
@@ -157,6 +160,7 @@ class Session {
       maxWorkerRss,
       last: mine ? Math.max(...mine) : files.length - 1,
       passes,
+      hunts: Boolean(this.hunt),
       mine: mine ? [...mine] : [...files.keys()],
     };
     const file = path.join(folder, 'run');
@@ -174,19 +178,41 @@ class Session {
         isolate: Boolean(passes),
         inOrder: true, // that of the plan
         lazyEvents: true, // nobody sees some milliseconds
-        endTimeout: this.timeout && this.timeout + LOOK,
+        endTimeout: this.limit,
+        spare: this.hunt?.spare,
+        spareRetries: MOST_ATTEMPTS,
+        spareTimeout: this.limit,
       },
       (events, end) => this.#take(events, end),
     );
     delete process.env.QE_MOCHA_RUN;
+    if (passes?.length === 0) this.hunt.feed(this); // none begins with the run
     this.growth = new Growth(first, this.workers, (wanted) => this.core.grow(wanted));
     this.onSignal = (name) => {
       this.close();
+      this.interrupted?.();
       process.kill(process.pid, name);
     };
     for (const name of SIGNALS) process.on(name, this.onSignal);
     this.onExit = () => this.close();
     process.on('exit', this.onExit);
+  }
+
+  /** One more pass; false: there is no room for it. */
+  addPass(spec) {
+    const { number, condition, seed, serial, clock, partner } = spec;
+    const file = path.join(this.folder, `pass.${number}`);
+    fs.writeFileSync(file, v8.serialize(spec), { mode: 0o600 });
+    const around = [...(spec.around ?? []), ...(partner === undefined ? [] : ['partner'])];
+    const more = { serial, around, partner, clock };
+    if (!this.core.pass(number, [number], this.limit, more)) return false;
+    this.passes[number] = { pass: number, seed, order: condition };
+    this.events[number] = new UnitEvents(number, `pass ${number + 1}`);
+    return true;
+  }
+
+  noMorePasses() {
+    this.core.noMore();
   }
 
   /** Tests may run: what the parent has set in its environment since is the workers'. */
@@ -216,8 +242,8 @@ class Session {
   }
 
   /** Writes what the run leaves behind. */
-  report() {
-    this.reports.finish({ workers: this.workers, interrupted: false }, this.growth.cost);
+  report(interrupted = false) {
+    this.reports.finish({ workers: this.workers, interrupted }, this.growth.cost);
   }
 
   /** Ends whatever still runs. */
@@ -227,6 +253,7 @@ class Session {
     for (const name of SIGNALS) process.off(name, this.onSignal);
     process.off('exit', this.onExit);
     this.growth.end();
+    if (process.stderr.isTTY && this.hunt) process.stderr.write(this.hunt.told());
     clearInterval(this.patience);
     this.core.close();
     fs.rmSync(this.folder, { recursive: true, force: true });
@@ -265,13 +292,15 @@ class Session {
         if (!this.passes) {
           this.reports.took(this.files[event.item], Number(event.data.toString()) || 0);
         } else if (process.stderr.isTTY) {
-          process.stderr.write(`qe-mocha: ${file.title} of ${this.passes.length} is over\n`);
+          const told = `qe-mocha: ${file.title} of ${this.passes.length} is over\n`;
+          process.stderr.write(this.hunt?.told(file.title) ?? told);
         }
         file.close();
         break;
       case qe.EV_LOST:
         this.running.delete(event.unit);
         this.#lost(event, file);
+        if (this.hunt && !event.again && event.outcome !== qe.NONE) file.close();
         break;
       case qe.EV_EXIT:
         if (this.ready.has(this.#worker(event))) this.growth.gone();
@@ -319,6 +348,9 @@ class Session {
       case messages.STAGE:
         file.stages[0].over = true;
         file.stage = 1;
+        break;
+      case messages.REFUSED:
+        this.hunt.refuse(file.index, value);
         break;
       case messages.LEAVING:
         this.leaving.add(this.#worker(event));
@@ -413,10 +445,6 @@ class Session {
       this.#playNow(this.#printed(event));
       return;
     }
-    if (this.treeFrom === undefined) {
-      this.failed(plainError(this.#why(event, ' before the spec files were loaded').lost));
-      return;
-    }
     if (!this.begun.has(this.#worker(event))) {
       this.#lostEarly(event);
       return;
@@ -431,13 +459,17 @@ class Session {
   }
 
   /**
-   * A worker had loaded all and run nothing. Another one begins, but not for ever: what
-   * the files have left to the event loop would end each.
+   * A worker has run nothing. Another one begins, but not for ever: what it requires, or
+   * what the files have left to the event loop, would end each.
    */
   #lostEarly(event) {
     this.early.all += 1;
     if (event.outcome === qe.CRASHED && !(event.status & 0x7f)) this.early.exits += 1;
     if (this.early.all <= MOST_EARLY && this.early.exits < MOST_EXITS) return;
+    if (this.treeFrom === undefined) {
+      this.failed(plainError(this.#why(event, ' before the spec files were loaded').lost));
+      return;
+    }
     const why = this.#why(event, ' before its tests');
     for (const file of this.events) {
       if (file.isOver) continue;

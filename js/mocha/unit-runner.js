@@ -63,7 +63,9 @@ function makeUnitRunner(Stock, units) {
       const part = units.next();
       if (!part) return this.#leave(root, fn);
       this.failures = 0; // --bail looks at this file's alone; the parent at the whole
-      const tests = part.tests.filter((test) => this.#wanted.tests.includes(test));
+      // A test may come twice: the second is made as mocha makes those that it runs again.
+      const first = (test) => test.retriedTest?.() ?? test;
+      const tests = part.tests.filter((test) => this.#wanted.tests.includes(first(test)));
       const suites = part.suites.filter((each) => this.#wanted.suites.includes(each));
       const wanted = (test) => this._grep.test(test.fullTitle()) !== Boolean(this._invert);
       let any = tests.some(wanted);

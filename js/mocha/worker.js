@@ -9,15 +9,20 @@ const util = require('node:util');
 const v8 = require('node:v8');
 
 const qe = require('../addon');
+const { MOMENTS, change, changeEntropy } = require('../changes');
 const { Handles } = require('../handles');
 const natives = require('../natives');
 const { encode } = require('../plain');
 const { Journal, Progress, nameOf } = require('../progress');
+const { SeededRandom } = require('../random');
+const { ownTemporary } = require('../scratch');
+const { arrange, keysOf } = require('./arrange');
 const { pack } = require('./errors');
 const { Watchdog, stackFile } = require('../watchdog');
 const messages = require('./messages');
 const { isModule, mochaModules } = require('./modules');
 const { shuffle } = require('./order');
+const { captureOutput } = require('./output');
 const { ROOT, Owners, describe, digest } = require('./tree');
 const { keyOf, makeUnitRunner, removeFinished } = require('./unit-runner');
 
@@ -35,11 +40,14 @@ class SpecWorker {
     this.run = run;
     this.job = core.job();
     this.open = false; // what is printed is sent
+    this.waits = false; // files are loaded before the pass starts
     this.claim = null;
     this.loads = -1; // the file that was loaded last
     this.stage = 1;
     this.journal = null;
     this.handles = new Handles();
+    this.ahead = 0; // ms: the clock that tests see, of the true one
+    this.names = run.files.map((file) => path.relative('', file));
     this.news = new Map(); // descriptions that are not sent yet, by thing
     const { folder, timeout, maxWorkerRss } = run;
     this.stop = path.join(folder, 'stop');
@@ -47,41 +55,18 @@ class SpecWorker {
     this.mostMemory = maxWorkerRss ?? Infinity;
     Object.assign(this, mochaModules(run.root));
     process.env.MOCHA_WORKER_ID = String(this.job.slot);
-    this.#captureOutput();
+    captureOutput(this);
   }
 
   /** What runs from now on has the time limit. */
   limit(phase) {
+    if (this.waits) return;
     this.watchdog?.begin();
     this.core.phase(phase);
   }
 
   send(kind, value) {
     this.core.send(kind, encode(value));
-  }
-
-  /** What tests print comes out where it does serially: between their events. */
-  #captureOutput() {
-    const streams = [
-      [process.stdout, messages.STDOUT],
-      [process.stderr, messages.STDERR],
-    ];
-    for (const [stream, kind] of streams) {
-      const write = stream.write.bind(stream);
-      stream.write = (chunk, encoding, callback) => {
-        if (!this.open) return write(chunk, encoding, callback);
-        const done = typeof encoding === 'function' ? encoding : callback;
-        const text = typeof chunk === 'string';
-        this.core.send(
-          kind,
-          text
-            ? natives.bufferFrom(chunk, typeof encoding === 'string' ? encoding : 'utf8')
-            : natives.bufferFrom(chunk),
-        );
-        if (done) natives.nextTick(done);
-        return true;
-      };
-    }
   }
 
   // ------------------------------------------------------------------- loading
@@ -130,6 +115,7 @@ class SpecWorker {
       this.owners.enter(index);
       this.loads = index;
       fs.writeFileSync(this.marker, String(index));
+      this.random?.begin(path.relative('', file));
       this.limit(qe.CALL); // each file has the time limit
     });
     const ready = options.delay && new Promise((resolve) => suite.once('run', resolve));
@@ -140,6 +126,7 @@ class SpecWorker {
     await ready;
     this.mocha.options.delay = false;
     Object.assign(this, describe(suite, this.owners));
+    if (this.run.hunts) this.keys = keysOf(this.parts); // before `.only` is obeyed
   }
 
   #loadEnds() {
@@ -152,6 +139,7 @@ class SpecWorker {
       await this.load();
     } catch (error) {
       this.#loadEnds(); // it has not ended its worker
+      this.#startLate();
       const packed = pack(error, this.Mocha.reporters.Base);
       const file = this.run.files[this.loads];
       this.send(messages.LOAD_ERROR, { ...packed, shown: util.inspect(error), file });
@@ -161,7 +149,7 @@ class SpecWorker {
     const go = path.join(this.run.folder, 'go');
     if (!natives.existsSync(go)) this.send(messages.TREE, this.tree);
     this.watchdog?.end();
-    this.core.phase(qe.TEARDOWN); // waiting has no limit
+    if (!this.waits) this.core.phase(qe.TEARDOWN); // waiting has no limit
     const pause = (resolve) => natives.setTimeout(resolve, POLL_MS);
     while (!natives.existsSync(go)) await new Promise(pause);
     const { environment, digests } = natives.parse(natives.readFileSync(go, 'utf8'));
@@ -211,11 +199,20 @@ class SpecWorker {
       tests: parts.flatMap(({ tests }) => tests),
       suites: parts.flatMap(({ suites }) => suites),
     };
-    const { seed, order } = this.run.passes?.[this.claim.item] ?? {};
-    if (order === 'shuffled') {
-      shuffle(part, seed, (thing) => this.run.files[this.numbers.get(thing)[0]]);
-    }
+    const fileOf = (thing) => this.numbers.get(thing)[0];
+    const { seed, order, spec } = this.#pass() ?? {};
+    if (spec) arrange(part, spec, this.keys, fileOf);
+    else if (order === 'shuffled') shuffle(part, seed, (thing) => this.run.files[fileOf(thing)]);
     return part;
+  }
+
+  /** What is known of the claimed pass; `spec`: what a hunt says of it. */
+  #pass() {
+    const { folder, hunts, passes } = this.run;
+    const { item } = this.claim;
+    if (!hunts || item < passes.length) return passes?.[item];
+    const spec = v8.deserialize(natives.readFileSync(path.join(folder, `pass.${item}`)));
+    return { seed: spec.seed, order: spec.condition, temporary: spec.temporary, spec };
   }
 
   /** Whether workers die between this file's tests, and get no further. */
@@ -325,7 +322,14 @@ class SpecWorker {
     if (natives.existsSync(this.stop)) this.runner.abort();
     const key = this.#key(thing);
     if (key && this.claim) this.journal.start(key);
+    if (thing.type === 'test') this.random?.begin(this.#nameOf(thing));
     this.event(name, thing);
+  }
+
+  /** What a test is called by its random numbers, whatever else there is. */
+  #nameOf(test) {
+    const key = this.keys?.get(test.retriedTest?.() ?? test) ?? test.fullTitle();
+    return `${this.names[this.file] ?? ''} ${key}`;
   }
 
   over(name, thing, error) {
@@ -362,7 +366,7 @@ class SpecWorker {
     else message.patch = { pending: Boolean(thing.pending) }; // a hook above it may skip it
     const current = thing.type === 'hook' ? thing.ctx?.currentTest : undefined;
     if (current) message.current = this.numbers.get(current);
-    if (name === 'test' || name === 'hook') message.at = natives.dateNow();
+    if (name === 'test' || name === 'hook') message.at = natives.dateNow() - this.ahead;
     if (!message.id) message.title = thing.title;
     else if (message.id[0] !== ROOT) [this.file] = message.id;
     if (error !== undefined) message.error = pack(error, this.Mocha.reporters.Base);
@@ -408,14 +412,44 @@ class SpecWorker {
     };
   }
 
+  /**
+   * Whether a pass that is about a moment is to start once all is loaded. A worker that
+   * has ended before that is followed by one that starts at once, and whose end counts.
+   */
+  #isLate({ item }, around) {
+    if (!around.some((name) => MOMENTS.includes(name))) return false;
+    const marker = path.join(this.run.folder, `late.${item}`);
+    if (natives.existsSync(marker)) return false;
+    natives.writeFileSync(marker, '');
+    return true;
+  }
+
+  #startLate() {
+    if (!this.waits) return true;
+    this.waits = false;
+    return this.core.start(this.late);
+  }
+
   async work() {
+    const { around, refused } = change(this.core);
     const claim = this.core.claim(true);
-    if (!claim || !this.core.start(claim)) return;
+    if (!claim) return;
+    this.waits = this.#isLate(claim, around);
+    this.late = claim;
+    if (!this.waits && !this.core.start(claim)) return;
     this.#begin(claim);
+    const pass = this.#pass();
+    if (pass) this.random = new SeededRandom(pass.seed);
+    if (this.run.hunts) ownTemporary(this.run.folder, pass.temporary);
+    this.random?.install(Math);
+    changeEntropy(around, () => this.random.next());
     if (!(await this.prepare())) {
       this.core.finish(qe.FAILED, natives.bufferFrom(''));
       return;
     }
+    if (!this.#startLate()) return;
+    this.ahead = this.core.ahead() * 1000;
+    if (refused.length > 0) this.send(messages.REFUSED, refused);
     this.limit(qe.CALL);
     this.mocha._runnerClass = makeUnitRunner(this.Mocha.Runner, {
       next: () => this.next(),

@@ -27,6 +27,7 @@ function testMocha(version) {
     'stubs',
     'added',
     'flaky',
+    'hunt',
   ])
     require(`./test_mocha_${name}`);
 }

@@ -245,6 +245,7 @@ test('History: paths, records, keys; and a closed one', () => {
   history.close();
   history.close();
   const closed = { code: 'QE_ESTATE' };
+  assert.throws(() => history.counts(), closed);
   assert.throws(() => history.durations([]), closed);
   assert.throws(() => history.save(record, 1, 1, 1), closed);
   assert.throws(() => history.gc(1), closed);

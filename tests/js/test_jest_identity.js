@@ -59,7 +59,13 @@ describe('s', () => {
   test('same', () => {});
 });
 `;
-  const done = await qe('shuffled', { 'a.test.js': file }, '--flaky=6', '--seed=1');
+  const done = await qe(
+    'shuffled',
+    { 'a.test.js': file },
+    '--flaky=6',
+    '--flaky-mode=fixed',
+    '--seed=1',
+  );
   assert.deepEqual(done.told.sort(), ['s same: failed', 's same: passed']);
   assert.match(done.stderr, /0 flaky, 1 failing, 1 passing/);
 });
@@ -117,7 +123,13 @@ test('alone', async () => {
   fs.rmdirSync('lock');
 });
 `;
-  const done = await qe('beside', { 'a.test.js': file }, '--flaky=3', '--parallel=3');
+  const done = await qe(
+    'beside',
+    { 'a.test.js': file },
+    '--flaky=3',
+    '--flaky-mode=fixed',
+    '--parallel=3',
+  );
   assert.equal(done.status, 0, done.stderr);
 });
 

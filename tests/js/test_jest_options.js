@@ -101,7 +101,13 @@ afterAll(() => require('fs').appendFileSync('orders', seen.join('') + '\\n'));
     'wrong.test.js': "test('wrong', () => { throw new Error('always'); });\n",
     'right.test.js': passes('right'),
   });
-  const words = ['--parallel=2', '--flaky=8', '--seed=7', '--report-json=out.json'];
+  const words = [
+    '--parallel=2',
+    '--flaky=8',
+    '--flaky-mode=fixed',
+    '--seed=7',
+    '--report-json=out.json',
+  ];
   const done = await qe(folder, ...words);
   assert.equal(done.status, 1);
   const orders = read(folder, 'orders').trim().split('\n');
@@ -133,7 +139,7 @@ afterAll(() => require('fs').appendFileSync('orders', seen.join('') + '\\n'));
 
 test('a suite without flaky tests passes', async () => {
   const folder = project('steady', { 'right.test.js': passes('right') });
-  const done = await qe(folder, '--flaky=3');
+  const done = await qe(folder, '--flaky=3', '--flaky-mode=fixed');
   assert.equal(done.status, 0, done.stderr);
   assert.match(done.stderr, /3 passes\): 0 flaky, 0 failing, 1 passing/);
   assert.match(done.stderr, /fewer than 10 passes miss most flaky tests/);
@@ -147,7 +153,7 @@ if (fs.existsSync('loaded')) throw new Error('a second time');
 fs.writeFileSync('loaded', '');
 ${passes('right')}`,
   });
-  const done = await qe(folder, '--flaky=3', '--parallel=1');
+  const done = await qe(folder, '--flaky=3', '--flaky-mode=fixed', '--parallel=1');
   assert.equal(done.status, 1);
   assert.match(done.stderr, /Flaky: the file could not be run in pass 2, 3:[^]*a second time/);
 });
@@ -280,6 +286,13 @@ for (const [words, message] of [
   [['--max-worker-rss=lots'], '--max-worker-rss=lots: takes bytes from 1, or such as 512M or 1.5G'],
   [['--flaky=1'], '--flaky=1: takes a whole number from 2 to 10000'],
   [['--flaky=3', '--retries=2'], '--flaky and --retries: takes one of them'],
+  [['--flaky-mode=quick'], '--flaky-mode=quick: takes one of fixed, adaptive'],
+  [['--flaky-budget=0'], '--flaky-budget=0: takes a number from 0.001 to 1000000'],
+  [['--flaky-alpha=1'], '--flaky-alpha=1: takes a number from 1e-9 to 0.5'],
+  [['--flaky-seed=x'], '--flaky-seed=x: takes a whole number from -2147483648 to 2147483647'],
+  [['--flaky=3', '--flaky-budget=5'], '--flaky-budget: is instead of --flaky=N'],
+  [['--flaky-budget=5', '--flaky-mode=fixed'], '--flaky-budget: takes --flaky-mode=adaptive'],
+  [['--flaky-budget=5', '--retries=2'], '--flaky-budget and --retries: takes one of them'],
   [['--report-junit='], '--report-junit=: takes the path of a file'],
   [['--verify-shards'], '--verify-shards: takes JSON results'],
 ]) {

@@ -237,6 +237,27 @@ test('workers killed at any time lose and double no result', async (t) => {
   assert.equal(stats.passes + stats.failures, Object.keys(tests).length, 'each has one result');
 });
 
+test('workers lost before the spec files are loaded are replaced, within a bound', async (t) => {
+  const folder = project(t, {
+    'test/a.js': "it('passes', () => {});",
+    'dies.js': `const fs = require('fs');
+      if (fs.readFileSync('/proc/self/cmdline', 'utf8').includes('worker.js')) {
+        fs.appendFileSync('loads', '.');
+        const most = Number(process.env.MOST_DEATHS);
+        if (fs.statSync('loads').size <= most) process.kill(process.pid, 'SIGKILL');
+      }`,
+  });
+  const args = [...JSON_REPORT, '--require', './dies.js'];
+  const { tests } = results(await qeMocha(folder, args, { MOST_DEATHS: 3 }));
+  assert.deepEqual(tests, { passes: 'passed' });
+  fs.rmSync(path.join(folder, 'loads'));
+  const { code, stdout, stderr } = await qeMocha(folder, args, { MOST_DEATHS: 1000 });
+  assert.equal(code, 1);
+  assert.match(stdout + stderr, /killed by SIGKILL before the spec files were loaded/);
+  const { size } = fs.statSync(path.join(folder, 'loads'));
+  assert.ok(size > 3 && size < 60, `${size} workers`);
+});
+
 function isWorker(pid) {
   try {
     return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('worker.js');

@@ -30,7 +30,13 @@ const report = (folder) => JSON.parse(fs.readFileSync(path.join(folder, 'out.jso
 
 test('passes differ in order and seed; what differs in result is flaky', async (t) => {
   const folder = project(t, ORDERED);
-  const words = ['--parallel=2', '--flaky=8', '--flaky-seed=7', '--report-json=out.json'];
+  const words = [
+    '--parallel=2',
+    '--flaky=8',
+    '--flaky-mode=fixed',
+    '--flaky-seed=7',
+    '--report-json=out.json',
+  ];
   const done = await qeMocha(folder, words);
   assert.equal(done.code, 2, done.stdout + done.stderr); // mocha's: how many failed
   const orders = fs.readFileSync(path.join(folder, 'orders'), 'utf8').trim().split('\n');
@@ -71,7 +77,10 @@ test('the first pass has the order of the files, and its output is shown once', 
     'test/b.js': `before(() => console.log('before all'));
       describe('b', () => { it('y', () => console.log('from y')); it('z', () => {}); });`,
   });
-  const [stock, done] = [await mocha(folder), await qeMocha(folder, ['--flaky=3'])];
+  const [stock, done] = [
+    await mocha(folder),
+    await qeMocha(folder, ['--flaky=3', '--flaky-mode=fixed']),
+  ];
   const masked = (text) => text.replace(/\(\d+m?s\)/g, '(TIME)');
   assert.equal(done.code, 0, done.stdout + done.stderr);
   assert.equal(masked(done.stdout), masked(stock.stdout));
@@ -90,7 +99,12 @@ test('a crash or a hang of one pass is that pass’s alone', async (t) => {
         it('four', () => {});
       });`,
   });
-  const words = ['--flaky=4', '--test-timeout-hard=2', '--report-json=out.json'];
+  const words = [
+    '--flaky=4',
+    '--flaky-mode=fixed',
+    '--test-timeout-hard=2',
+    '--report-json=out.json',
+  ];
   const done = await qeMocha(folder, words);
   assert.equal(done.code, 2, done.stdout + done.stderr);
   const counts = report(folder).tests.map(({ id, attempts }) => [
@@ -120,7 +134,12 @@ test('a hook that fails in one pass is flaky, and so is what a hook adds', async
       });`,
     'test/b.js': "describe('b', () => { it('two', () => {}); });",
   });
-  const done = await qeMocha(folder, ['--flaky=4', '--bail', '--report-json=out.json']);
+  const done = await qeMocha(folder, [
+    '--flaky=4',
+    '--flaky-mode=fixed',
+    '--bail',
+    '--report-json=out.json',
+  ]);
   assert.match(done.stdout, /"before all" hook[^]*Flaky: failed in 1 of 4 passes[^]*no database/);
   assert.match(done.stdout, /Flaky: failed in 1 of 3 passes/);
   const { tests } = report(folder);
@@ -136,7 +155,7 @@ test('tests that have other names in each process are told, each in its passes',
         it('same', () => {});
       });`,
   });
-  const done = await qeMocha(folder, ['--flaky=3', '--report-json=out.json']);
+  const done = await qeMocha(folder, ['--flaky=3', '--flaky-mode=fixed', '--report-json=out.json']);
   assert.equal(done.code, 0, done.stdout + done.stderr);
   const counts = report(folder).tests.map(({ attempts }) => attempts.length);
   assert.deepEqual(counts.sort(), [1, 1, 1, 3]);
@@ -147,7 +166,13 @@ test('shards, --grep and .only choose what passes run', async (t) => {
   const folder = project(t, { 'test/a.js': file('a'), 'test/b.js': file('b') });
   const found = [];
   for (const part of ['1/2', '2/2']) {
-    const words = [`--shard-by-time=${part}`, '--flaky=2', '--grep=x', '--report-json=out.json'];
+    const words = [
+      `--shard-by-time=${part}`,
+      '--flaky=2',
+      '--flaky-mode=fixed',
+      '--grep=x',
+      '--report-json=out.json',
+    ];
     const done = await qeMocha(folder, words);
     assert.equal(done.code, 0, done.stdout + done.stderr);
     found.push(...report(folder).tests.map(({ id }) => id));
@@ -172,7 +197,12 @@ test('what is printed stands beside its test, and each suite begins once', async
       });
       after(() => console.log('the end'));`,
   });
-  const done = await qeMocha(folder, ['--flaky=5', '--flaky-seed=3', '--parallel=1']);
+  const done = await qeMocha(folder, [
+    '--flaky=5',
+    '--flaky-mode=fixed',
+    '--flaky-seed=3',
+    '--parallel=1',
+  ]);
   assert.equal(done.code, 4, done.stdout + done.stderr);
   const [told] = stripVTControlCharacters(done.stdout).split(/^ +1 passing/m);
   const lines = told.split('\n').map((line) => line.replace(/\(\d+m?s\)|\S\) /, '').trim());
@@ -191,7 +221,7 @@ test('a file that cannot be loaded in some passes fails the run', async (t) => {
       if (fs.statSync('loads').size > 1) throw new Error('only once');
       describe('a', () => { it('one', () => {}); });`,
   });
-  const words = ['--parallel=1', '--flaky=4', '--report-json=out.json'];
+  const words = ['--parallel=1', '--flaky=4', '--flaky-mode=fixed', '--report-json=out.json'];
   const done = await qeMocha(folder, words);
   assert.equal(done.code, 1, done.stdout + done.stderr);
   assert.match(done.stdout, /1 passing[^]*1 failing[^]*Error: Not loaded: .*only once/);

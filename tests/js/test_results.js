@@ -100,6 +100,27 @@ test('a history knows durations, the median of what passed, and keyed values', (
   again.close();
 });
 
+test('a history knows how often tests failed and passed, at the first attempt', () => {
+  const history = new qe.History(path.join(folder, 'counts.db'));
+  assert.deepEqual(history.counts(), []);
+  const { passed, failed, skipped, timeout } = qe.Outcome;
+  const saved = { 'a ü': [passed, failed, passed], b: [timeout, skipped], c: [skipped] };
+  const record = new qe.Record();
+  for (const [id, outcomes] of Object.entries(saved)) {
+    const item = record.addTest(id);
+    for (const [pass, outcome] of outcomes.entries()) record.addAttempt({ item, pass, outcome });
+    record.addAttempt({ item, attempt: 2, outcome: passed });
+  }
+  history.save(record, 1000, 2, 1);
+  history.save(record, 1001, 2, 1);
+  const found = [
+    ['a ü', 2, 4],
+    ['b', 2, 0],
+  ];
+  assert.deepEqual(history.counts().sort(), found);
+  history.close();
+});
+
 test('a history that is open in two places serves both', () => {
   const file = path.join(folder, 'two.db');
   const one = new qe.History(file);

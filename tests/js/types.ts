@@ -1,10 +1,12 @@
 // Compiled by test_types.js: what index.d.ts allows, and what it does not.
 import {
   History,
+  Inquiry,
   Outcome,
   Record,
   VERSION,
   analyze,
+  attemptSeed,
   cpuCount,
   detectFlaky,
   executeTests,
@@ -12,9 +14,12 @@ import {
   stats,
   work,
   type Analysis,
+  type Cause,
+  type Finding,
   type Flakiness,
   type OutcomeName,
   type Pattern,
+  type Probe,
   type RunEvent,
   type Unit,
 } from 'qe-jest';
@@ -123,11 +128,14 @@ void work(async ({ attempt }) => {
 const record = new Record();
 const item: number = record.addTest('a');
 record.addAttempt({ item, outcome: Outcome.passed, duration: 1 });
+record.setCode(null, 'main');
+record.addPass(0, 'shuffled', 7);
 record.setOutcome(item, Outcome.flaky, null);
 record.writeJson('result.json', '{}', true);
 const history = new History('history.db');
 history.save(record, 1, 2, 3);
 const durations: number[] = history.durations(['a']);
+const counts: [string, number, number][] = history.counts();
 const value: string | null = history.get('key');
 history.put('key', 'value', 1);
 history.gc(10);
@@ -150,6 +158,17 @@ history.save({}, 1, 2, 3);
 // @ts-expect-error the numbers are fixed
 Outcome.passed = 2;
 
-void [version, processors, pattern, durations, value, events, commands, files];
+void [version, processors, pattern, durations, counts, value, events, commands, files];
 void [interval, verdict, shape, chosen, confirmed];
 export type { RunEvent };
+
+const inquiry = new Inquiry({ test: 0, all: [0, 1], rate: 0.5, alpha: 0.05, seed: 1 });
+const probe: Probe | null | false = inquiry.next();
+if (probe) inquiry.result(probe.number, probe.items.at(-1) === 0);
+const finding: Finding = inquiry.finding();
+const cause: Cause = finding.cause;
+const drawn: bigint = attemptSeed(1, 2);
+const law: [number, number] | null = stats.ratesFit([[1, 2]]);
+void [cause, drawn, law];
+// @ts-expect-error: there is no such change
+new Inquiry({ test: 0, all: [0], rate: 0.5, alpha: 0.05, seed: 1, forbidden: ['noise'] });
