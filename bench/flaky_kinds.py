@@ -3,7 +3,7 @@
 In the sources `$n` is the number of the kind's use (names are its own), `$rate` how
 often it is to fail under its trigger, and `$percent` that rate in whole hundredths.
 Each mechanism is one that real suites have; none asks what runs it. Where a cause is no
-seed's, its rate comes from SystemRandom, which no seed reaches either.
+seed's, its rate comes from the world (noise() of the library), which no seed reaches.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ KINDS: dict[str, list[Kind]] = {
                     "    seen = count\n"
                     "    time.sleep(0.03 * $rate)\n"
                     "    count = seen + 1\n\n"
-                    "starts = [0, 0.03 * random.SystemRandom().random()]\n"
+                    "starts = [0, 0.03 * shop.noise()]\n"
                     "threads = [threading.Thread(target=add, args=[at]) for at in starts]\n"
                     "for thread in threads:\n"
                     "    thread.start()\n"
@@ -250,7 +250,7 @@ KINDS: dict[str, list[Kind]] = {
             (
                 (
                     "flaky",
-                    "with shop.few_files() as most:\n    shop.serve(shop.demand(most, $rate))",
+                    "with shop.few_files():\n    shop.serve(shop.demand(60, $rate))",
                 ),
             ),
         ),
@@ -259,8 +259,8 @@ KINDS: dict[str, list[Kind]] = {
             (
                 (
                     "flaky",
-                    "with shop.small_files(50_000) as most:\n"
-                    '    (tmp_path / "report").write_bytes(bytes(shop.demand(most, $rate)))',
+                    "with shop.small_files(500_000):\n"
+                    '    (tmp_path / "report").write_bytes(bytes(shop.demand(500_000, $rate)))',
                 ),
             ),
             "tmp_path",

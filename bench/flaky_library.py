@@ -4,6 +4,7 @@
 LIBRARY = '''"""The library under test."""
 import contextlib
 import itertools
+import math
 import os
 import random
 import resource
@@ -49,16 +50,18 @@ def server(number):
 
 
 @contextlib.contextmanager
-def few_files():
-    """Few files may be open at once; gives how many more."""
+def few_files(room=60):
+    """So many more files may be open at once, where more may be; gives how many."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = {int(name) for name in os.listdir("/proc/self/fd")}
-    limit = max(used) + 64
+    used = sorted(int(name) for name in os.listdir("/proc/self/fd"))[:-1]
+    limit = room
+    while limit - sum(fd < limit for fd in used) < room:
+        limit += 1
     if soft != resource.RLIM_INFINITY:
         limit = min(soft, limit)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     try:
-        yield limit - (len([fd for fd in used if fd < limit]) - 1)
+        yield limit - sum(fd < limit for fd in used)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -83,14 +86,20 @@ def small_files(limit):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def noise():
+    """From 0 to 1, as the world is: no seed decides that."""
+    with open("/dev/urandom", "rb") as world:
+        return int.from_bytes(world.read(7), "big") / 2**56
+
+
 def demand(capacity, rate):
     """What users ask for, which is more than the capacity at this rate."""
-    return int(capacity * random.SystemRandom().random() / (1 - rate)) + 1
+    return int(capacity * noise() / (1 - rate)) + 1
 
 
 def latency(mean):
-    """How long an answer takes: no seed decides that."""
-    return random.SystemRandom().expovariate(1 / mean)
+    """How long an answer takes."""
+    return -mean * math.log(1 - noise())
 
 
 def stamp():

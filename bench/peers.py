@@ -16,7 +16,7 @@ import suites
 from rows import HEADINGS, Row, lines
 from timing import QE, SERIAL, XDIST, machine, table
 
-FLAKEFINDER = ["-p", "no:xdist", "-p", "no:qe", "--flake-finder"]
+FLAKEFINDER = ["-p", "no:xdist", "-p", "no:rerunfailures", "-p", "no:qe", "--flake-finder"]
 
 ROWS = [
     Row(

@@ -66,3 +66,23 @@ def watched(folder: Path) -> None:
     dirty memory (KiB) after the first test and at the end."""
     trivial(folder)
     (folder / "conftest.py").write_text(_WATCHED)
+
+
+_FAILING = """
+import pathlib
+import pytest
+
+@pytest.mark.parametrize("number", range({tests}))
+def test_it(number):
+    path = pathlib.Path(f"ran-{{number}}")
+    runs = len(path.read_bytes()) if path.exists() else 0
+    if runs < {failures}:
+        path.write_bytes(b"." * (runs + 1))
+        pytest.fail("not yet")
+    path.unlink(missing_ok=True)
+"""
+
+
+def failing(folder: Path, tests: int, failures: int) -> None:
+    """Tests that pass once they have failed so often, and then begin anew."""
+    (folder / "test_failing.py").write_text(_FAILING.format(tests=tests, failures=failures))

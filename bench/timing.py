@@ -18,9 +18,9 @@ from pathlib import Path
 
 #: What a user's own runs have not, or have in each: kept out of all alike.
 OFF = ["-p", "no:cacheprovider"]
-QE = ["-p", "no:xdist", "-p", "no:flakefinder"]
+QE = ["-p", "no:xdist", "-p", "no:flakefinder", "-p", "no:rerunfailures"]
 SERIAL = [*QE, "-p", "no:qe"]
-XDIST = ["-p", "no:flakefinder", "-p", "no:qe", "-n"]
+XDIST = ["-p", "no:flakefinder", "-p", "no:rerunfailures", "-p", "no:qe", "-n"]
 
 
 @dataclass
