@@ -64,15 +64,15 @@ static int our_clock_gettime(clockid_t id, struct timespec *out)
     return status;
 }
 
+/* From nanoseconds: the true time cut to microseconds could be before the moment at
+ * which the clock was set, and what is seen then before the time it was set to. */
 static int our_gettimeofday(struct timeval *out, void *zone)
 {
     int status = gettimeofday(out, zone);
+    struct timespec t;
 
     if (status == 0 && out != NULL) {
-        struct timespec t =
-            of_ns((int64_t) out->tv_sec * 1000000000 +
-                  (int64_t) out->tv_usec * 1000 + atomic_load(&ahead_ns));
-
+        (void) our_clock_gettime(CLOCK_REALTIME, &t);
         out->tv_sec = t.tv_sec;
         out->tv_usec = (suseconds_t) (t.tv_nsec / 1000);
     }

@@ -18,6 +18,7 @@ from pathlib import Path
 import bounded
 
 TIMEOUT_S = 300
+FAILED = re.compile(r"^\[  FAILED  \] (\w+)$", re.MULTILINE)
 COUNTS = re.compile(r"^\[  (PASSED|FAILED|SKIPPED) +\] (\d+) test\(s\)", re.MULTILINE)
 
 
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
     split = rest.index("--") if "--" in rest else len(rest)
     programs, prefix = rest[:split], rest[split + 1 :]
     total = {"PASSED": 0, "FAILED": 0, "SKIPPED": 0}
-    broken = 0
+    broken: list[str] = []
     for program in programs:
         began = time.monotonic()
         status, output = bounded.run([*prefix, program], TIMEOUT_S)
@@ -50,7 +51,8 @@ def main(arguments: list[str]) -> int:
         took = time.monotonic() - began
         label = f"{name}: {Path(program).name}"
         if wrong:
-            broken += 1
+            tests = ", ".join(dict.fromkeys(FAILED.findall(output)))
+            broken.append(f"  FAILED {label}: {tests or describe(status)}")
             print(output, end="" if output.endswith("\n") else "\n")
             print(f"{label:<42} FAILED ({describe(status)}, {took:.1f} s)", flush=True)
         else:
@@ -64,7 +66,7 @@ def main(arguments: list[str]) -> int:
     print(line, flush=True)
     directory = Path(results)
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / f"{name}.txt").write_text(line + "\n", encoding="utf-8")
+    (directory / f"{name}.txt").write_text("\n".join([line, *broken, ""]), encoding="utf-8")
     return 1 if broken or not programs else 0
 
 

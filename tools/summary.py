@@ -1,4 +1,5 @@
-"""Prints one line for each runner of `make test`: ``NAME: N passed, N failed``.
+"""Prints one line for each runner of `make test`, ``NAME: N passed, N failed``, and one
+for each test that failed.
 
     summary.py RESULTS
 
@@ -24,7 +25,14 @@ def from_junit(path: Path) -> str:
         failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
         skipped += int(suite.get("skipped", 0))
     line = f"{path.stem}: {tests - failed - skipped} passed, {failed} failed"
-    return f"{line}, {skipped} skipped" if skipped else line
+    if skipped:
+        line += f", {skipped} skipped"
+    names = [
+        f"  FAILED {case.get('classname', '')} {case.get('name', '')}"
+        for case in root.iter("testcase")
+        if case.find("failure") is not None or case.find("error") is not None
+    ]
+    return "\n".join([line, *names])
 
 
 def main(directory: Path) -> int:
@@ -33,7 +41,7 @@ def main(directory: Path) -> int:
         if path.suffix == ".xml":
             print(from_junit(path))
         elif path.suffix == ".txt":
-            print(path.read_text(encoding="utf-8").strip())
+            print(path.read_text(encoding="utf-8").rstrip())
     return 0
 
 
