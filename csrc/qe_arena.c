@@ -231,6 +231,7 @@ int qe__arena_new(qe__arena *a, const qe_plan *plan, const qe_options *options,
     a->head = map;
     memcpy(map, &head, sizeof(head));
     a->head->maxfail = options->maxfail;
+    atomic_store(&a->head->throttle_ns, options->throttle_ns);
     a->head->func_only = options->func_only;
     a->head->peak_memory = options->peak_memory;
     a->head->steal_scopes = options->steal_scopes;

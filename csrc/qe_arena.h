@@ -129,7 +129,11 @@ typedef struct qe__arena_head {
     _Atomic uint32_t common; /* place in the queue array of what comes next */
     uint32_t common_end;     /* for whoever has nothing; a hint, like queues */
     _Alignas(64) _Atomic uint32_t asleep; /* the controller: see qe__asleep */
-    _Alignas(64) _Atomic uint64_t next_start_ns; /* no command before then */
+    /* Commands: none starts before next_start_ns, then not for throttle_ns, and
+     * not while so many run (0: no limit). */
+    _Alignas(64) _Atomic uint64_t next_start_ns;
+    _Atomic uint64_t throttle_ns;
+    _Atomic uint32_t running_max;
 } qe__arena_head;
 
 typedef struct qe__arena {

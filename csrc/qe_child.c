@@ -1,4 +1,5 @@
 #include "qe_child.h"
+#include "qe_warm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -6,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +19,27 @@
 #define IN_EXEC 0x20000u
 
 extern char **environ;
+
+static void limit(int resource, uint64_t soft, uint64_t hard)
+{
+    struct rlimit now;
+
+    if (soft == 0 || getrlimit(resource, &now) != 0) {
+        return;
+    }
+    if (hard < now.rlim_max) {
+        now.rlim_max = hard;
+    }
+    now.rlim_cur = soft < now.rlim_max ? soft : now.rlim_max;
+    (void) setrlimit(resource, &now);
+}
+
+static void limit_all(const qe_limits *limits)
+{
+    limit(RLIMIT_DATA, limits->memory_bytes, limits->memory_bytes);
+    limit(RLIMIT_CPU, limits->cpu_s, limits->cpu_s + 1);
+    limit(RLIMIT_NOFILE, limits->files, limits->files);
+}
 
 /* In the child, which has its parent's memory until it executes. */
 static _Noreturn void become(const qe__child *c, pid_t parent,
@@ -34,6 +57,7 @@ static _Noreturn void become(const qe__child *c, pid_t parent,
     if (dup2(writes[0], 1) >= 0 && dup2(writes[1], 2) >= 0 &&
         (command->cwd == NULL || chdir(command->cwd) == 0)) {
         place = IN_EXEC;
+        limit_all(&command->limits);
         (void) sigprocmask(SIG_SETMASK, mask, NULL);
         (void) execvp(command->argv[0], command->argv);
     }
@@ -92,7 +116,8 @@ int qe__child_start(qe__child *c, const qe__command *command,
     c->words = *words;
     c->command = command;
     c->pid = 0;
-    c->streams[0] = c->streams[1] = -1;
+    c->streams[0] = c->streams[1] = c->server = -1;
+    c->ended = false;
     atomic_store(words->refusal, 0);
     status = open_streams(c, writes);
     if (status == 0 && command->env[0] != NULL) {
@@ -102,7 +127,12 @@ int qe__child_start(qe__child *c, const qe__command *command,
             errno = ENOMEM;
         }
     }
-    if (status == 0) {
+    if (status == 0 && command->warm != NULL) {
+        c->pid = qe__warm_start(&c->server, command,
+                                merged != NULL ? merged : own, writes);
+        atomic_store(words->group, (uint32_t) c->pid);
+    }
+    if (status == 0 && c->pid == 0) {
         /* Also where its PATH is looked up. */
         environ = merged != NULL ? merged : own;
         pid = launch(c, writes, mask);
@@ -148,10 +178,14 @@ void qe__child_read(qe__child *c, int stream, qe__excerpt *to)
     }
 }
 
-bool qe__child_ended(const qe__child *c)
+bool qe__child_ended(qe__child *c)
 {
     siginfo_t info;
 
+    if (c->server >= 0) {
+        c->ended = c->ended || qe__warm_ended(c->server);
+        return c->ended;
+    }
     memset(&info, 0, sizeof(info));
     return waitid(P_PID, (id_t) c->pid, &info, WEXITED | WNOHANG | WNOWAIT) !=
                0 ||
@@ -199,7 +233,13 @@ bool qe__child_reap(qe__child *c, qe__excerpt to[2], int *status,
     }
     close_both(c->streams);
     atomic_store(c->words.group, 0);
-    (void) qe__proc_reap(c->pid, status, usage);
+    if (c->server >= 0) {
+        qe__warm_reap(c->server, status, usage);
+        (void) close(c->server);
+        c->server = -1;
+    } else {
+        (void) qe__proc_reap(c->pid, status, usage);
+    }
     c->pid = 0;
     refusal = atomic_load(c->words.refusal);
     if (refusal != 0) {

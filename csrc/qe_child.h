@@ -21,11 +21,14 @@ typedef struct qe__child {
     const qe__command *command;
     pid_t pid;      /* 0: none runs */
     int streams[2]; /* what it prints, or -1 */
+    int server;     /* what started it in a fork of itself, or -1 */
+    bool ended;     /* the server's word for it */
 } qe__child;
 
 /* Starts a command in a process group of its own that ends with the caller, with
  * the signal mask given. QE_ESYS with errno where the system has no room for
- * it; that it cannot be executed is found when it is reaped. */
+ * it; that it cannot be executed is found when it is reaped. `streams` and
+ * `server` become readable when there is something to take. */
 int qe__child_start(qe__child *c, const qe__command *command,
                     const qe__child_words *words, const sigset_t *mask);
 /* Takes what is there of a stream, at most 1 MiB; closes it at its end. */
@@ -34,7 +37,7 @@ void qe__child_read(qe__child *c, int stream, qe__excerpt *to);
 void qe__child_refused(qe__excerpt *to, const char *what, const char *name,
                        int error);
 /* Whether it has ended; it is not reaped yet, so that its process id is its. */
-bool qe__child_ended(const qe__child *c);
+bool qe__child_ended(qe__child *c);
 /* Sends a signal to it and its group. */
 void qe__child_signal(const qe__child *c, int sig);
 /* It has ended: kills what is left of its group, takes what it had printed,

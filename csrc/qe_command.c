@@ -34,10 +34,18 @@ static char *keep(const char *text, char **room)
     return kept;
 }
 
+static size_t size_of(const char *text)
+{
+    return text != NULL ? strlen(text) + 1 : 0;
+}
+
 static bool is_sound(const qe_unit *unit)
 {
     if (unit->argv == NULL) {
-        return unit->env == NULL && unit->cwd == NULL;
+        return unit->env == NULL && unit->cwd == NULL && unit->warm == NULL;
+    }
+    if (unit->limits.files > 0 && unit->limits.files < 3) {
+        return false;
     }
     if (unit->argv[0] == NULL || unit->argv[0][0] == '\0') {
         return false;
@@ -66,7 +74,7 @@ int qe__command_copy(qe__command **out, const qe_unit *unit)
     }
     bytes = sizeof(*command) + (args + more + 2) * sizeof(char *);
     command = malloc(bytes + count_bytes(unit->argv) + count_bytes(unit->env) +
-                     (unit->cwd != NULL ? strlen(unit->cwd) + 1 : 0));
+                     size_of(unit->cwd) + size_of(unit->warm));
     if (command == NULL) {
         return QE_ENOMEM;
     }
@@ -82,6 +90,8 @@ int qe__command_copy(qe__command **out, const qe_unit *unit)
     }
     command->argv[args] = command->env[more] = NULL;
     command->cwd = unit->cwd != NULL ? keep(unit->cwd, &room) : NULL;
+    command->warm = unit->warm != NULL ? keep(unit->warm, &room) : NULL;
+    command->limits = unit->limits;
     *out = command;
     return 0;
 }

@@ -9,6 +9,8 @@ typedef struct qe__command {
     char **argv;              /* ends with NULL */
     char **env;               /* changes of the host's; likewise */
     const char *cwd;          /* NULL: the host's */
+    const char *warm;         /* NULL: no server */
+    qe_limits limits;
 } qe__command;
 
 /* A copy of a unit's command in one piece of memory, for free(3); *out is NULL

@@ -18,7 +18,9 @@
 
 #define OUTPUT_BYTES ((size_t) 256 * 1024) /* of each stream, by default */
 #define LOOK_NS (200 * QE__MS) /* how often a stop is looked for in a wait */
-#define REFUSED_MAX 20         /* starts in a row that the system refused */
+#define SEEN_NS (2 * QE__MS)
+#define ROOM_NS (10 * QE__MS) /* ... and for the end of another command */
+#define REFUSED_MAX 20        /* starts in a row that the system refused */
 #define REFUSED_NS (100 * QE__MS)
 #define POLL_FAILED_NS (10 * QE__MS)
 
@@ -91,19 +93,40 @@ static void rest(uint64_t ns)
     (void) poll(NULL, 0, (int) ((ns + QE__MS - 1) / QE__MS));
 }
 
+/* Those that run are known by their groups, which the supervisor takes back where a
+ * worker dies. */
+static bool has_room(const spawner *s, uint32_t max)
+{
+    uint32_t running = 0;
+
+    for (uint32_t i = 0; i < s->super->arena->head->slots; i++) {
+        running += atomic_load(&s->super->arena->slots[i].group) != 0;
+    }
+    return running < max;
+}
+
 /* Waits for this command's turn among the starts of all workers. */
 static void await_turn(const spawner *s)
 {
-    _Atomic uint64_t *next = &s->super->arena->head->next_start_ns;
-    uint64_t throttle = s->super->options->throttle_ns;
+    qe__arena_head *head = s->super->arena->head;
 
-    while (throttle != 0 && !stopping(s)) {
-        uint64_t free_ns = atomic_load(next), now = qe_now_ns();
+    while (!stopping(s)) {
+        uint64_t throttle = atomic_load(&head->throttle_ns);
+        uint64_t free_ns = atomic_load(&head->next_start_ns);
+        uint64_t now = qe_now_ns();
+        uint32_t max = atomic_load(&head->running_max);
 
-        if (now < free_ns) {
+        if (max != 0 && throttle < SEEN_NS) {
+            throttle = SEEN_NS; /* one that starts is seen to run by then */
+        }
+        if (max != 0 && !has_room(s, max)) {
+            rest(ROOM_NS);
+        } else if (throttle == 0) {
+            return;
+        } else if (now < free_ns) {
             rest(free_ns - now < LOOK_NS ? free_ns - now : LOOK_NS);
-        } else if (atomic_compare_exchange_strong(next, &free_ns,
-                                                  now + throttle)) {
+        } else if (atomic_compare_exchange_strong(&head->next_start_ns,
+                                                  &free_ns, now + throttle)) {
             return; /* taken when it starts: a late one is not made up for */
         }
     }
@@ -182,17 +205,18 @@ static int wait_ms(spawner *s)
 static void await(spawner *s)
 {
     for (;;) {
-        struct pollfd p[3] = {
+        struct pollfd p[4] = {
             {.fd = s->signals, .events = POLLIN},
             {.fd = s->child.streams[0], .events = POLLIN},
             {.fd = s->child.streams[1], .events = POLLIN},
+            {.fd = s->child.server, .events = POLLIN},
         };
 
-        if (poll(p, 3, wait_ms(s)) < 0 && errno != EINTR) {
+        if (poll(p, 4, wait_ms(s)) < 0 && errno != EINTR) {
             /* Such as by a limit of descriptors below three: all are looked
              * at now and then, as none of them blocks. */
             rest(POLL_FAILED_NS);
-            p[0].revents = p[1].revents = p[2].revents = POLLIN;
+            p[0].revents = p[1].revents = p[2].revents = p[3].revents = POLLIN;
         }
         for (int i = 0; i < 2; i++) {
             if (p[i + 1].revents != 0) {
@@ -201,9 +225,10 @@ static void await(spawner *s)
         }
         if (p[0].revents != 0) {
             take_signals(s);
-            if (qe__child_ended(&s->child)) {
-                return;
-            }
+        }
+        if ((p[0].revents != 0 || p[3].revents != 0) &&
+            qe__child_ended(&s->child)) {
+            return;
         }
     }
 }

@@ -173,6 +173,18 @@ int qe__session_decide(qe_session *s, uint64_t *wake_ns)
     return 0;
 }
 
+int qe_session_limit(qe_session *s, uint32_t running, uint64_t throttle_ns)
+{
+    qe__arena_head *head = s->exec.arena.head;
+
+    if (s->options.start != QE_START_COMMAND) {
+        return QE_EINVAL;
+    }
+    atomic_store(&head->running_max, running);
+    atomic_store(&head->throttle_ns, throttle_ns);
+    return 0;
+}
+
 int qe_session_grow(qe_session *s, uint32_t workers)
 {
     uint32_t most = workers < s->homes ? workers : s->homes;

@@ -4,8 +4,7 @@
 #define QE_SUPER_H
 
 #include "qe_exec.h"
-
-#define QE__MS UINT64_C(1000000)
+#include "qe_util.h"
 
 enum qe__kill_phase {
     QE__KILL_NO,

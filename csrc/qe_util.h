@@ -6,6 +6,8 @@
 
 #include "qe.h"
 
+#define QE__MS UINT64_C(1000000) /* in nanoseconds */
+
 #define QE__COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* a * b, or SIZE_MAX (which no allocation can meet) where that overflows. */

@@ -94,6 +94,15 @@ QE_API const char *qe_outcome_name(enum qe_outcome outcome);
 #define QE_UNIT_FRESH 4u /* its scope gets a worker of its own (flaky pass) */
 #define QE_UNIT_SPARE 8u /* nothing yet, see qe_session_pass */
 
+/* What each process of a command may use; 0: what the host may. More than the host may
+ * is not given. */
+typedef struct qe_limits {
+    uint64_t memory_bytes; /* private writable memory (RLIMIT_DATA): beyond,
+                                allocations fail */
+    uint64_t cpu_s; /* processor time: then SIGXCPU, a second later SIGKILL */
+    uint64_t files; /* open descriptors; at least 3 */
+} qe_limits;
+
 typedef struct qe_unit {
     const char *id;      /* unique with `pass`; copied */
     const char *scope;   /* units of one scope stay together; NULL: own scope */
@@ -111,6 +120,11 @@ typedef struct qe_unit {
                            "NAME=value" each, or a "NAME" that is to be
                            missing; NULL: none */
     const char *cwd;   /* NULL: the host's */
+    const char *warm;  /* the address of a server (a name in the abstract
+                           namespace of Unix sockets) that starts the command
+                           in a fork of itself; where it cannot, the command is
+                           executed as any other. NULL: none */
+    qe_limits limits;
 } qe_unit;
 
 typedef struct qe_plan qe_plan;
@@ -428,6 +442,11 @@ QE_API int qe_session_stop(qe_session *s, bool interrupt);
  * the others have not begun. May be called between two calls of qe_session_next
  * alone. */
 QE_API int qe_session_grow(qe_session *s, uint32_t workers);
+/* COMMAND: from now on at most `running` commands run at once (0: as many as there are
+ * workers), at least throttle_ns between two starts. What runs goes on. May be called
+ * between two calls of qe_session_next alone. */
+QE_API int qe_session_limit(qe_session *s, uint32_t running,
+                            uint64_t throttle_ns);
 /* Makes SPARE units of the plan a pass: attempts at these items, in this order, in
  * a worker of their own. It begins when those given before have begun and there is
  * room, and its server is ready. *unit_out: the number of its first unit, the others
@@ -474,5 +493,7 @@ QE_API void qe_free(void *p);
 #include "qe_hunt.h" /* where a flaky hunt spends its runs */
 
 #include "qe_cause.h" /* why a test is flaky */
+
+#include "qe_adapt.h" /* how many commands at once */
 
 #endif

@@ -52,6 +52,38 @@ static PyObject *Plan_add(PyObject *self, PyObject *args)
     return core_done(qe_plan_add(((Plan *) self)->plan, &unit));
 }
 
+static PyObject *Plan_add_command(PyObject *self, PyObject *args,
+                                  PyObject *kwargs)
+{
+    static char *names[] = {
+        "id",  "argv", "item",         "pass_", "retries", "timeout_ns", "env",
+        "cwd", "warm", "memory_bytes", "cpu_s", "files",   NULL};
+    PyObject *argv, *env = Py_None;
+    qe_unit unit = {.id = NULL};
+    char **words, **changes = NULL;
+    int status = QE_EINVAL;
+
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "yO|IIIKOyyKKK", names, &unit.id, &argv, &unit.item,
+            &unit.pass, &unit.retries, &unit.timeout_ns, &env, &unit.cwd,
+            &unit.warm, &unit.limits.memory_bytes, &unit.limits.cpu_s,
+            &unit.limits.files)) {
+        return NULL;
+    }
+    words = core_words(argv);
+    if (words == NULL ||
+        (env != Py_None && (changes = core_words(env)) == NULL)) {
+        core_free_words(words);
+        return NULL;
+    }
+    unit.argv = words;
+    unit.env = changes;
+    status = qe_plan_add(((Plan *) self)->plan, &unit);
+    core_free_words(words);
+    core_free_words(changes);
+    return core_done(status);
+}
+
 static PyObject *Plan_add_spare(PyObject *self, PyObject *args)
 {
     unsigned int n;
@@ -86,6 +118,11 @@ static PyMethodDef Plan_methods[] = {
     {"add", Plan_add, METH_VARARGS,
      "add(id: bytes, scope: bytes, item, pass_, flags, retries, timeout_ns, "
      "expected_ns)\n\nAdds a unit; units are numbered from 0 as added."},
+    {"add_command", (PyCFunction) (void (*)(void)) Plan_add_command,
+     METH_VARARGS | METH_KEYWORDS,
+     "add_command(id: bytes, argv, item=0, pass_=0, retries=0, timeout_ns=0, "
+     "env=None, cwd=..., warm=..., memory_bytes=0, cpu_s=0, files=0)\n\nAdds a "
+     "unit that is a command; a plan has such alone, or none."},
     {"add_spare", Plan_add_spare, METH_VARARGS,
      "add_spare(n, timeout_ns)\n\nAdds so many units that are nothing yet."},
     {"seal", Plan_seal, METH_NOARGS, "seal()\n\nEnds adding."},

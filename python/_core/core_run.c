@@ -53,22 +53,30 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
                             "session_timeout_ns",
                             "backoff_ns",
                             "seed",
+                            "commands",
+                            "first_workers",
+                            "exact_backoff",
+                            "grace_ns",
+                            "throttle_ns",
+                            "output_bytes",
                             NULL};
     PyObject *plan, *argv = Py_None, *servers = Py_None;
     int isolate = 0, func_only = 0, steal_scopes = 0, peak_memory = 0;
-    int in_order = 0, keeper = 0, spawned = 0;
-    unsigned int workers, maxfail = 0, max_restarts = UINT32_MAX;
+    int in_order = 0, keeper = 0, spawned = 0, commands = 0, exact = 0;
+    unsigned int workers, maxfail = 0, max_restarts = UINT32_MAX, first = 0;
     unsigned long long session_timeout = 0, backoff = 0, seed = 0;
+    unsigned long long grace = 0, throttle = 0, output_bytes = 0;
     qe_worker *worker = NULL;
     Session *self;
     qe_options options;
     int status;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "OI|OppppppOpIIKKK", names, &plan, &workers, &argv,
-            &isolate, &func_only, &steal_scopes, &in_order, &keeper, &spawned,
-            &servers, &peak_memory, &maxfail, &max_restarts, &session_timeout,
-            &backoff, &seed)) {
+            args, kwargs, "OI|OppppppOpIIKKKpIpKKK", names, &plan, &workers,
+            &argv, &isolate, &func_only, &steal_scopes, &in_order, &keeper,
+            &spawned, &servers, &peak_memory, &maxfail, &max_restarts,
+            &session_timeout, &backoff, &seed, &commands, &first, &exact,
+            &grace, &throttle, &output_bytes)) {
         return NULL;
     }
     self = (Session *) core_new_object(module, "Session");
@@ -91,7 +99,10 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
         options.server_env = (char *const *const *) self->server_env;
     }
     options.workers = workers;
-    options.start = spawned ? QE_START_SPAWN : QE_START_FORK;
+    options.first_workers = first;
+    options.start = commands  ? QE_START_COMMAND
+                    : spawned ? QE_START_SPAWN
+                              : QE_START_FORK;
     options.spawn_argv = self->argv;
     options.isolate = isolate;
     options.func_only = func_only;
@@ -103,13 +114,18 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
     options.max_restarts = max_restarts;
     options.session_timeout_ns = session_timeout;
     options.backoff_ns = backoff;
+    options.exact_backoff = exact;
+    options.grace_ns = grace;
+    options.throttle_ns = throttle;
+    options.output_bytes = (size_t) output_bytes;
     options.seed = seed;
     options.plain_events = true;
     qe_fork_hooks hooks = {before_fork, after_fork_parent, after_fork_child,
                            self};
     self->thread = PyEval_SaveThread();
+    /* No process that is forked for commands comes to run Python. */
     status = qe_session_start(&self->session, &worker, core_plan_of(plan),
-                              &options, &hooks);
+                              &options, commands ? NULL : &hooks);
     PyEval_RestoreThread(self->thread);
     if (status < 0) {
         Py_DECREF(self);
@@ -171,9 +187,10 @@ static PyObject *event_tuple(qe_session *s, const qe_event *e)
                              e->data_kind, bytes_or_none(e));
     case QE_EV_FINISH:
         return Py_BuildValue(
-            "(iIIIiiiddKN)", kind, e->slot, e->unit, e->attempt,
+            "(iIIIiiiddKNin)", kind, e->slot, e->unit, e->attempt,
             (int) e->outcome, (int) e->settled, (int) e->last, e->duration_s,
-            e->cpu_s, (unsigned long long) e->peak_bytes, bytes_or_none(e));
+            e->cpu_s, (unsigned long long) e->peak_bytes, bytes_or_none(e),
+            e->status, (Py_ssize_t) e->stdout_bytes);
     case QE_EV_PLAIN:
         return Py_BuildValue(
             "(iIIIidddKNdddddd)", kind, e->slot, e->unit, e->attempt,
@@ -360,6 +377,29 @@ static PyObject *Session_add_pass(PyObject *self, PyObject *args,
     return status == 0 ? PyLong_FromUnsignedLong(unit) : NULL;
 }
 
+static PyObject *Session_grow(PyObject *self, PyObject *args)
+{
+    qe_session *s = open_session(self);
+    unsigned int workers;
+
+    if (s == NULL || !PyArg_ParseTuple(args, "I", &workers)) {
+        return NULL;
+    }
+    return core_done(qe_session_grow(s, workers));
+}
+
+static PyObject *Session_limit(PyObject *self, PyObject *args)
+{
+    qe_session *s = open_session(self);
+    unsigned int running;
+    unsigned long long throttle_ns;
+
+    if (s == NULL || !PyArg_ParseTuple(args, "IK", &running, &throttle_ns)) {
+        return NULL;
+    }
+    return core_done(qe_session_limit(s, running, throttle_ns));
+}
+
 static PyObject *Session_spare(PyObject *self, PyObject *unused)
 {
     qe_session *s = open_session(self);
@@ -456,6 +496,11 @@ static PyMethodDef Session_methods[] = {
      "add_pass(number, items, timeouts_ns, seed, around=None, flags=0, "
      "server=0) -> its "
      "first unit"},
+    {"grow", Session_grow, METH_VARARGS,
+     "grow(workers)\n\nUp to so many of the workers run from now on."},
+    {"limit", Session_limit, METH_VARARGS,
+     "limit(running, throttle_ns)\n\nOf commands: so many at once (0: as many "
+     "as workers), so far apart."},
     {"spare", Session_spare, METH_NOARGS, "spare() -> units"},
     {"no_more", Session_no_more, METH_NOARGS, "no_more()"},
     {"running", Session_running, METH_NOARGS,

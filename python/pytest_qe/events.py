@@ -64,7 +64,9 @@ class Finish(_Event):
     duration: float
     cpu: float
     peak_bytes: int
-    location: bytes | None  # of the item, which is dear to find
+    location: bytes | None  # of the item, which is dear to find; what a command printed
+    status: int  # of a command
+    stdout_bytes: int  # how much of that is standard output
 
 
 class Plain(_Event):
