@@ -1,0 +1,67 @@
+"""The frameworks' own hunts, asked why a file is flaky."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+from typing import Any
+
+from ..frameworks import Command
+from .session import CommandSession, Ended, Policy, Unit
+
+_USAGE = 4  # pytest's exit status for an option that it does not know: no plugin of ours
+
+
+async def causes_of(command: Command, *, seconds: float) -> list[dict[str, Any]]:
+    """Why a file is flaky, by experiment: ``pytest --qe-flaky``, with the plugin of the
+    project's own environment.
+
+    Args:
+        command: runs the file.
+        seconds: for all of it.
+
+    Returns:
+        one for each flaky test with a cause: ``cause``, ``says``, ``test``, ``p``,
+        ``culprits``, ``replay`` (the command line that shows it), ``source``, which is
+        "hunt". Empty where the environment has no such plugin, or nothing was found.
+    """
+    if command.framework != "pytest":
+        return []
+    with tempfile.TemporaryDirectory(prefix="qe-") as folder:
+        path = os.path.join(folder, "hunt.json")
+        words = [word for word in command.argv[1:] if not word.startswith("--junitxml=")]
+        argv = [
+            command.argv[0], f"--qe-flaky-budget={seconds:g}", f"--qe-json={path}",
+            "--qe-no-history", *words,
+        ]  # fmt: skip
+        unit = Unit(argv=argv, env=command.env, cwd=command.cwd)
+        policy = Policy(max_concurrent=1, timeout=3 * seconds + 30)
+        async with CommandSession([unit], policy) as session:
+            while (event := await session.next()) is not None:
+                if isinstance(event, Ended) and event.returncode == _USAGE:
+                    return []
+        try:
+            with open(path, encoding="utf-8") as file:
+                found = json.load(file)
+        except (OSError, ValueError):
+            return []
+    tests = found["run"].get("hunt", {}).get("tests", {})
+    return [
+        _cause(test, of["why"])
+        for test, of in tests.items()
+        if of.get("why", {}).get("cause", "unknown") != "unknown"
+    ]
+
+
+def _cause(test: str, why: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "cause": why["cause"],
+        "says": f"by experiment on {test}",
+        "test": test,
+        "p": why.get("p"),
+        "culprits": why.get("culprits", []),
+        "replay": (why.get("replay") or {}).get("option"),
+        "source": "hunt",
+    }

@@ -1,0 +1,342 @@
+"""Test files as commands, run once or many times: the events of a run, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import counts, frameworks
+from .adaptive import Adaptive
+from .session import (
+    GRACE_S,
+    MOST_AT_ONCE,
+    OUTPUT_BYTES,
+    Began,
+    CommandSession,
+    Ended,
+    Limits,
+    Policy,
+    Unit,
+    describe_end,
+)
+from .params import AlcallParams
+from .warm import WarmServers
+
+Event = dict[str, Any]
+
+_LOOK_S = 0.25  # between two looks at the machine's load
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the commands of an agent are made and what they may use; see ``TestExecutorAgent``."""
+
+    args: Sequence[str] = ()
+    cwd: str | os.PathLike[str] | None = None
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    template: Sequence[str] | None = None
+    warm: bool = False
+    limits: Limits = field(default_factory=Limits)
+    grace: float = GRACE_S
+    output_bytes: int = OUTPUT_BYTES
+    price_per_cpu_hour: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("grace", "price_per_cpu_hour"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and 0 <= value < 1e9):
+                raise ValueError(f"{name}: takes a number of 0 or more, not {value!r}")
+        if not 2 <= self.output_bytes <= 64 << 20:
+            raise ValueError(
+                f"output_bytes: takes 2 to {64 << 20} bytes of each stream, not "
+                f"{self.output_bytes!r}"
+            )
+
+
+@contextlib.contextmanager
+def _reports() -> Iterator[str]:
+    """A folder for what commands write for us; gone in the end."""
+    folder = tempfile.mkdtemp(prefix="qe-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Run:
+    """Runs of test files under one policy, as events.
+
+    An event is a dict with ``kind``, ``file`` and ``run`` (from 0, of that file):
+
+    - ``start``: the file's first attempt begins
+    - ``attempt``: one has ended: ``attempt`` (from 1), ``outcome``, ``returncode``,
+      ``seconds``, ``cpu_seconds``, ``peak_memory_bytes``
+    - ``timeout``: that attempt was ended at its limit of ``limit`` seconds
+    - ``retry``: another follows, ``delay`` seconds later at the earliest
+    - ``result``: no attempt follows: all that is known, see ``_result``
+    - ``cost``: what all attempts took: ``cpu_seconds``, ``wall_seconds``,
+      ``peak_memory_bytes``, and ``price`` where one is known
+    - ``adapt``: from now on ``running`` at once, ``throttle`` seconds apart, and ``why``
+    """
+
+    def __init__(
+        self,
+        files: Sequence[str],
+        framework: str,
+        policy: Policy,
+        settings: Settings,
+        *,
+        runs: int = 1,
+        adaptive: Adaptive | None = None,
+        servers: WarmServers | None = None,
+    ) -> None:
+        self.files = [os.fspath(file) for file in files]
+        self.framework = frameworks.lookup(framework).name
+        self._settings = settings
+        self._policy = policy
+        self._adaptive = adaptive
+        self._servers = servers
+        self._runs = runs
+        self._stack = contextlib.ExitStack()
+        self._folder = self._stack.enter_context(_reports())
+        self._session: CommandSession | None = None
+        self._attempts: dict[int, list[Event]] = {}
+        self.results: dict[int, Event] = {}  # by the number of the command
+        self.retries = self.timeouts = 0
+        self.interrupted = False
+        try:
+            self._commands = [
+                self.command(file, run) for file in self.files for run in range(runs)
+            ]
+            if servers is not None:
+                for command in self._commands:
+                    servers.prepare(command)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def command(self, file: str, run: int) -> frameworks.Command:
+        """What is executed for a file; all is looked at before anything starts."""
+        s = self._settings
+        return frameworks.command_for(
+            self.framework, file, args=s.args, cwd=s.cwd, env=s.env, template=s.template,
+            reports=self._folder, run=run,
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        """Nothing new starts; what runs is interrupted, and has its grace."""
+        self.interrupted = True
+        if self._session is not None:
+            self._session.stop(interrupt=True)
+
+    def no_more(self) -> None:
+        """Nothing new starts."""
+        if self._session is not None:
+            self._session.stop()
+
+    def close(self) -> None:
+        self._stack.close()
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Runs all; cancelled, it interrupts what runs, waits for it, and is cancelled."""
+        # Servers are waited for.
+        units = await asyncio.to_thread(
+            lambda: [self._unit(number) for number in range(len(self._commands))]
+        )
+        looking: asyncio.Task[None] | None = None
+        told: asyncio.Queue[Event] = asyncio.Queue()
+        cancelled: asyncio.CancelledError | None = None
+        try:
+            async with CommandSession(units, self._policy, self._read) as session:
+                self._session = session
+                if self.interrupted:
+                    session.stop(interrupt=True)
+                if self._adaptive is not None:
+                    looking = asyncio.ensure_future(self._adapt(session, self._adaptive, told))
+                while True:
+                    try:
+                        event = await session.next()
+                    except asyncio.CancelledError as error:
+                        if cancelled is not None:
+                            raise  # twice: at once
+                        cancelled = error
+                        self.stop()
+                        continue
+                    if event is None:
+                        break
+                    for one in self._told(event):
+                        if cancelled is None:
+                            yield one
+                    while cancelled is None and not told.empty():
+                        yield told.get_nowait()
+        finally:
+            self._session = None
+            if looking is not None:
+                looking.cancel()
+        if cancelled is not None:
+            raise cancelled
+
+    # ------------------------------------------------------------------ inside
+
+    def _unit(self, number: int) -> Unit:
+        command = self._commands[number]
+        warm = ""
+        if self._servers is not None:
+            warm = self._servers.name_for(command, number)
+        return Unit(argv=command.argv, env=command.env, cwd=command.cwd, warm=warm)
+
+    async def _adapt(
+        self, session: CommandSession, adaptive: Adaptive, told: asyncio.Queue[Event]
+    ) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            change = adaptive.look(full=session.running >= adaptive.running)
+            if change is not None:
+                session.limit(adaptive.running, adaptive.throttle)
+                told.put_nowait({"kind": "adapt", **change})
+
+    def _read(self, end: Ended) -> counts.TestCounts | None:
+        """What an attempt has written is read, and removed before another one begins."""
+        command = self._commands[end.unit]
+        try:
+            return counts.read(
+                command, end.returncode, _text(end.stdout), _text(end.stderr)
+            )
+        finally:
+            counts.discard(command)
+
+    def _told(self, event: Began | Ended) -> Iterator[Event]:
+        number = event.unit
+        about: Event = {"file": self._file(number), "run": number % self._runs}
+        if isinstance(event, Began):
+            if event.attempt == 1:
+                yield {"kind": "start", **about}
+            return
+        attempts = self._attempts.setdefault(number, [])
+        attempt: Event = {
+            "attempt": event.attempt,
+            "outcome": event.outcome,
+            "returncode": event.returncode,
+            "seconds": event.duration,
+            "cpu_seconds": event.cpu,
+            "peak_memory_bytes": event.peak_bytes,
+        }
+        attempts.append(attempt)
+        yield {"kind": "attempt", "framework": self.framework, **about, **attempt}
+        if event.outcome == "timeout":
+            self.timeouts += 1
+            yield {
+                "kind": "timeout", **about, "attempt": event.attempt,
+                "limit": self._policy.timeout,
+            }  # fmt: skip
+        if event.final is None:
+            self.retries += 1
+            delay = self._policy.backoff * 2 ** (event.attempt - 1)
+            yield {"kind": "retry", **about, "attempt": event.attempt + 1, "delay": delay}
+            return
+        result = self._result(number, event)
+        self.results[number] = result
+        yield {"kind": "result", **about, **result}
+        yield {"kind": "cost", **about, **self._cost(attempts)}
+
+    def _file(self, number: int) -> str:
+        return self.files[number // self._runs]
+
+    def _result(self, number: int, end: Ended) -> Event:
+        """All that is known of a file in the end.
+
+        ``outcome`` is passed, flaky (passed on a retry), failed, crashed, timeout or error
+        (it could not be started); the numbers are those of the last attempt.
+        """
+        command = self._commands[number]
+        found = end.more
+        return {
+            "file": self._file(number),
+            "outcome": end.final,
+            "passed": end.final in ("passed", "flaky"),
+            "attempts": end.attempt,
+            "returncode": end.returncode,
+            "duration": end.duration,
+            "timed_out": end.outcome == "timeout",
+            "stdout": counts.printed(command, _text(end.stdout)),
+            "stderr": _text(end.stderr),
+            "rusage": {"cpu_seconds": end.cpu, "peak_memory_bytes": end.peak_bytes},
+            "tests": None if found is None else found.as_dict(),
+            "failures": [] if found is None else found.failures,
+            "history": self._attempts[number],
+            "ended": describe_end(end.returncode),
+        }
+
+    def _cost(self, attempts: Sequence[Event]) -> Event:
+        cpu = sum(one["cpu_seconds"] for one in attempts)
+        price = self._settings.price_per_cpu_hour
+        return {
+            "cpu_seconds": cpu,
+            "wall_seconds": sum(one["seconds"] for one in attempts),
+            "peak_memory_bytes": max(one["peak_memory_bytes"] for one in attempts),
+            "price": None if price is None else cpu / 3600 * price,
+        }
+
+    def not_run(self, number: int) -> Event:
+        """The result of a file that has none, as the run was stopped before."""
+        return {
+            "file": self._file(number),
+            "outcome": "not_run",
+            "passed": False,
+            "attempts": len(self._attempts.get(number, ())),
+            "returncode": None,
+            "duration": 0.0,
+            "timed_out": False,
+            "stdout": "",
+            "stderr": "",
+            "rusage": {"cpu_seconds": 0.0, "peak_memory_bytes": 0},
+            "tests": None,
+            "failures": [],
+            "history": self._attempts.get(number, []),
+            "ended": "not run: the run was stopped",
+        }
+
+    def all_results(self) -> list[Event]:
+        """One of each command, in their order."""
+        return [self.results.get(n) or self.not_run(n) for n in range(len(self._commands))]
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def seconds_since(began: float) -> float:
+    return time.monotonic() - began
+
+
+def policy_of(
+    params: AlcallParams, settings: Settings, count: int
+) -> tuple[Policy, Adaptive | None]:
+    """How the core runs ``count`` commands by these parameters."""
+    adaptive = params.limits.fresh() if isinstance(params.limits, Adaptive) else None
+    if params.limits is not None and adaptive is None:
+        raise ValueError("params.limits: commands take those of AlcallParams.adaptive() alone")
+    if params.max_backoff is not None:
+        raise ValueError("params.max_backoff: is for functions, commands take none")
+    at_once = params.max_concurrent if adaptive is None else adaptive.most
+    if at_once > MOST_AT_ONCE:
+        raise ValueError(f"max_concurrent: takes at most {MOST_AT_ONCE} for commands")
+    return Policy(
+        max_concurrent=at_once,
+        first=0 if adaptive is None else adaptive.running,
+        attempts=params.retry_attempts,
+        timeout=params.retry_timeout or 0,
+        backoff=params.retry_backoff,
+        jitter=params.jitter,
+        throttle=params.throttle_period if adaptive is None else adaptive.throttle,
+        grace=settings.grace,
+        output_bytes=settings.output_bytes,
+        limits=settings.limits,
+    ), adaptive

@@ -1,0 +1,433 @@
+"""A server that runs a Python script many times, each time in a fork of itself.
+
+    python warmserver.py SCRIPT [OPTION...]
+
+SCRIPT is a program such as ``.venv/bin/pytest``, options what each run of it has. What it would import is imported once;
+a fork then takes milliseconds where a fresh interpreter takes a fifth of a second. The
+protocol is in csrc/qe_warm.h. The name of its socket, in the abstract namespace, is
+printed as the first line; it ends when its standard input does.
+
+Needs the standard library alone, as it runs with the interpreter of SCRIPT, whatever is
+installed there (Python 3.8 or newer, Linux).
+"""
+
+import sys
+
+if __name__ == "__main__":
+    # As it would be for SCRIPT: what lies beside this file is not to be imported.
+    sys.path[0] = sys.argv[1].rpartition("/")[0]
+
+import ctypes
+import errno
+import gc
+import os
+import resource
+import runpy
+import selectors
+import signal
+import socket
+import struct
+import time
+import warnings
+
+_PDEATHSIG, _SUBREAPER = 1, 36  # of prctl(2)
+_MOST_BYTES = 64 << 20
+_FDS = struct.Struct("ii")
+_CREDENTIALS = struct.Struct("iII")
+_LINGER_S = 2.0  # an abandoned command's process group keeps its number so long
+# What an interpreter looks at when it starts, so that a fork would not have seen it.
+_AT_START = ("PYTHON", "LC_", "LANG", "COV_CORE_", "COVERAGE_", "MALLOC_", "LD_")
+
+_WITHOUT, _ALL = "QE_WARM_WITHOUT", "*"  # plugins not to import before a fork
+
+_libc = ctypes.CDLL(None)
+
+
+class Job:
+    """What a command was asked for, as its fork finds it."""
+
+    def __init__(self, words, fds):
+        self.fds = fds
+        count = [int(words[i]) for i in range(5)]
+        self.limits = count[2:]
+        self.cwd = words[5]
+        self.argv = words[6 : 6 + count[0]]
+        variables = words[6 + count[0] : 6 + count[0] + count[1]]
+        self.environ = dict(word.split(b"=", 1) for word in variables if b"=" in word[1:])
+
+
+class Client:
+    """One connection: a request, then the command that runs for it."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.bytes = b""
+        self.fds = []
+        self.pid = 0
+        self.ended = False
+        self.gone_since = None
+
+
+def _at_start(environ):
+    return {
+        name: value
+        for name, value in environ.items()
+        if name.decode("utf-8", "replace").startswith(_AT_START)
+    }
+
+
+class _EnoughError(Exception):
+    """pytest has imported its plugins, and would now look at the project."""
+
+
+class _UnfitError(Exception):
+    """A plugin that a fork must import by itself: it starts threads, warns, or fails."""
+
+
+def _load(entry):
+    with warnings.catch_warnings(record=True) as told:
+        try:
+            entry.load()
+        except BaseException:  # each run says so itself
+            raise _UnfitError(entry.name)
+    if told or len(os.listdir("/proc/self/task")) > 1:
+        raise _UnfitError(entry.name)
+
+
+def _preload_pytest(args, without):
+    """Imports what every run with these options does: pytest's own plugins, and those that
+    are installed, as pytest would (with its rewritten assertions). None is registered, and
+    nothing of the project is imported.
+    """
+    from importlib.metadata import distributions
+
+    from _pytest.assertion.rewrite import AssertionRewritingHook
+    from _pytest.config import get_config
+
+    config = get_config()
+    manager = config.pluginmanager
+    prepare = manager.consider_preparse
+
+    def exclude(args, *, exclude_only=False):
+        prepare(args, exclude_only=True)
+
+    def load(group, name=None):
+        for distribution in list(distributions()):
+            for entry in distribution.entry_points:
+                if entry.group == group and not (
+                    entry.name in without or manager.is_blocked(entry.name)
+                ):
+                    _load(entry)
+        raise _EnoughError
+
+    manager.consider_preparse = exclude
+    manager.load_setuptools_entrypoints = load
+    path = list(sys.path)
+    try:
+        config.parse(list(args))
+    except _EnoughError:
+        pass
+    finally:
+        sys.path[:] = path
+        sys.meta_path[:] = [
+            finder for finder in sys.meta_path if not isinstance(finder, AssertionRewritingHook)
+        ]
+
+
+def _preload(script, args):
+    """Where something cannot be shared, begins again without it: no import can be undone."""
+    without = os.environ.pop(_WITHOUT, "").split("/")
+    if os.path.basename(script) not in ("pytest", "py.test") or _ALL in without:
+        return
+    try:
+        _preload_pytest(args, without)
+    except _UnfitError as error:
+        without.append(str(error))
+    except BaseException:
+        without.append(_ALL)
+    else:
+        return
+    os.execve(
+        sys.executable,
+        [sys.executable, *sys.argv],
+        {**os.environ, _WITHOUT: "/".join(without)},
+    )
+
+
+class Server:
+    def __init__(self, script):
+        self.script = os.fsencode(script)
+        self.began_with = _at_start(os.environb)
+        self.clients = {}  # by connection
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind("")
+        self.listener.listen(256)
+        self.listener.setblocking(False)
+        self.woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.wake = wake
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        self.selector = selectors.DefaultSelector()
+        for source in (0, self.woken, self.listener):
+            self.selector.register(source, selectors.EVENT_READ)
+
+    def name(self):
+        return self.listener.getsockname()[1:]
+
+    # ------------------------------------------------------------ the parent's
+
+    def serve(self):
+        """Returns in each fork, with its Job; in the server at its end, with None."""
+        while True:
+            wait = 0.5 if any(c.gone_since is not None for c in self.clients.values()) else None
+            for key, _ in self.selector.select(wait):
+                if key.fileobj == 0:
+                    if os.read(0, 4096) == b"":
+                        return None
+                elif key.fileobj == self.woken:
+                    os.read(self.woken, 4096)
+                elif key.fileobj is self.listener:
+                    self._accept()
+                elif key.fileobj in self.clients:
+                    job = self._hear(self.clients[key.fileobj])
+                    if job is not None:
+                        return job
+            self._look()
+
+    def _accept(self):
+        try:
+            connection, _ = self.listener.accept()
+        except OSError:
+            return
+        peer = connection.getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
+        )
+        if _CREDENTIALS.unpack(peer)[1] != os.geteuid():
+            connection.close()
+            return
+        connection.settimeout(5)  # a request comes in one piece
+        self.clients[connection] = Client(connection)
+        self.selector.register(connection, selectors.EVENT_READ)
+
+    def _hear(self, client):
+        try:
+            if client.pid == 0:
+                return self._begin(client)
+            words = client.connection.recv(64)
+        except (OSError, ValueError) as error:
+            if client.pid == 0:
+                self._say(client, "R %s\n" % str(error).replace("\n", " ")[:100])
+            words = b""
+        if words == b"":
+            self._abandon(client)
+        elif words.startswith(b"A") and client.ended:
+            self._reap(client)
+        return None
+
+    def _begin(self, client):
+        connection = client.connection
+        # All descriptors come with the first byte.
+        head, ancillary, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(_FDS.size))
+        for level, kind, data in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                whole = len(data) - len(data) % 4
+                client.fds += struct.unpack("%di" % (whole // 4), data[:whole])
+        while b"\n" not in head and len(head) < 64:
+            more = connection.recv(4096)
+            if more == b"":
+                raise ValueError("the request is cut off")
+            head += more
+        line, _, body = head.partition(b"\n")
+        version, _, size = line.partition(b" ")
+        if version != b"QE1" or not size.isdigit() or int(size) > _MOST_BYTES:
+            raise ValueError("not a request")
+        while len(body) < int(size):
+            more = connection.recv(min(int(size) - len(body), 1 << 20))
+            if more == b"":
+                raise ValueError("the request is cut off")
+            body += more
+        if len(client.fds) != 2:
+            raise ValueError("two streams are wanted")
+        job = Job(body.split(b"\0")[:-1], client.fds)
+        if job.argv[:1] != [self.script]:
+            raise ValueError("another script")
+        if _at_start(job.environ) != self.began_with:
+            raise ValueError("another environment at the start")
+        if job.cwd and not os.path.isdir(job.cwd):
+            raise ValueError("no such folder")
+        client.pid = os.fork()
+        if client.pid == 0:
+            self._leave_to(job)
+            return job
+        try:
+            os.setpgid(client.pid, client.pid)  # so has the fork itself, or will have
+        except OSError:
+            pass
+        self._close_fds(client)
+        self._say(client, "P %d\n" % client.pid)
+        return None
+
+    def _say(self, client, text):
+        try:
+            client.connection.sendall(text.encode())
+        except OSError:
+            pass  # its end is heard of
+
+    def _close_fds(self, client):
+        for fd in client.fds:
+            os.close(fd)
+        client.fds = []
+
+    def _forget(self, client):
+        self._close_fds(client)
+        self._deaf(client)
+        client.connection.close()
+
+    def _deaf(self, client):
+        if self.clients.pop(client.connection, None) is not None:
+            self.selector.unregister(client.connection)
+
+    def _abandon(self, client):
+        """Nobody asks any more: what runs for it ends, and keeps its number for a while."""
+        if client.pid == 0:
+            self._forget(client)
+            return
+        _kill_group(client.pid)
+        if client.gone_since is None:
+            client.gone_since = time.monotonic()
+            self.selector.unregister(client.connection)
+
+    def _look(self):
+        """After any event: which commands have ended."""
+        for client in list(self.clients.values()):
+            if client.pid == 0:
+                continue
+            if not client.ended and _has_ended(client.pid):
+                client.ended = True
+                self._say(client, "E\n")
+            gone = client.gone_since
+            if gone is not None:
+                if not client.ended:
+                    _kill_group(client.pid)
+                elif time.monotonic() > gone + _LINGER_S:
+                    os.waitpid(client.pid, 0)
+                    del self.clients[client.connection]
+                    client.connection.close()
+        known = {client.pid for client in self.clients.values()}
+        for pid in _children():
+            if pid not in known and _has_ended(pid):
+                os.waitpid(pid, 0)  # an orphan of a command's
+
+    def _reap(self, client):
+        _, status, usage = os.wait4(client.pid, 0)
+        cpu_us = int((usage.ru_utime + usage.ru_stime) * 1e6)
+        self._say(client, "S %d %d %d\n" % (status, cpu_us, usage.ru_maxrss))
+        self._forget(client)
+
+    def end(self):
+        """Nothing that was started outlives the server, wherever it went."""
+        for client in self.clients.values():
+            if client.pid != 0:
+                _kill_group(client.pid)
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            children = _children()
+            if not children:
+                break
+            for pid in children:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except OSError:
+                    pass
+                if _has_ended(pid):
+                    os.waitpid(pid, 0)
+            time.sleep(0.001)
+
+    # -------------------------------------------------------------- the fork's
+
+    def _leave_to(self, job):
+        """Nothing of the server stays in a fork but what it has imported."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self.selector.close()
+        self.listener.close()
+        for client in self.clients.values():
+            client.connection.close()
+        os.close(self.woken)
+        os.close(self.wake)
+
+
+def _kill_group(pid):
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except OSError:
+        pass
+
+
+def _has_ended(pid):
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except OSError as error:
+        return error.errno == errno.ECHILD
+
+
+def _children():
+    own = os.getpid()
+    try:
+        with open("/proc/self/task/%d/children" % own) as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:  # a kernel without that file
+        return []
+
+
+def become(job):
+    """Makes this fork what an interpreter would be that had just been started."""
+    _libc.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    os.setpgid(0, 0)
+    null = os.open(os.devnull, os.O_RDWR)
+    for source, target in ((null, 0), (job.fds[0], 1), (job.fds[1], 2)):
+        os.dup2(source, target)
+    for fd in (null, *job.fds):
+        os.close(fd)
+    kinds = (resource.RLIMIT_DATA, resource.RLIMIT_CPU, resource.RLIMIT_NOFILE)
+    for kind, value in zip(kinds, job.limits):
+        if value > 0:
+            hard = resource.getrlimit(kind)[1]
+            most = value + (kind == resource.RLIMIT_CPU)
+            hard = most if hard == resource.RLIM_INFINITY else min(hard, most)
+            resource.setrlimit(kind, (min(value, hard), hard))
+    if job.cwd:
+        os.chdir(job.cwd)
+    os.environ.clear()
+    for name, value in job.environ.items():
+        os.environb[name] = value
+    sys.argv[:] = [os.fsdecode(word) for word in job.argv]
+    gc.unfreeze()
+
+
+def main():
+    script = sys.argv[1]
+    os.setpgid(0, 0)  # the interrupt of a terminal is for who asks
+    _libc.prctl(_SUBREAPER, 1, 0, 0, 0)
+    _preload(script, sys.argv[2:])
+    server = Server(script)
+    os.write(1, server.name() + b"\n")
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+    gc.collect()
+    gc.freeze()
+    parent = os.getpid()
+    job = server.serve()
+    if job is None:
+        server.end()
+        return
+    if os.getppid() != parent:
+        os._exit(127)
+    become(job)
+    del server
+    runpy.run_path(script, run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
