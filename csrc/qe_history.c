@@ -19,15 +19,35 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define BUSY_MS 2000
+#define BUSY_NS UINT64_C(2000000000)
+/* Between two tries for a lock. */
+#define TRY_LEAST_US 500
+#define TRY_MOST_US 4000
 #define LAST_ATTEMPTS 5
 /* About 31 years: what a foreign file says beyond is no duration. */
 #define DURATION_MAX_S 1e9
 
+/* SQLite's own handler soon tries every 100 ms only, and beside processes that write
+ * often it never finds the moment between two of their transactions. */
+static int wait_for_lock(void *arg, int tries)
+{
+    qe_history *h = arg;
+    uint64_t now = qe_now_ns();
+
+    if (tries == 0)
+        h->waits_since_ns = now;
+    if (now - h->waits_since_ns >= BUSY_NS)
+        return 0;
+    usleep((useconds_t) (TRY_LEAST_US + qe__random(&h->random) %
+                                            (TRY_MOST_US - TRY_LEAST_US)));
+    return 1;
+}
+
 /* The file may come from a CI cache that others can write: neither its schema
  * nor its cells are trusted. */
-static int configure(sqlite3 *db)
+static int configure(sqlite3 *db, qe_history *h)
 {
     static const int switches[][2] = {
         {SQLITE_DBCONFIG_DEFENSIVE, 1},
@@ -37,7 +57,7 @@ static int configure(sqlite3 *db)
         {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
     };
     size_t i;
-    int rc = sqlite3_busy_timeout(db, BUSY_MS);
+    int rc = sqlite3_busy_handler(db, wait_for_lock, h);
 
     for (i = 0; i < QE__COUNT(switches) && rc == SQLITE_OK; i++)
         rc = sqlite3_db_config(db, switches[i][0], switches[i][1], NULL);
@@ -65,7 +85,7 @@ static char *file_name(const char *path)
     return name;
 }
 
-static int open_database(sqlite3 **out, const char *path)
+static int open_database(qe_history *h, const char *path)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
                 SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
@@ -77,7 +97,7 @@ static int open_database(sqlite3 **out, const char *path)
         return QE_ENOMEM;
     rc = sqlite3_open_v2(name, &db, flags, NULL);
     free(name);
-    rc = rc != SQLITE_OK ? qe__history_code(db, rc) : configure(db);
+    rc = rc != SQLITE_OK ? qe__history_code(db, rc) : configure(db, h);
     if (rc == QE_OK)
         rc = qe__history_schema(db);
     /* A log that another tool left becomes a journal; where others hold the
@@ -90,7 +110,7 @@ static int open_database(sqlite3 **out, const char *path)
         errno = error;
         return rc;
     }
-    *out = db;
+    h->db = db;
     return QE_OK;
 }
 
@@ -104,7 +124,9 @@ QE_API int qe_history_open(qe_history **out, const char *path)
     h = calloc(1, sizeof(*h));
     if (h == NULL)
         return QE_ENOMEM;
-    rc = open_database(&h->db, path);
+    /* So that two processes do not try in step. */
+    h->random = qe_now_ns() ^ ((uint64_t) getpid() << 32);
+    rc = open_database(h, path);
     if (rc != QE_OK) {
         int error = errno;
         free(h);

@@ -8,6 +8,8 @@
 
 struct qe_history {
     sqlite3 *db;
+    uint64_t waits_since_ns; /* when a lock was first refused */
+    uint64_t random;
 };
 
 /* Turns SQLite's result into ours; where that is QE_ESYS, sets errno. */

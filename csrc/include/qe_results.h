@@ -119,11 +119,23 @@ QE_API int qe_history_rates(qe_history *h, const char *id,
                             int (*visit)(void *arg, const qe_history_row *row),
                             void *arg);
 /* Keyed results. ttl_s <= 0: kept for ever. An expired entry is QE_ENOTFOUND
- * at once. *value_out is freed by the caller with qe_free. */
+ * at once; each put takes some that have expired off the disk, qe_history_gc
+ * all. A put or delete that another process holds up for more than 2 s is
+ * QE_EBUSY, and changes nothing. *value_out is freed by the caller with
+ * qe_free. */
 QE_API int qe_history_put(qe_history *h, const char *key, const char *value,
                           double ttl_s);
 QE_API int qe_history_get(qe_history *h, const char *key, char **value_out);
+/* QE_ENOTFOUND where there is nothing to delete. */
 QE_API int qe_history_delete(qe_history *h, const char *key);
+/* Calls `visit` for each key that is alive and matches `pattern`, in order: *
+ * stands for any letters, ? for one, [a-z] for one of a set (SQLite's GLOB); at
+ * most 4096 bytes, or QE_ETOOBIG. `expires_s`: seconds since the epoch, 0 for
+ * never. Otherwise as qe_history_names. */
+QE_API int qe_history_keys(qe_history *h, const char *pattern,
+                           int (*visit)(void *arg, const char *key,
+                                        double expires_s),
+                           void *arg);
 /* Drops expired entries, and runs but the newest `keep_runs`. */
 QE_API int qe_history_gc(qe_history *h, uint32_t keep_runs);
 

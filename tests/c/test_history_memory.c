@@ -172,10 +172,19 @@ static int read_tests(void *argument)
     return rc;
 }
 
+static int count_key(void *keys, const char *key, double expires_s)
+{
+    assert_string_equal(key, "key");
+    assert_true(expires_s > 0);
+    ++*(size_t *) keys;
+    return 0;
+}
+
 static int use_the_store(void *argument)
 {
     struct context *c = argument;
     char *value = NULL;
+    size_t keys = 0;
     int rc = qe_history_put(c->h, "key", "value", 60);
 
     if (rc == QE_OK)
@@ -185,6 +194,10 @@ static int use_the_store(void *argument)
     else
         assert_null(value);
     qe_free(value);
+    if (rc == QE_OK)
+        rc = qe_history_keys(c->h, "k*", count_key, &keys);
+    if (rc == QE_OK)
+        assert_true(keys == 1);
     if (rc == QE_OK)
         rc = qe_history_delete(c->h, "key");
     return rc;
