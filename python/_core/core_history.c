@@ -216,6 +216,83 @@ static PyObject *History_rates(PyObject *self, PyObject *args)
                                          append_row, list));
 }
 
+static PyObject *History_put(PyObject *self, PyObject *args)
+{
+    qe_history *h = open_history(self);
+    const char *key, *value;
+    double ttl;
+    int status;
+
+    if (h == NULL || !PyArg_ParseTuple(args, "yyd", &key, &value, &ttl)) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_history_put(h, key, value, ttl);
+    Py_END_ALLOW_THREADS
+    return core_done(status);
+}
+
+static PyObject *History_get(PyObject *self, PyObject *args)
+{
+    qe_history *h = open_history(self);
+    char *value = NULL;
+    PyObject *found;
+    const char *key;
+    int status;
+
+    if (h == NULL || !PyArg_ParseTuple(args, "y", &key)) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_history_get(h, key, &value);
+    Py_END_ALLOW_THREADS
+    if (status == QE_ENOTFOUND) {
+        Py_RETURN_NONE;
+    }
+    if (status != 0) {
+        return core_raise(status);
+    }
+    found = PyBytes_FromString(value);
+    qe_free(value);
+    return found;
+}
+
+static PyObject *History_delete(PyObject *self, PyObject *args)
+{
+    qe_history *h = open_history(self);
+    const char *key;
+    int status;
+
+    if (h == NULL || !PyArg_ParseTuple(args, "y", &key)) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_history_delete(h, key);
+    Py_END_ALLOW_THREADS
+    if (status != 0 && status != QE_ENOTFOUND) {
+        return core_raise(status);
+    }
+    return PyBool_FromLong(status == 0);
+}
+
+static int append_key(void *list, const char *key, double expires_s)
+{
+    return append(list, Py_BuildValue("(yd)", key, expires_s));
+}
+
+static PyObject *History_keys(PyObject *self, PyObject *args)
+{
+    qe_history *h = open_history(self);
+    const char *pattern;
+    PyObject *list;
+
+    if (h == NULL || !PyArg_ParseTuple(args, "y", &pattern) ||
+        (list = PyList_New(0)) == NULL) {
+        return NULL;
+    }
+    return listed(list, qe_history_keys(h, pattern, append_key, list));
+}
+
 static PyObject *History_gc(PyObject *self, PyObject *args)
 {
     qe_history *h = open_history(self);
@@ -242,6 +319,13 @@ static PyMethodDef History_methods[] = {
     {"rates", History_rates, METH_VARARGS,
      "rates(id: bytes, by) -> list of (label, failures, passes, recovered, "
      "first_s, last_s)"},
+    {"put", History_put, METH_VARARGS,
+     "put(key: bytes, value: bytes, ttl_s), 0 for ever"},
+    {"get", History_get, METH_VARARGS, "get(key: bytes) -> value or None"},
+    {"delete", History_delete, METH_VARARGS,
+     "delete(key: bytes) -> whether it was there"},
+    {"keys", History_keys, METH_VARARGS,
+     "keys(pattern: bytes) -> list of (key, expires_s), 0 for never"},
     {"gc", History_gc, METH_VARARGS, "gc(keep_runs)"},
     {NULL, NULL, 0, NULL},
 };

@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
-from . import _core, revision
+from . import _core, places, revision
 from .errors import QeError
 from .options import Options
 from .planning import key
 
 _KEEP_ATTEMPTS = 1_000_000  # about 70 MB of history at the most
 _KEEP_RUNS = (10, 200)  # ... but at least and at most so many runs
-_IGNORE = "# Everything here is made by qe; nothing of it belongs in git.\n*\n"
 
 
 class Recording:
@@ -43,18 +42,17 @@ class Recording:
         given = self.options.history
         if given:
             return self.config.invocation_params.dir / given
-        return self.config.rootpath / ".qe" / "history.db"
+        return self.config.rootpath / places.FOLDER / places.HISTORY
 
     def _open_history(self) -> _core.History | None:
         if self.options.no_history:
             return None
         path = self.path()
         try:
-            path.parent.mkdir(parents=bool(self.options.history), exist_ok=True)
-            if not self.options.history:
-                ignore = path.parent / ".gitignore"
-                if not ignore.exists():
-                    ignore.write_text(_IGNORE)
+            if self.options.history:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            else:
+                places.make_folder(path.parent)
             return _core.History(os.fsencode(path))
         except (QeError, OSError) as error:
             self._warn(f"history {path} is not used: {error}")

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import _core, quarantine
+from . import _core, places, quarantine
 from .errors import QeError
 from .planning import key
 from .quarantine import CLEAN_RUNS, Entry
@@ -68,12 +68,7 @@ def _find(given: Path | None) -> Path | None:
         if not given.is_file():
             raise RememberedError(f"{given}: there is no such history")
         return given
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        path = folder / ".qe" / "history.db"
-        if path.is_file():
-            return path
-    return None
+    return places.find_history()
 
 
 def _open(path: Path) -> _core.History:

@@ -1,0 +1,41 @@
+"""Where a project's ``.qe`` folder and its history are: one answer for all that asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = ".qe"
+HISTORY = "history.db"
+_IGNORE = "# Everything here is made by qe; nothing of it belongs in git.\n*\n"
+
+
+def find_history(here: Path | None = None) -> Path | None:
+    """The nearest history: in ``here`` (default: the current folder) or in a folder above;
+    None where there is none."""
+    start = Path.cwd() if here is None else here
+    for folder in (start, *start.parents):
+        path = folder / FOLDER / HISTORY
+        if path.is_file():
+            return path
+    return None
+
+
+def history_of_project(here: Path | None = None) -> Path:
+    """Where the project's history is, or is to be made: as ``find_history``, otherwise in the
+    nearest ``.qe`` folder, otherwise in one here. Nothing is made."""
+    found = find_history(here)
+    if found is not None:
+        return found
+    start = Path.cwd() if here is None else here
+    for folder in (start, *start.parents):
+        if (folder / FOLDER).is_dir():
+            return folder / FOLDER / HISTORY
+    return start / FOLDER / HISTORY
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a ``.qe`` folder that git leaves alone; one that is there stays as it is."""
+    folder.mkdir(exist_ok=True)
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text(_IGNORE)
