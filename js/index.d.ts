@@ -764,6 +764,48 @@ export class Record {
   writeJson(path: string, run?: string | null, flaky?: boolean): void;
 }
 
+/** What an agent remembers by; each method may give its result or a promise of it. */
+export interface Memory {
+  store(key: string, value: unknown, ttl?: number | null): unknown;
+  retrieve(key: string): unknown;
+  delete(key: string): unknown;
+  search(pattern: string): unknown;
+}
+
+/**
+ * Values under keys in the project's history, with a time to live, for every process of the
+ * project: `pytest_qe.memory.MemoryStore` reads and writes the same. Opens at the first use.
+ *
+ * Every promise may be rejected as `new History` and its methods throw (QE_EBUSY where another
+ * process holds the file for 2 seconds).
+ */
+export class MemoryStore implements Memory {
+  /** @param path the database; default: .qe/history.db here or above, otherwise made here */
+  constructor(path?: string | null);
+  readonly path: string;
+  /**
+   * Keeps a value, in place of what was there.
+   *
+   * @param ttl seconds until it is gone; null (default): never
+   * @throws TypeError where JSON cannot say it; RangeError for a wrong ttl
+   */
+  store(key: string, value: unknown, ttl?: number | null): Promise<void>;
+  /** The value of a key; null where there is none, or it has expired. */
+  retrieve(key: string): Promise<any>;
+  /** Takes a key away; whether it was there. */
+  delete(key: string): Promise<boolean>;
+  /**
+   * All that is alive under keys that match.
+   *
+   * @param pattern `*` stands for any letters, `?` for one, `[a-z]` for one of a set
+   */
+  search(pattern: string): Promise<{ [key: string]: any }>;
+  /** Takes all that has expired off the disk; each `store` takes a part. */
+  gc(): Promise<void>;
+  /** Closes the file. What is called after it is rejected, but for this. */
+  close(): void;
+}
+
 /** What happened in earlier runs: a database in one file, which several may hold open. */
 export class History {
   /**
@@ -793,6 +835,15 @@ export class History {
   put(key: string, value: string, ttl?: number): void;
   /** The value of a key; null where there is none, or it has expired. */
   get(key: string): string | null;
+  /** Takes a key away; whether it was there. */
+  delete(key: string): boolean;
+  /**
+   * The keys that match a pattern, in order, each with the seconds since the epoch when it
+   * expires, 0 for never.
+   *
+   * @param pattern `*` stands for any letters, `?` for one, `[a-z]` for one of a set
+   */
+  keys(pattern: string): [key: string, expires: number][];
   /** Closes the file. What is called after it throws (QE_ESTATE), but for this. */
   close(): void;
 }

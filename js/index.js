@@ -3,6 +3,7 @@
 
 const { Inquiry, attemptSeed } = require('./addon');
 const { detectFlaky, executeTests } = require('./execute');
+const { MemoryStore } = require('./memory');
 const { stats } = require('./stats');
 const { History, Outcome, Record, VERSION, analyze, cpuCount, runUnits, work } = require('./units');
 
@@ -10,6 +11,7 @@ const { History, Outcome, Record, VERSION, analyze, cpuCount, runUnits, work } =
 module.exports = {
   History,
   Inquiry,
+  MemoryStore,
   Outcome,
   Record,
   VERSION,

@@ -1,14 +1,13 @@
 'use strict';
 // What is remembered of a run: the JSON result, and the history of durations.
 
-const fs = require('node:fs');
 const path = require('node:path');
 
 const qe = require('./addon');
 const { makeFolder } = require('./files');
+const { FOLDER, HISTORY, makeQeFolder } = require('./places');
 const { head } = require('./revision');
 
-const IGNORE = '# Everything here is made by qe; nothing of it belongs in git.\n*\n';
 const KEEP_RUNS = 200;
 const FIRST = 1e6; // seconds: what failed the last time comes before all else
 
@@ -46,12 +45,10 @@ class Recording {
   }
 
   #open() {
-    const folder = path.join(this.rootDir, '.qe');
+    const folder = path.join(this.rootDir, FOLDER);
     try {
-      fs.mkdirSync(folder, { recursive: true });
-      const ignore = path.join(folder, '.gitignore');
-      if (!fs.existsSync(ignore)) fs.writeFileSync(ignore, IGNORE);
-      return new qe.History(path.join(folder, 'history.db'));
+      makeQeFolder(folder);
+      return new qe.History(path.join(folder, HISTORY));
     } catch (error) {
       this.#warn(`history is not used: ${error.message}`);
       return null;

@@ -135,6 +135,22 @@ int append(void *list, const char *id, uint64_t failures, uint64_t passes)
     }
 }
 
+struct Key {
+    std::string key;
+    double expires_s;
+};
+
+// Called by the core, through which no exception may go.
+int append_key(void *list, const char *key, double expires_s)
+{
+    try {
+        static_cast<std::vector<Key> *>(list)->push_back({key, expires_s});
+        return 0;
+    } catch (const std::exception &) {
+        return QE_ENOMEM;
+    }
+}
+
 class History : public Napi::ObjectWrap<History> {
   public:
     explicit History(const Napi::CallbackInfo &info) : Napi::ObjectWrap<History>(info)
@@ -157,6 +173,8 @@ class History : public Napi::ObjectWrap<History> {
                                InstanceMethod<&History::gc>("gc"),
                                InstanceMethod<&History::put>("put"),
                                InstanceMethod<&History::get>("get"),
+                               InstanceMethod<&History::remove>("delete"),
+                               InstanceMethod<&History::keys>("keys"),
                                InstanceMethod<&History::close>("close"),
                            });
     }
@@ -262,6 +280,41 @@ class History : public Napi::ObjectWrap<History> {
         Napi::String found = Napi::String::New(env, value);
         qe_free(value);
         return found;
+    }
+
+    // Whether there was such a key.
+    Napi::Value remove(const Napi::CallbackInfo &info)
+    {
+        Napi::Env env = info.Env();
+        std::string key = text_of(info[0], "key");
+        int status;
+
+        open(env);
+        status = qe_history_delete(history_, key.c_str());
+        if (status != QE_ENOTFOUND) {
+            check(env, status);
+        }
+        return Napi::Boolean::New(env, status == 0);
+    }
+
+    // The keys that match a pattern: [[key, seconds since the epoch, 0 for never], ...].
+    Napi::Value keys(const Napi::CallbackInfo &info)
+    {
+        Napi::Env env = info.Env();
+        std::string pattern = text_of(info[0], "pattern");
+        std::vector<Key> found;
+
+        open(env);
+        check(env, qe_history_keys(history_, pattern.c_str(), append_key, &found));
+        Napi::Array result = Napi::Array::New(env, found.size());
+        for (size_t i = 0; i < found.size(); i++) {
+            Napi::Array one = Napi::Array::New(env, 2);
+
+            one.Set(0u, found[i].key);
+            one.Set(1u, found[i].expires_s);
+            result.Set((uint32_t) i, one);
+        }
+        return result;
     }
 
     void close(const Napi::CallbackInfo &)

@@ -2,6 +2,7 @@
 import {
   History,
   Inquiry,
+  MemoryStore,
   Outcome,
   Record,
   VERSION,
@@ -17,6 +18,7 @@ import {
   type Cause,
   type Finding,
   type Flakiness,
+  type Memory,
   type OutcomeName,
   type Pattern,
   type Probe,
@@ -42,6 +44,16 @@ stats.analyse([true, false]);
 stats.fisher('1', 2, 3, 4);
 // @ts-expect-error it is not to be changed
 sprt.failures = 3;
+
+const memory: Memory = new MemoryStore();
+async function remember(store: MemoryStore): Promise<boolean> {
+  await store.store('aqe/last', { passed: 3 }, 60);
+  const found: { [key: string]: any } = await store.search('aqe/*');
+  // @ts-expect-error a time to live is a number
+  await store.store('aqe/last', 1, '60');
+  return found['aqe/last'].passed === 3 && (await store.delete('aqe/last'));
+}
+void [memory, remember];
 
 interface Mine extends Unit {
   file: string;
