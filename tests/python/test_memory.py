@@ -182,7 +182,7 @@ def test_tasks_and_threads_share_one(tmp_path: Path) -> None:
 def test_a_fork_leaves_parent_and_child_each_a_store_of_their_own(tmp_path: Path) -> None:
     """Also while another thread is in the middle of a put."""
     program = """
-import asyncio, os, sys, threading
+import asyncio, os, signal, sys, threading
 from pytest_qe.memory import MemoryStore
 memory = MemoryStore("m.db")
 done = threading.Event()
@@ -197,7 +197,8 @@ while not done.is_set() and len(children) < 8:
     pid = os.fork()
     if pid == 0:
         try:
-            memory._use(lambda history: history.put(b"child/%d" % len(children), b"1", 0.0))
+            signal.alarm(30)  # one that hangs ends
+            asyncio.run(memory.store(f"child/{len(children)}", 1))
             os._exit(0)
         except BaseException as error:
             sys.stderr.write(repr(error))
