@@ -8,19 +8,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..frameworks import FrameworkError
+    from ..memory import Memory, MemoryStore
+    from .executor import TestExecutorAgent
+    from .hunter import FlakyTestHunterAgent
     from .metrics import Metrics
     from .params import AlcallParams, Retry, alcall
+    from .session import Limits
     from .tasks import QETask
 
 _WHERE = {
-    "AlcallParams": "params",
-    "Metrics": "metrics",
-    "QETask": "tasks",
-    "Retry": "params",
-    "alcall": "params",
+    "AlcallParams": ".params",
+    "FlakyTestHunterAgent": ".hunter",
+    "FrameworkError": "..frameworks",
+    "Limits": ".session",
+    "Memory": "..memory",
+    "MemoryStore": "..memory",
+    "Metrics": ".metrics",
+    "QETask": ".tasks",
+    "Retry": ".params",
+    "TestExecutorAgent": ".executor",
+    "alcall": ".params",
 }
 
-__all__ = ["AlcallParams", "Metrics", "QETask", "Retry", "alcall"]
+__all__ = [
+    "AlcallParams",
+    "FlakyTestHunterAgent",
+    "FrameworkError",
+    "Limits",
+    "Memory",
+    "MemoryStore",
+    "Metrics",
+    "QETask",
+    "Retry",
+    "TestExecutorAgent",
+    "alcall",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -28,7 +51,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    found = getattr(importlib.import_module(f".{_WHERE[name]}", __name__), name)
+    found = getattr(importlib.import_module(_WHERE[name], __name__), name)
     globals()[name] = found
     return found
 

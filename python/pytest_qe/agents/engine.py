@@ -56,12 +56,13 @@ async def causes_of(command: Command, *, seconds: float) -> list[dict[str, Any]]
 
 
 def _cause(test: str, why: dict[str, Any]) -> dict[str, Any]:
+    option = why.get("replay", {}).get("option")
     return {
         "cause": why["cause"],
         "says": f"by experiment on {test}",
         "test": test,
         "p": why.get("p"),
         "culprits": why.get("culprits", []),
-        "replay": (why.get("replay") or {}).get("option"),
+        "replay": f"pytest {option}" if option else None,
         "source": "hunt",
     }

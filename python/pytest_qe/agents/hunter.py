@@ -27,7 +27,7 @@ RUNS = AlcallParams(max_concurrent=3, retry_timeout=30.0, throttle_period=0.2)
 
 _MOST_ITERATIONS = 65536
 _SEEDS = 3  # servers for one set of runs: each has its own hash seed
-_CAUSES_S = 30.0  # for experiments on one flaky file
+_CAUSES_S = 15.0  # for experiments on one flaky file
 
 
 class FlakyTestHunterAgent(Agent):
@@ -37,7 +37,7 @@ class FlakyTestHunterAgent(Agent):
 
     Args:
         causes: flaky files are looked into with the framework's own hunt (``pytest
-            --qe-flaky``), where the project has one, for at most 30 seconds a file.
+            --qe-flaky``), where the project has one, for about 15 seconds a file.
 
     Example::
 
@@ -118,7 +118,7 @@ class FlakyTestHunterAgent(Agent):
                 f"{count} iterations say little: a file that fails 1 time in 10 passes them "
                 f"all with a chance of {0.9**count:.0%}; 10 or more are better"
             )
-            warnings.warn(notes[0], UserWarning, stacklevel=2)
+            warnings.warn(notes[0], UserWarning, stacklevel=3)
         self._stopped = False
         ended = False
         try:

@@ -93,6 +93,32 @@ class AlcallParams:
             known = ", ".join(PRESETS)
             raise ValueError(f"preset: takes one of {known}, not {name!r}") from None
 
+    @classmethod
+    def adaptive(cls, most: int = 32, **policy: Any) -> AlcallParams:
+        """A policy whose ``max_concurrent`` and ``throttle_period`` are only where it begins:
+        by the load of the machine, and by how much memory is left to it or its control
+        group, it takes more at once, and fewer when something is short. What it did is in
+        ``params.limits.changes``, and among what agents return.
+
+        Args:
+            most: never more than this at once.
+            policy: the rest; default: that of the preset ``default``.
+
+        Raises: ``ValueError`` or ``TypeError`` as the class itself.
+
+        Example: ``await agent.execute_tests_parallel(files, params=AlcallParams.adaptive())``
+        """
+        from .adaptive import Adaptive
+
+        base = PRESETS["default"].replace(**policy)
+        _check_count("most", most)
+        if most < base.max_concurrent:
+            raise ValueError(
+                f"most: takes at least max_concurrent, which is {base.max_concurrent}, not {most}"
+            )
+        limits = Adaptive(base.max_concurrent, most, base.throttle_period)
+        return base.replace(limits=limits)
+
     def replace(self, **changes: Any) -> AlcallParams:
         """The same policy, but for what is given.
 

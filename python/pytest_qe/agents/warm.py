@@ -7,6 +7,7 @@ import re
 import select
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,12 +66,14 @@ class WarmServer:
             cwd=cwd,
         )
         self._name: str | None = None
+        self._lock = threading.Lock()  # sessions of several files ask at one time
 
     def name(self) -> str:
         """Where it listens, as soon as it does; "" where it does not come up."""
-        if self._name is None:
-            self._name = self._await_name()
-        return self._name
+        with self._lock:
+            if self._name is None:
+                self._name = self._await_name()
+            return self._name
 
     def _await_name(self) -> str:
         assert self._process.stdout is not None
