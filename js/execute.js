@@ -3,10 +3,11 @@
 
 const fs = require('node:fs');
 const os = require('node:os');
-const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 
-const { FRAMEWORKS, findTool } = require('./frameworks');
+const counts = require('./counts');
+const { commandsIn, shown } = require('./frameworks');
+const { scratch } = require('./scratch');
 const { analyze, refuse, runUnits } = require('./units');
 
 const MOST_SECONDS = 1e9;
@@ -31,13 +32,6 @@ const DETECT = {
   filePeriod: { is: 0.5, least: 0, most: MOST_SECONDS },
 };
 
-const missing = (message) => Object.assign(new Error(message), { code: 'QE_ENOTFOUND' });
-
-function shown(value) {
-  if (typeof value === 'string') return JSON.stringify(value);
-  return value !== null && typeof value === 'object' ? 'an object' : String(value);
-}
-
 /** The numbers among the options, each checked, or its default. */
 function numbersOf(options, known) {
   const found = {};
@@ -53,51 +47,38 @@ function numbersOf(options, known) {
   return found;
 }
 
-function isFile(file) {
-  return fs.statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
-}
-
-/** What is run for each file: all is looked at before anything starts. */
-function commandsOf(files, options) {
+/** The paths of test files, as they were given. */
+function namesOf(files) {
   if (!Array.isArray(files)) throw refuse(`files: takes an array, not ${shown(files)}`);
-  const { framework = 'jest', env, args = [] } = options;
-  if (!Object.hasOwn(FRAMEWORKS, framework)) {
-    const names = Object.keys(FRAMEWORKS).join(', ');
-    throw refuse(`options.framework: takes one of ${names}, not ${shown(framework)}`);
-  }
-  const { cwd = process.cwd() } = options;
-  if (typeof cwd !== 'string') throw refuse(`options.cwd: takes a string, not ${shown(cwd)}`);
-  if (!Array.isArray(args)) throw refuse(`options.args: takes an array, not ${shown(args)}`);
-  for (const [i, word] of args.entries()) {
-    if (typeof word !== 'string') {
-      throw refuse(`options.args[${i}]: takes a string, not ${shown(word)}`);
-    }
-  }
-  const folder = path.resolve(cwd);
-  const paths = files.map((file, i) => {
+  for (const [i, file] of files.entries()) {
     if (typeof file !== 'string' || file === '') {
       throw refuse(`files[${i}]: takes the path of a file, not ${shown(file)}`);
     }
-    const found = path.resolve(folder, file);
-    if (!isFile(found)) throw missing(`files[${i}]: there is no file ${found}`);
-    return found;
-  });
-  const adapter = FRAMEWORKS[framework];
-  const tool = findTool(adapter, folder, env?.PATH ?? process.env.PATH ?? '');
-  if (tool === null) {
-    throw missing(
-      `${framework} is not found, neither in ${folder} and above nor in PATH: ${adapter.install}`,
-    );
   }
-  return {
-    framework,
-    commands: paths.map((file) => ({
-      argv: [tool, ...args, ...adapter.args(file)],
-      cwd: folder,
-      env: { ...adapter.env, ...env },
-    })),
-  };
+  return files;
 }
+
+/**
+ * What is run for each file, `runs` times: all is looked at before anything starts.
+ *
+ * @param {string | null} reports as of `commandsIn`
+ */
+function commandsOf(files, options, reports = null, runs = 1) {
+  const names = namesOf(files);
+  const { framework, commandFor } = commandsIn(options, reports);
+  const commands = names.map((file, i) => {
+    try {
+      return Array.from({ length: runs }, (_, run) => commandFor(file, run));
+    } catch (error) {
+      error.message = `files[${i}]: ${error.message}`;
+      throw error;
+    }
+  });
+  return { framework, commands };
+}
+
+/** What the core is told of a command. */
+const unitOf = ({ argv, cwd, env }) => ({ argv, cwd, env });
 
 const isEnd = ({ kind }) => kind === 'finish' || kind === 'lost';
 
@@ -122,34 +103,36 @@ function returncodeOf({ kind, exitCode, signal, status }) {
 }
 
 /** The result of a file by the end of its last attempt. */
-function resultOf(file, end) {
+function resultOf(file, command, end) {
   const { final: outcome, attempt: attempts, duration, stdout, stderr, cpu, peakBytes } = end;
+  const returncode = returncodeOf(end);
+  const found = counts.read(command, returncode, stdout, stderr);
   return {
     file,
     outcome,
     passed: outcome === 'passed' || outcome === 'flaky',
     attempts,
-    returncode: returncodeOf(end),
+    returncode,
     timedOut: outcome === 'timeout',
     duration,
-    stdout,
+    stdout: counts.printed(command, stdout),
     stderr,
     cpu,
     peakBytes,
+    tests: found?.tests ?? null,
+    failures: found?.failures ?? [],
   };
 }
 
-async function executeTests(files, options = {}) {
-  const numbers = numbersOf(options, EXECUTE);
-  const { framework, commands } = commandsOf(files, options);
+/** Runs a command for each file, with retries: its results, and what they took. */
+async function runFiles(files, commands, numbers) {
   const units = commands.map((command, i) => ({
     id: `${i}: ${files[i]}`,
     item: i,
     retries: numbers.retryAttempts - 1,
     timeout: numbers.retryTimeout,
-    ...command,
+    ...unitOf(command),
   }));
-  const began = performance.now();
   const results = Array(units.length);
   let retries = 0;
   let timeouts = 0;
@@ -163,34 +146,51 @@ async function executeTests(files, options = {}) {
   for await (const event of eventsOf(run)) {
     if (!isEnd(event)) continue;
     if (event.outcome === 'timeout') timeouts++;
-    if (event.final === null) continue;
     const { item } = event.unit;
-    results[item] = resultOf(files[item], event);
-    retries += event.attempt - 1;
+    if (event.final !== null) {
+      results[item] = resultOf(files[item], commands[item], event);
+      retries += event.attempt - 1;
+    }
+    counts.discard(commands[item]); // what a later attempt does not write is not its own
   }
-  const executionTime = secondsSince(began);
-  const passed = results.filter((result) => result.passed).length;
-  return {
-    total: results.length,
-    passed,
-    failed: results.length - passed,
-    passRate: share(passed, results.length),
-    results,
-    executionTime,
-    retries,
-    timeouts,
-    framework,
-    avgTimePerTest: each(executionTime, results.length),
-  };
+  return { results, retries, timeouts };
+}
+
+async function executeTests(files, options = {}) {
+  const numbers = numbersOf(options, EXECUTE);
+  commandsOf(files, options); // before there is a folder
+  const reports = scratch('qe-files');
+  try {
+    const { framework, commands } = commandsOf(files, options, reports);
+    const began = performance.now();
+    const { results, retries, timeouts } = await runFiles(files, commands.flat(), numbers);
+    const executionTime = secondsSince(began);
+    const passed = results.filter((result) => result.passed).length;
+    return {
+      total: results.length,
+      passed,
+      failed: results.length - passed,
+      passRate: share(passed, results.length),
+      results,
+      tests: counts.sum(results.map((result) => result.tests)),
+      executionTime,
+      retries,
+      timeouts,
+      framework,
+      avgTimePerTest: each(executionTime, results.length),
+    };
+  } finally {
+    fs.rmSync(reports, { recursive: true, force: true });
+  }
 }
 
 /** One file, many times: its outcomes in the order of the runs. */
-async function runOften(file, command, numbers, runs) {
-  const units = Array.from({ length: numbers.iterations }, (_, pass) => ({
+async function runOften(file, commands, numbers, runs) {
+  const units = commands.map((command, pass) => ({
     id: file,
     pass,
     timeout: numbers.retryTimeout,
-    ...command,
+    ...unitOf(command),
   }));
   const run = runUnits(units, {
     workers: Math.min(numbers.maxConcurrent, units.length),
@@ -239,7 +239,7 @@ function turnstile(period) {
 
 async function detectFlaky(files, options = {}) {
   const numbers = numbersOf(options, DETECT);
-  const { framework, commands } = commandsOf(files, options);
+  const { framework, commands } = commandsOf(files, options, null, numbers.iterations);
   const began = performance.now();
   const found = Array(commands.length);
   const turn = turnstile(numbers.filePeriod);

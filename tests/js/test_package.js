@@ -51,6 +51,7 @@ test('the tarball holds what runs and what builds, and nothing else', () => {
     'js/bin',
     'js/jest',
     'js/mocha',
+    'python/pytest_qe/reporters',
   ].flatMap((where) =>
     fs
       .readdirSync(path.join(ROOT, where), { withFileTypes: true })
@@ -58,7 +59,8 @@ test('the tarball holds what runs and what builds, and nothing else', () => {
       .map((entry) => path.join(where, entry.name)),
   );
   const built = fs.readdirSync(path.join(ROOT, PREBUILDS)).map((name) => `${PREBUILDS}/${name}`);
-  const texts = ['CHANGELOG.md', 'LICENSE', 'README.md', 'binding.gyp', 'package.json'];
+  const table = 'python/pytest_qe/frameworks.json';
+  const texts = ['CHANGELOG.md', 'LICENSE', 'README.md', 'binding.gyp', 'package.json', table];
   const wanted = new Set([...sources, ...built, ...texts]);
   const others = names.filter((name) => !wanted.has(name));
   assert.deepEqual(others, []);
