@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import counts, frameworks
 from .adaptive import Adaptive
+from .params import AlcallParams
 from .session import (
     GRACE_S,
     MOST_AT_ONCE,
@@ -26,7 +27,6 @@ from .session import (
     Unit,
     describe_end,
 )
-from .params import AlcallParams
 from .warm import WarmServers
 
 Event = dict[str, Any]
@@ -253,14 +253,17 @@ class Run:
         """All that is known of a file in the end.
 
         ``outcome`` is passed, flaky (passed on a retry), failed, crashed, timeout or error
-        (it could not be started); the numbers are those of the last attempt.
+        (it could not be started); interrupted or not_run where the run was stopped. The
+        numbers are those of the last attempt.
         """
         command = self._commands[number]
         found = end.more
+        passed = end.final in ("passed", "flaky")
         return {
             "file": self._file(number),
-            "outcome": end.final,
-            "passed": end.final in ("passed", "flaky"),
+            # What it would have come to nobody knows.
+            "outcome": "interrupted" if self.interrupted and not passed else end.final,
+            "passed": passed,
             "attempts": end.attempt,
             "returncode": end.returncode,
             "duration": end.duration,
