@@ -11,11 +11,15 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from conftest import HUNG
 from pytest_qe import agents
 from pytest_qe.agents import Metrics, QETask
+
+parser = pytest.importorskip(
+    "prometheus_client.openmetrics.parser", reason="prometheus_client is not installed"
+)
+text_string_to_metric_families = parser.text_string_to_metric_families
 
 # -------------------------------------------------------------------- tasks
 
