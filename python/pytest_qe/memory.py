@@ -7,6 +7,7 @@ reads and writes the same. Anything else with the methods of ``Memory`` does ins
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 - now: a fork amid its import is a deadlock
 import inspect
 import json
 import math
