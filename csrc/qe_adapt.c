@@ -10,6 +10,7 @@
 #define FREE_SHORT 0.08   /* share of the memory */
 #define FREE_ROOM 0.2
 #define THROTTLE_LEAST (5 * QE__MS)
+#define THROTTLE_TIMES 4 /* the first, or the above where that is more */
 
 static bool is_memory_short(const qe_pressure *p)
 {
@@ -28,33 +29,44 @@ static bool has_room(const qe_pressure *p)
            (p->free_memory < 0 || p->free_memory > FREE_ROOM);
 }
 
+static uint64_t times(uint64_t ns, uint64_t n)
+{
+    return ns < UINT64_MAX / n ? ns * n : UINT64_MAX;
+}
+
 static void shrink(qe_adapt *a, uint32_t to)
 {
-    uint64_t most = 4 * a->first_throttle_ns;
+    uint64_t first = a->first_throttle_ns;
+    uint64_t most =
+        times(first > THROTTLE_LEAST ? first : THROTTLE_LEAST, THROTTLE_TIMES);
+    uint64_t twice = times(a->throttle_ns, 2);
 
     a->met = true;
     a->running = to > 1 ? to : 1;
-    a->throttle_ns *= 2;
-    if (a->throttle_ns < THROTTLE_LEAST) {
-        a->throttle_ns = THROTTLE_LEAST;
-    }
-    if (a->throttle_ns > most && most >= THROTTLE_LEAST) {
-        a->throttle_ns = most;
-    }
+    a->throttle_ns = twice < THROTTLE_LEAST ? THROTTLE_LEAST
+                     : twice < most         ? twice
+                                            : most;
 }
 
 enum qe_adapt_why qe_adapt_next(qe_adapt *a, const qe_pressure *p, bool full)
 {
-    uint32_t more = a->met ? 1 : a->running / 2 + 1;
+    uint32_t more;
 
+    if (a->running > a->most) {
+        a->running = a->most;
+    }
+    if (a->running < 1) {
+        a->running = 1;
+    }
+    more = a->met ? 1 : a->running / 2 + 1;
     if (is_memory_short(p)) {
         shrink(a, a->running / 2);
         return QE_ADAPT_MEMORY;
     }
     if (is_cpu_short(p)) {
-        uint32_t less = a->running - a->running / 4;
+        uint32_t less = a->running - a->running / 4 - (a->running % 4 != 0);
 
-        if (a->running > a->processors) {
+        if (a->running > a->processors && a->running > 1) {
             shrink(a, less > a->processors ? less : a->processors);
             return QE_ADAPT_CPU;
         }

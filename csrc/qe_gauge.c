@@ -12,6 +12,7 @@ struct qe_gauge {
     char *root;
     uint64_t looked_ns;     /* 0: never */
     uint64_t stalled_us[2]; /* so far: for a processor, for memory */
+    bool known[2];          /* ... at the last look */
 };
 
 int qe__gauge_new(qe_gauge **out, const char *root)
@@ -64,6 +65,11 @@ static bool read_stalls(const qe_gauge *g, const char *name, uint64_t *total)
     }
     *total = strtoull(at + 6, &end, 10);
     return end != at + 6;
+}
+
+static double share_of(double part, double all)
+{
+    return part >= all ? 1 : part > 0 ? part / all : 0;
 }
 
 static double read_load(const qe_gauge *g)
@@ -132,7 +138,7 @@ static double read_free_memory(const qe_gauge *g)
         (left = strstr(text, "MemAvailable:")) != NULL) {
         double all = strtod(total + 9, NULL);
 
-        least = all > 0 ? strtod(left + 13, NULL) / all : -1;
+        least = all > 0 ? share_of(strtod(left + 13, NULL), all) : -1;
     }
     qe__cgroup_each(g->root, "memory", take_memory, &least);
     return least;
@@ -148,16 +154,17 @@ void qe_gauge_read(qe_gauge *g, uint64_t now_ns, qe_pressure *out)
 
     for (size_t i = 0; i < QE__COUNT(files); i++) {
         uint64_t total, before = g->stalled_us[i];
+        bool was_known = g->known[i];
 
         *shares[i] = -1;
-        if (!read_stalls(g, files[i], &total)) {
+        g->known[i] = read_stalls(g, files[i], &total);
+        if (!g->known[i]) {
             continue;
         }
         g->stalled_us[i] = total;
-        if (since_us > 0 && total >= before) {
-            double share = (double) (total - before) / (double) since_us;
-
-            *shares[i] = share < 1 ? share : 1;
+        if (was_known && since_us > 0 && total >= before) {
+            *shares[i] =
+                share_of((double) (total - before), (double) since_us);
         }
     }
     out->free_memory = read_free_memory(g);

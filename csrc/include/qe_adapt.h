@@ -40,7 +40,7 @@ typedef struct qe_adapt {
     uint32_t most;              /* ... and at most so many */
     uint32_t processors;        /* no fewer for want of processors */
     uint64_t throttle_ns;       /* between two starts */
-    uint64_t first_throttle_ns; /* ... at most four times as much */
+    uint64_t first_throttle_ns; /* ... at most four times as much, or 20 ms */
     bool met; /* something was short before: growth is slow from then on */
 } qe_adapt;
 

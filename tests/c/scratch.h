@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -92,6 +93,24 @@ static inline void scratch_write(const char *path, const void *data, size_t n)
     assert_non_null(file);
     assert_int_equal(fwrite(data, 1, n, file), n);
     assert_int_equal(fclose(file), 0);
+}
+
+/* Writes a file below the directory, which stands for the root, and makes the
+ * directories above it. */
+static inline void scratch_tree_file(const struct scratch *tree,
+                                     const char *name, const char *text)
+{
+    char path[PATH_MAX];
+    char *slash;
+
+    snprintf(path, sizeof(path), "%s%s", tree->dir, name);
+    for (slash = strchr(path + strlen(tree->dir) + 1, '/'); slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
+        *slash = '/';
+    }
+    scratch_write(path, text, strlen(text));
 }
 
 /* All of a file, with a NUL behind it; the caller frees it. */

@@ -7,27 +7,6 @@
 #include "qe_clock.h"
 #include "qe_util.h"
 
-/* Writes a file below the directory that stands for the root, and makes the
- * directories above it. */
-static void write_file(struct scratch *tree, const char *name, const char *text)
-{
-    char path[PATH_MAX];
-    char *slash;
-    FILE *file;
-
-    snprintf(path, sizeof path, "%s%s", tree->dir, name);
-    for (slash = strchr(path + strlen(tree->dir) + 1, '/'); slash != NULL;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
-        *slash = '/';
-    }
-    file = fopen(path, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
-}
-
 static void the_monotonic_clock_does_not_go_back(void **state)
 {
     uint64_t last = qe_now_ns();
@@ -80,7 +59,7 @@ static void nothing_readable_means_no_quota(void **state)
     struct scratch *tree = *state;
 
     assert_int_equal(qe__cgroup_cpus(tree->dir), UINT_MAX);
-    write_file(tree, "/proc/self/cgroup", "0::/a\n");
+    scratch_tree_file(tree, "/proc/self/cgroup", "0::/a\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), UINT_MAX);
 }
 
@@ -88,14 +67,14 @@ static void a_quota_of_version_2_is_rounded_up(void **state)
 {
     struct scratch *tree = *state;
 
-    write_file(tree, "/proc/self/cgroup", "0::/a\n");
-    write_file(tree, "/sys/fs/cgroup/a/cpu.max", "200000 100000\n");
+    scratch_tree_file(tree, "/proc/self/cgroup", "0::/a\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/a/cpu.max", "200000 100000\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), 2);
-    write_file(tree, "/sys/fs/cgroup/a/cpu.max", "200001 100000\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/a/cpu.max", "200001 100000\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), 3);
-    write_file(tree, "/sys/fs/cgroup/a/cpu.max", "1000 100000\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/a/cpu.max", "1000 100000\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), 1);
-    write_file(tree, "/sys/fs/cgroup/a/cpu.max", "max 100000\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/a/cpu.max", "max 100000\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), UINT_MAX);
 }
 
@@ -103,12 +82,12 @@ static void the_least_quota_on_the_way_up_counts(void **state)
 {
     struct scratch *tree = *state;
 
-    write_file(tree, "/proc/self/cgroup", "0::/a/b/c\n");
-    write_file(tree, "/sys/fs/cgroup/a/b/c/cpu.max", "max 100000\n");
-    write_file(tree, "/sys/fs/cgroup/a/b/cpu.max", "300000 100000\n");
-    write_file(tree, "/sys/fs/cgroup/a/cpu.max", "500000 100000\n");
+    scratch_tree_file(tree, "/proc/self/cgroup", "0::/a/b/c\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/a/b/c/cpu.max", "max 100000\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/a/b/cpu.max", "300000 100000\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/a/cpu.max", "500000 100000\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), 3);
-    write_file(tree, "/sys/fs/cgroup/cpu.max", "100000 100000\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/cpu.max", "100000 100000\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), 1);
 }
 
@@ -116,12 +95,12 @@ static void a_path_only_the_host_sees_ends_at_the_mount(void **state)
 {
     struct scratch *tree = *state;
 
-    write_file(tree, "/sys/fs/cgroup/cpu.max", "400000 100000\n");
-    write_file(tree, "/proc/self/cgroup", "0::/docker/0123\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/cpu.max", "400000 100000\n");
+    scratch_tree_file(tree, "/proc/self/cgroup", "0::/docker/0123\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), 4);
-    write_file(tree, "/proc/self/cgroup", "0::/../../elsewhere\n");
+    scratch_tree_file(tree, "/proc/self/cgroup", "0::/../../elsewhere\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), 4);
-    write_file(tree, "/proc/self/cgroup", "0::/\n");
+    scratch_tree_file(tree, "/proc/self/cgroup", "0::/\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), 4);
 }
 
@@ -129,14 +108,14 @@ static void quotas_of_version_1_count_too(void **state)
 {
     struct scratch *tree = *state;
 
-    write_file(tree, "/proc/self/cgroup",
+    scratch_tree_file(tree, "/proc/self/cgroup",
                "9:cpuset:/\n3:cpuacct,cpu:/a\n0::/\n");
-    write_file(tree, "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "250000\n");
-    write_file(tree, "/sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000\n");
-    write_file(tree, "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
-    write_file(tree, "/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "250000\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), 3);
-    write_file(tree, "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "-1\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "-1\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), UINT_MAX);
 }
 
@@ -146,20 +125,20 @@ static void garbage_is_no_quota(void **state)
     char *longest = malloc(20000);
 
     assert_non_null(longest);
-    write_file(tree, "/sys/fs/cgroup/cpu.max", "5 0\n");
-    write_file(tree, "/proc/self/cgroup", "\n:\n0:\n::\n0::/x\nno colon");
+    scratch_tree_file(tree, "/sys/fs/cgroup/cpu.max", "5 0\n");
+    scratch_tree_file(tree, "/proc/self/cgroup", "\n:\n0:\n::\n0::/x\nno colon");
     assert_int_equal(qe__cgroup_cpus(tree->dir), UINT_MAX);
-    write_file(tree, "/sys/fs/cgroup/cpu.max", "many few\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/cpu.max", "many few\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), UINT_MAX);
     memset(longest, '/', 19999);
     longest[19999] = '\0';
-    write_file(tree, "/sys/fs/cgroup/cpu.max", longest);
+    scratch_tree_file(tree, "/sys/fs/cgroup/cpu.max", longest);
     assert_int_equal(qe__cgroup_cpus(tree->dir), UINT_MAX);
     /* A group whose path is too long for any file: the mount still counts. */
-    write_file(tree, "/sys/fs/cgroup/cpu.max", "100000 100000\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/cpu.max", "100000 100000\n");
     memcpy(longest, "0::", 3);
     longest[6000] = '\0';
-    write_file(tree, "/proc/self/cgroup", longest);
+    scratch_tree_file(tree, "/proc/self/cgroup", longest);
     assert_int_equal(qe__cgroup_cpus(tree->dir), 1);
     free(longest);
 }
