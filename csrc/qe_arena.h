@@ -93,6 +93,7 @@ typedef struct qe__arena_slot {
     _Atomic uint32_t group;   /* process group of its command until that is
                                 reaped, or 0 */
     _Atomic uint32_t refusal; /* why that could not be executed, or 0 */
+    _Atomic uint32_t turn;    /* 1: it starts or runs a command */
     /* The job, written by the controller before the worker starts. */
     uint32_t epoch;
     uint32_t job; /* qe__job_kind */
@@ -129,9 +130,9 @@ typedef struct qe__arena_head {
     _Atomic uint32_t common; /* place in the queue array of what comes next */
     uint32_t common_end;     /* for whoever has nothing; a hint, like queues */
     _Alignas(64) _Atomic uint32_t asleep; /* the controller: see qe__asleep */
-    /* Commands: none starts before next_start_ns, then not for throttle_ns, and
-     * not while so many run (0: no limit). */
-    _Alignas(64) _Atomic uint64_t next_start_ns;
+    /* Commands: none starts for throttle_ns after the last start, and not while
+     * so many run (0: no limit). */
+    _Alignas(64) _Atomic uint64_t last_start_ns;
     _Atomic uint64_t throttle_ns;
     _Atomic uint32_t running_max;
 } qe__arena_head;

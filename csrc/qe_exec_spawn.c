@@ -18,7 +18,6 @@
 
 #define OUTPUT_BYTES ((size_t) 256 * 1024) /* of each stream, by default */
 #define LOOK_NS (200 * QE__MS) /* how often a stop is looked for in a wait */
-#define SEEN_NS (2 * QE__MS)
 #define ROOM_NS (10 * QE__MS) /* ... and for the end of another command */
 #define REFUSED_MAX 20        /* starts in a row that the system refused */
 #define REFUSED_NS (100 * QE__MS)
@@ -93,41 +92,46 @@ static void rest(uint64_t ns)
     (void) poll(NULL, 0, (int) ((ns + QE__MS - 1) / QE__MS));
 }
 
-/* Those that run are known by their groups, which the supervisor takes back where a
- * worker dies. */
-static bool has_room(const spawner *s, uint32_t max)
+/* Whoever wants to run says so before it counts: of any that run, the last to say
+ * so has counted all the others. Two that say so at once may both go back. The
+ * supervisor takes the word back where a worker dies. */
+static bool take_room(const spawner *s, uint32_t max)
 {
     uint32_t running = 0;
 
+    atomic_store(&s->slot->turn, 1);
     for (uint32_t i = 0; i < s->super->arena->head->slots; i++) {
-        running += atomic_load(&s->super->arena->slots[i].group) != 0;
+        running += atomic_load(&s->super->arena->slots[i].turn) != 0;
     }
-    return running < max;
+    if (max != 0 && running > max) {
+        atomic_store(&s->slot->turn, 0);
+        return false;
+    }
+    return true;
 }
 
-/* Waits for this command's turn among the starts of all workers. */
+/* Waits for this command's turn among the starts of all workers. What is to be kept may
+ * change meanwhile. */
 static void await_turn(const spawner *s)
 {
     qe__arena_head *head = s->super->arena->head;
 
     while (!stopping(s)) {
         uint64_t throttle = atomic_load(&head->throttle_ns);
-        uint64_t free_ns = atomic_load(&head->next_start_ns);
+        uint64_t last = atomic_load(&head->last_start_ns);
         uint64_t now = qe_now_ns();
-        uint32_t max = atomic_load(&head->running_max);
+        uint64_t gone = now > last ? now - last : 0;
 
-        if (max != 0 && throttle < SEEN_NS) {
-            throttle = SEEN_NS; /* one that starts is seen to run by then */
-        }
-        if (max != 0 && !has_room(s, max)) {
+        if (last != 0 && gone < throttle) {
+            rest(throttle - gone < LOOK_NS ? throttle - gone : LOOK_NS);
+        } else if (!take_room(s, atomic_load(&head->running_max))) {
             rest(ROOM_NS);
-        } else if (throttle == 0) {
-            return;
-        } else if (now < free_ns) {
-            rest(free_ns - now < LOOK_NS ? free_ns - now : LOOK_NS);
-        } else if (atomic_compare_exchange_strong(&head->next_start_ns,
-                                                  &free_ns, now + throttle)) {
+        } else if (throttle == 0 ||
+                   atomic_compare_exchange_strong(&head->last_start_ns, &last,
+                                                  now)) {
             return; /* taken when it starts: a late one is not made up for */
+        } else {
+            atomic_store(&s->slot->turn, 0);
         }
     }
 }
@@ -298,6 +302,7 @@ static int run(spawner *s, uint32_t unit)
         executed = false;
         qe__child_refused(&s->output[1], "start", command->argv[0], errno);
     }
+    atomic_store(&s->slot->turn, 0);
     /* The supervisor sees by this that the command it asked to end is gone. */
     if (atomic_exchange(&s->slot->deadline_ns, 0) == QE__DEADLINE_KILLED &&
         executed) {

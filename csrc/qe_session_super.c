@@ -62,6 +62,7 @@ static void supervisor_died(qe_session *s)
         if (group > 0) {
             (void) kill(-group, SIGKILL);
         }
+        atomic_store(&s->exec.arena.slots[i].turn, 0);
         w->exited = w->is_void = true;
         w->exit = (qe__notice){.kind = QE__NOTICE_EXITED, .value = 9};
     }

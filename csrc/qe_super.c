@@ -136,6 +136,7 @@ static bool start_worker(qe__super_state *st, const qe__order *order,
     atomic_store(&st->super->arena->slots[slot].blocked_ns, 0);
     atomic_store(&st->super->arena->slots[slot].running, 0);
     atomic_store(&st->super->arena->slots[slot].group, 0);
+    atomic_store(&st->super->arena->slots[slot].turn, 0);
     if (order->value > 0) {
         if (!qe__super_ask_keeper(st, (uint32_t) order->value - 1, slot,
                                   &notice.value)) {

@@ -34,6 +34,9 @@ void qe__super_kill_orphans(qe__super_state *st, uint32_t slot, pid_t ended)
             qe__proc_kill((pid_t) pid);
         }
     }
+    if (by_command) {
+        atomic_store(&st->super->arena->slots[slot].turn, 0);
+    }
 }
 
 static void begin_kill(qe__super_state *st, uint32_t slot, uint64_t now)
