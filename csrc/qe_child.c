@@ -37,7 +37,8 @@ static void limit(int resource, uint64_t soft, uint64_t hard)
 static void limit_all(const qe_limits *limits)
 {
     limit(RLIMIT_DATA, limits->memory_bytes, limits->memory_bytes);
-    limit(RLIMIT_CPU, limits->cpu_s, limits->cpu_s + 1);
+    limit(RLIMIT_CPU, limits->cpu_s,
+          limits->cpu_s < UINT64_MAX ? limits->cpu_s + 1 : UINT64_MAX);
     limit(RLIMIT_NOFILE, limits->files, limits->files);
 }
 

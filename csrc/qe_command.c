@@ -42,7 +42,9 @@ static size_t size_of(const char *text)
 static bool is_sound(const qe_unit *unit)
 {
     if (unit->argv == NULL) {
-        return unit->env == NULL && unit->cwd == NULL && unit->warm == NULL;
+        return unit->env == NULL && unit->cwd == NULL && unit->warm == NULL &&
+               unit->limits.memory_bytes == 0 && unit->limits.cpu_s == 0 &&
+               unit->limits.files == 0;
     }
     if (unit->limits.files > 0 && unit->limits.files < 3) {
         return false;

@@ -15,7 +15,8 @@ typedef struct qe__command {
 
 /* A copy of a unit's command in one piece of memory, for free(3); *out is NULL
  * where the unit has none. QE_EINVAL for a command without a program, for a
- * change of the environment without a name, and for one without a command. */
+ * change of the environment without a name, for fewer than three descriptors,
+ * and for any of these without a command. */
 int qe__command_copy(qe__command **out, const qe_unit *unit);
 
 /* The environment of a command: the process's own and the changes, which come

@@ -360,6 +360,8 @@ int qe_plan_get(const qe_plan *plan, size_t unit, qe_unit *out)
     out->argv = u->command != NULL ? u->command->argv : NULL;
     out->env = u->command != NULL ? u->command->env : NULL;
     out->cwd = u->command != NULL ? u->command->cwd : NULL;
+    out->warm = u->command != NULL ? u->command->warm : NULL;
+    out->limits = u->command != NULL ? u->command->limits : (qe_limits){0};
     return 0;
 }
 

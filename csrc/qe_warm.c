@@ -2,17 +2,20 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "qe_util.h"
 
-#define START_MS 10000 /* until it says that it has forked */
+#define START_MS 5000 /* until it says that it has forked */
 #define REAP_MS 5000
 #define LINE_BYTES 128
 
@@ -61,6 +64,8 @@ static bool is_ours(int server)
 static int reach(const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    /* One that is stopped takes nothing any more, not even a connection. */
+    struct timeval patience = {.tv_sec = START_MS / 1000};
     size_t n = strlen(name);
     int server;
 
@@ -70,7 +75,9 @@ static int reach(const char *name)
     memcpy(address.sun_path + 1, name, n); /* behind the NUL: abstract */
     server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (server >= 0 &&
-        (connect(server, (struct sockaddr *) &address,
+        (setsockopt(server, SOL_SOCKET, SO_SNDTIMEO, &patience,
+                    sizeof(patience)) != 0 ||
+         connect(server, (struct sockaddr *) &address,
                  (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 +
                               n)) != 0 ||
          !is_ours(server))) {
@@ -145,15 +152,18 @@ static bool ask(int server, const qe__command *command, char *const *env,
                 const int writes[2])
 {
     const qe_limits *limits = &command->limits;
-    const char *cwd = command->cwd != NULL ? command->cwd : "";
-    size_t bytes = 5 * 24 + strlen(cwd) + 1;
+    char own[PATH_MAX];
+    const char *cwd =
+        command->cwd != NULL ? command->cwd : getcwd(own, sizeof(own));
+    size_t bytes = 5 * 24 + (cwd != NULL ? strlen(cwd) : 0) + 1;
     size_t args = count(command->argv, &bytes), variables = count(env, &bytes);
     uint64_t numbers[] = {args, variables, limits->memory_bytes, limits->cpu_s,
                           limits->files};
     char *text = malloc(bytes), *at = text;
     bool sent;
 
-    if (text == NULL) {
+    if (text == NULL || cwd == NULL) {
+        free(text);
         return false;
     }
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
@@ -172,13 +182,27 @@ static bool ask(int server, const qe__command *command, char *const *env,
     return sent;
 }
 
+/* A signal to what it names must reach a group that is a command's alone. */
+static pid_t parse_group(const char *text)
+{
+    char *end;
+    long pid;
+
+    errno = 0;
+    pid = strtol(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && pid > 1 &&
+                   pid <= INT_MAX && pid != getpgrp() && pid != getppid() &&
+                   getpgid((pid_t) pid) == pid
+               ? (pid_t) pid
+               : 0;
+}
+
 pid_t qe__warm_start(int *out, const qe__command *command, char *const *env,
                      const int writes[2])
 {
     char line[LINE_BYTES];
-    char *end = NULL;
-    long pid = 0;
     int server = reach(command->warm);
+    pid_t pid;
 
     *out = -1;
     if (server < 0) {
@@ -186,10 +210,10 @@ pid_t qe__warm_start(int *out, const qe__command *command, char *const *env,
     }
     if (ask(server, command, env, writes) &&
         hear(server, 'P', line, START_MS)) {
-        pid = strtol(line + 1, &end, 10);
-        if (pid > 1 && *end == '\0') {
+        pid = parse_group(line + 1);
+        if (pid > 0) {
             *out = server;
-            return (pid_t) pid;
+            return pid;
         }
     }
     (void) close(server); /* by which one that it may have started ends */
@@ -212,7 +236,8 @@ void qe__warm_reap(int server, int *status, qe__usage *usage)
     if (hear(server, 'E', line, REAP_MS) && send_all(server, "A\n", 2) &&
         hear(server, 'S', line, REAP_MS) &&
         sscanf(line + 1, "%d %" SCNu64 " %" SCNu64, status, &cpu_us,
-               &peak_kib) == 3) {
+               &peak_kib) == 3 &&
+        (WIFEXITED(*status) || WIFSIGNALED(*status))) {
         usage->cpu_s = (double) cpu_us / 1e6;
         usage->peak_bytes = peak_kib * 1024;
         return;

@@ -5,8 +5,8 @@
  * What is said on a connection, one for each command:
  *   - we:     "QE1 <bytes>\n" with the descriptors of both streams, then so many bytes:
  *             words, a NUL behind each: how many arguments and variables follow, the
- *             limits (memory, processor time, descriptors; 0: none), the working folder
- *             ("": the server's), the arguments, the environment ("NAME=value")
+ *             limits (memory, processor time, descriptors; 0: none), the working folder,
+ *             the arguments, the environment ("NAME=value")
  *   - server: "P <pid>\n" when it runs, leader of a group of its own; or "R <why>\n"
  *   - server: "E\n" when it has ended, not reaped yet
  *   - we:     "A\n", when nothing of its group is wanted any more
