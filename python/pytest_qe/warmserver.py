@@ -15,11 +15,13 @@ import sys
 
 if __name__ == "__main__":
     # As it would be for SCRIPT: what lies beside this file is not to be imported.
-    sys.path[0] = sys.argv[1].rpartition("/")[0]
+    if not getattr(sys.flags, "safe_path", False):
+        sys.path[0] = sys.argv[1].rpartition("/")[0]
 
 import ctypes
 import errno
 import gc
+import importlib
 import os
 import resource
 import runpy
@@ -34,6 +36,7 @@ _PDEATHSIG, _SUBREAPER = 1, 36  # of prctl(2)
 _MOST_BYTES = 64 << 20
 _FDS = struct.Struct("ii")
 _CREDENTIALS = struct.Struct("iII")
+_NO_LIMIT = (1 << 63) - 1  # what setrlimit takes here
 _LINGER_S = 2.0  # an abandoned command's process group keeps its number so long
 # What an interpreter looks at when it starts, so that a fork would not have seen it.
 _AT_START = ("PYTHON", "LC_", "LANG", "COV_CORE_", "COVERAGE_", "MALLOC_", "LD_")
@@ -53,7 +56,7 @@ class Job:
         self.cwd = words[5]
         self.argv = words[6 : 6 + count[0]]
         variables = words[6 + count[0] : 6 + count[0] + count[1]]
-        self.environ = dict(word.split(b"=", 1) for word in variables if b"=" in word[1:])
+        self.environ = dict(word.split(b"=", 1) for word in variables if word.find(b"=") > 0)
 
 
 class Client:
@@ -81,17 +84,25 @@ class _EnoughError(Exception):
 
 
 class _UnfitError(Exception):
-    """A plugin that a fork must import by itself: it starts threads, warns, or fails."""
+    """A plugin that a fork must import by itself: it starts threads or processes, warns,
+    prints, or fails."""
 
 
 def _load(entry):
     with warnings.catch_warnings(record=True) as told:
         try:
             entry.load()
+            printed = _has_printed()
         except BaseException:  # each run says so itself
             raise _UnfitError(entry.name)
-    if told or len(os.listdir("/proc/self/task")) > 1:
+    if told or printed or len(os.listdir("/proc/self/task")) > 1 or _children():
         raise _UnfitError(entry.name)
+
+
+def _has_printed():
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    return os.lseek(1, 0, os.SEEK_CUR) > 0
 
 
 def _preload_pytest(args, without):
@@ -118,10 +129,14 @@ def _preload_pytest(args, without):
                     entry.name in without or manager.is_blocked(entry.name)
                 ):
                     _load(entry)
+        enough()
+
+    def enough():
         raise _EnoughError
 
     manager.consider_preparse = exclude
     manager.load_setuptools_entrypoints = load
+    manager.consider_env = enough  # comes next, also where plugins are not loaded
     path = list(sys.path)
     try:
         config.parse(list(args))
@@ -134,7 +149,7 @@ def _preload_pytest(args, without):
         ]
 
 
-def _preload(script, args):
+def _preload(script, args, told):
     """Where something cannot be shared, begins again without it: no import can be undone."""
     without = os.environ.pop(_WITHOUT, "").split("/")
     if os.path.basename(script) not in ("pytest", "py.test") or _ALL in without:
@@ -147,6 +162,7 @@ def _preload(script, args):
         without.append(_ALL)
     else:
         return
+    os.dup2(told, 1)
     os.execve(
         sys.executable,
         [sys.executable, *sys.argv],
@@ -158,6 +174,11 @@ class Server:
     def __init__(self, script):
         self.script = os.fsencode(script)
         self.began_with = _at_start(os.environb)
+        path = os.environb.get(b"PYTHONPATH", b"")
+        # Then modules come from below the folder that it began in.
+        self.is_relative = path != b"" and not all(
+            folder.startswith(b"/") for folder in path.split(b":")
+        )
         self.clients = {}  # by connection
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind("")
@@ -214,7 +235,7 @@ class Server:
             if client.pid == 0:
                 return self._begin(client)
             words = client.connection.recv(64)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, IndexError) as error:
             if client.pid == 0:
                 self._say(client, "R %s\n" % str(error).replace("\n", " ")[:100])
             words = b""
@@ -253,8 +274,10 @@ class Server:
             raise ValueError("another script")
         if _at_start(job.environ) != self.began_with:
             raise ValueError("another environment at the start")
-        if job.cwd and not os.path.isdir(job.cwd):
+        if not (os.path.isdir(job.cwd) and os.access(job.cwd, os.X_OK)):
             raise ValueError("no such folder")
+        if self.is_relative and not os.path.samefile(job.cwd, "."):
+            raise ValueError("another folder at the start")
         client.pid = os.fork()
         if client.pid == 0:
             self._leave_to(job)
@@ -307,9 +330,8 @@ class Server:
                 self._say(client, "E\n")
             gone = client.gone_since
             if gone is not None:
-                if not client.ended:
-                    _kill_group(client.pid)
-                elif time.monotonic() > gone + _LINGER_S:
+                _kill_group(client.pid)
+                if client.ended and time.monotonic() > gone + _LINGER_S:
                     os.waitpid(client.pid, 0)
                     del self.clients[client.connection]
                     client.connection.close()
@@ -380,9 +402,11 @@ def _children():
         return []
 
 
-def become(job):
+def become(job, parent):
     """Makes this fork what an interpreter would be that had just been started."""
     _libc.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(127)  # it died before the line above
     os.setpgid(0, 0)
     null = os.open(os.devnull, os.O_RDWR)
     for source, target in ((null, 0), (job.fds[0], 1), (job.fds[1], 2)):
@@ -391,17 +415,20 @@ def become(job):
         os.close(fd)
     kinds = (resource.RLIMIT_DATA, resource.RLIMIT_CPU, resource.RLIMIT_NOFILE)
     for kind, value in zip(kinds, job.limits):
-        if value > 0:
+        if 0 < value < _NO_LIMIT:
             hard = resource.getrlimit(kind)[1]
             most = value + (kind == resource.RLIMIT_CPU)
             hard = most if hard == resource.RLIM_INFINITY else min(hard, most)
             resource.setrlimit(kind, (min(value, hard), hard))
-    if job.cwd:
-        os.chdir(job.cwd)
+    os.chdir(job.cwd)
     os.environ.clear()
     for name, value in job.environ.items():
         os.environb[name] = value
+    time.tzset()
     sys.argv[:] = [os.fsdecode(word) for word in job.argv]
+    importlib.invalidate_caches()  # files may have come since
+    if "numpy.random" in sys.modules:  # unlike random, it does not see a fork
+        sys.modules["numpy.random"].seed()
     gc.unfreeze()
 
 
@@ -409,11 +436,18 @@ def main():
     script = sys.argv[1]
     os.setpgid(0, 0)  # the interrupt of a terminal is for who asks
     _libc.prctl(_SUBREAPER, 1, 0, 0, 0)
-    _preload(script, sys.argv[2:])
+    # What is printed meanwhile is not for who asks.
+    told, said = os.dup(1), os.memfd_create("printed")
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    os.close(said)
+    _preload(script, sys.argv[2:], told)
     server = Server(script)
-    os.write(1, server.name() + b"\n")
+    os.write(told, server.name() + b"\n")
+    os.close(told)
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
+    os.dup2(null, 2)
     os.close(null)
     gc.collect()
     gc.freeze()
@@ -422,9 +456,7 @@ def main():
     if job is None:
         server.end()
         return
-    if os.getppid() != parent:
-        os._exit(127)
-    become(job)
+    become(job, parent)
     del server
     runpy.run_path(script, run_name="__main__")
 
