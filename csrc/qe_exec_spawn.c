@@ -126,9 +126,9 @@ static void await_turn(const spawner *s)
             rest(throttle - gone < LOOK_NS ? throttle - gone : LOOK_NS);
         } else if (!take_room(s, atomic_load(&head->running_max))) {
             rest(ROOM_NS);
-        } else if (throttle == 0 ||
-                   atomic_compare_exchange_strong(&head->last_start_ns, &last,
-                                                  now)) {
+        } else if (atomic_compare_exchange_strong(&head->last_start_ns, &last,
+                                                  now) ||
+                   throttle == 0) {
             return; /* taken when it starts: a late one is not made up for */
         } else {
             atomic_store(&s->slot->turn, 0);

@@ -5,9 +5,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,18 +26,25 @@ struct run {
     bool executed;
 };
 
-static void begin(struct run *r, qe__command **command, char *const *argv)
+static void begin_unit(struct run *r, qe__command **command,
+                       const qe_unit *unit)
 {
     qe__child_words words = {&shared[0], &shared[1]};
-    qe_unit unit = {.id = "a", .argv = argv};
     sigset_t none;
 
     memset(r, 0, sizeof(*r));
     (void) sigemptyset(&none);
     assert_int_equal(qe__excerpt_init(&r->output[0], 4096), 0);
     assert_int_equal(qe__excerpt_init(&r->output[1], 4096), 0);
-    assert_int_equal(qe__command_copy(command, &unit), 0);
+    assert_int_equal(qe__command_copy(command, unit), 0);
     assert_int_equal(qe__child_start(&r->child, *command, &words, &none), 0);
+}
+
+static void begin(struct run *r, qe__command **command, char *const *argv)
+{
+    qe_unit unit = {.id = "a", .argv = argv};
+
+    begin_unit(r, command, &unit);
 }
 
 static void end(struct run *r)
@@ -146,6 +155,116 @@ static void one_that_is_not_executed_says_why(void **state)
     leave(&r, command);
 }
 
+/* What a shell says of its own limits, or what becomes of it by them. */
+static void limited(struct run *r, const char *script, qe_limits limits)
+{
+    char *argv[] = {"sh", "-c", (char *) script, NULL};
+    qe_unit unit = {.id = "a", .argv = argv, .limits = limits};
+    qe__command *command;
+
+    begin_unit(r, &command, &unit);
+    end(r);
+    free(command);
+}
+
+static void drop(struct run *r)
+{
+    leave(r, NULL);
+}
+
+static void limits_are_its_own(void **state)
+{
+    struct rlimit before[3], after;
+    static const int kinds[] = {RLIMIT_DATA, RLIMIT_CPU, RLIMIT_NOFILE};
+    struct run r;
+
+    (void) state;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(getrlimit(kinds[i], &before[i]), 0);
+    limited(&r, "ulimit -d; ulimit -t; ulimit -n; ulimit -Ht; ulimit -Hn",
+            (qe_limits){UINT64_C(64) << 20, 7, 20});
+    expect(&r.output[0], "65536\n7\n20\n8\n20\n");
+    drop(&r);
+    for (int i = 0; i < 3; i++) { /* whose memory the child had */
+        assert_int_equal(getrlimit(kinds[i], &after), 0);
+        assert_int_equal(after.rlim_cur, before[i].rlim_cur);
+        assert_int_equal(after.rlim_max, before[i].rlim_max);
+    }
+}
+
+static void more_than_we_have_is_not_given(void **state)
+{
+    struct rlimit before, less;
+    struct run r;
+
+    (void) state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    less = before;
+    less.rlim_cur = 64;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &less), 0);
+    limited(&r, "ulimit -n; ulimit -t",
+            (qe_limits){UINT64_MAX, UINT64_MAX, UINT64_MAX});
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    {
+        char wanted[64];
+
+        if (before.rlim_max == RLIM_INFINITY)
+            snprintf(wanted, sizeof(wanted), "unlimited\nunlimited\n");
+        else
+            snprintf(wanted, sizeof(wanted), "%llu\nunlimited\n",
+                     (unsigned long long) before.rlim_max);
+        expect(&r.output[0], wanted);
+    }
+    drop(&r);
+}
+
+static void beyond_its_memory_allocations_fail(void **state)
+{
+    static const char script[] =
+        "x=0123456789abcdef; i=0; while [ $i -lt 21 ]; do x=$x$x; "
+        "i=$((i + 1)); done; echo ${#x}";
+    struct run r;
+
+    (void) state;
+    limited(&r, script, (qe_limits){.memory_bytes = UINT64_C(256) << 20});
+    expect(&r.output[0], "33554432\n");
+    drop(&r);
+    limited(&r, script, (qe_limits){.memory_bytes = UINT64_C(16) << 20});
+    assert_true(r.executed);
+    assert_true(r.status != 0);
+    expect(&r.output[0], "");
+    drop(&r);
+}
+
+static void beyond_its_time_it_gets_sigxcpu_then_sigkill(void **state)
+{
+    struct run r;
+
+    (void) state;
+    limited(&r, "while :; do :; done", (qe_limits){.cpu_s = 1});
+    assert_true(WIFSIGNALED(r.status));
+    assert_int_equal(WTERMSIG(r.status), SIGXCPU);
+    assert_true(r.usage.cpu_s > 0.5 && r.usage.cpu_s < 1.9);
+    drop(&r);
+    limited(&r, "trap '' XCPU; while :; do :; done", (qe_limits){.cpu_s = 1});
+    assert_true(WIFSIGNALED(r.status));
+    assert_int_equal(WTERMSIG(r.status), SIGKILL);
+    assert_true(r.usage.cpu_s > 1.5 && r.usage.cpu_s < 2.9);
+    drop(&r);
+}
+
+static void beyond_its_descriptors_it_opens_none(void **state)
+{
+    struct run r;
+
+    (void) state;
+    limited(&r, "exec 3</dev/null; echo three; exec 0</dev/null; echo more",
+            (qe_limits){.files = 4});
+    expect(&r.output[0], "three\n");
+    assert_true(r.executed && r.status != 0);
+    drop(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +272,11 @@ int main(void)
         cmocka_unit_test(what_it_said_last_is_taken_when_it_has_ended),
         cmocka_unit_test(what_it_left_behind_ends_with_it),
         cmocka_unit_test(one_that_is_not_executed_says_why),
+        cmocka_unit_test(limits_are_its_own),
+        cmocka_unit_test(more_than_we_have_is_not_given),
+        cmocka_unit_test(beyond_its_memory_allocations_fail),
+        cmocka_unit_test(beyond_its_time_it_gets_sigxcpu_then_sigkill),
+        cmocka_unit_test(beyond_its_descriptors_it_opens_none),
     };
 
     shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE,

@@ -12,19 +12,29 @@ static char *const additions[] = {"A=1", "B=", "GONE", "A=2=3", NULL};
 static void a_copy_shares_nothing_with_the_unit(void **state)
 {
     char word[] = "program", folder[] = "/folder", addition[] = "A=1";
-    char *argv[] = {word, NULL}, *env[] = {addition, NULL};
-    qe_unit unit = {.id = "a", .argv = argv, .env = env, .cwd = folder};
+    char *argv[] = {word, NULL}, *env[] = {addition, NULL}, server[] = "@w";
+    qe_unit unit = {.id = "a",
+                    .argv = argv,
+                    .env = env,
+                    .cwd = folder,
+                    .warm = server,
+                    .limits = {1, 2, 3}};
     qe__command *command;
 
     (void) state;
     assert_int_equal(qe__command_copy(&command, &unit), 0);
-    word[0] = folder[0] = addition[0] = '?';
+    word[0] = folder[0] = addition[0] = server[0] = '?';
+    unit.limits.files = 4;
     argv[0] = env[0] = NULL;
     assert_string_equal(command->argv[0], "program");
     assert_null(command->argv[1]);
     assert_string_equal(command->env[0], "A=1");
     assert_null(command->env[1]);
     assert_string_equal(command->cwd, "/folder");
+    assert_string_equal(command->warm, "@w");
+    assert_int_equal(command->limits.memory_bytes, 1);
+    assert_int_equal(command->limits.cpu_s, 2);
+    assert_int_equal(command->limits.files, 3);
     free(command);
 }
 
@@ -43,6 +53,10 @@ static void what_is_left_out_stays_so(void **state)
     assert_null(command->argv[3]);
     assert_null(command->env[0]);
     assert_null(command->cwd);
+    assert_null(command->warm);
+    assert_int_equal(command->limits.memory_bytes, 0);
+    assert_int_equal(command->limits.cpu_s, 0);
+    assert_int_equal(command->limits.files, 0);
     free(command);
 }
 
@@ -57,6 +71,13 @@ static void nonsense_is_refused(void **state)
         {.id = "a", .argv = words, .env = nameless},
         {.id = "a", .env = additions},
         {.id = "a", .cwd = "/"},
+        {.id = "a", .warm = "@w"},
+        {.id = "a", .limits = {.memory_bytes = 1}},
+        {.id = "a", .limits = {.cpu_s = 1}},
+        {.id = "a", .limits = {.files = 3}},
+        /* /dev/null and both streams are open. */
+        {.id = "a", .argv = words, .limits = {.files = 1}},
+        {.id = "a", .argv = words, .limits = {.files = 2}},
     };
     qe__command *command;
 
@@ -97,7 +118,12 @@ static void additions_come_instead_of_what_has_their_name(void **state)
 /* What a plan does with it, so that its own lists are swept too. */
 static int plan_a_command(void *context)
 {
-    qe_unit unit = {.id = "a", .argv = words, .env = additions, .cwd = "/"};
+    qe_unit unit = {.id = "a",
+                    .argv = words,
+                    .env = additions,
+                    .cwd = "/",
+                    .warm = "@w",
+                    .limits = {1, 2, 3}};
     qe_plan *plan;
     int status = qe_plan_new(&plan);
 
@@ -112,6 +138,8 @@ static int plan_a_command(void *context)
         assert_string_equal(got.argv[2], "an argument");
         assert_string_equal(got.env[0], "A=1");
         assert_string_equal(got.cwd, "/");
+        assert_string_equal(got.warm, "@w");
+        assert_memory_equal(&got.limits, &unit.limits, sizeof(got.limits));
     } else {
         assert_int_equal(qe_plan_count(plan), 0);
     }
