@@ -18,8 +18,8 @@
 
 #define OUTPUT_BYTES ((size_t) 256 * 1024) /* of each stream, by default */
 #define LOOK_NS (200 * QE__MS) /* how often a stop is looked for in a wait */
-#define ROOM_NS (10 * QE__MS) /* ... and for the end of another command */
-#define REFUSED_MAX 20        /* starts in a row that the system refused */
+#define ROOM_NS (10 * QE__MS)  /* ... and for the end of another command */
+#define REFUSED_MAX 20         /* starts in a row that the system refused */
 #define REFUSED_NS (100 * QE__MS)
 #define POLL_FAILED_NS (10 * QE__MS)
 

@@ -163,8 +163,7 @@ void qe_gauge_read(qe_gauge *g, uint64_t now_ns, qe_pressure *out)
         }
         g->stalled_us[i] = total;
         if (was_known && since_us > 0 && total >= before) {
-            *shares[i] =
-                share_of((double) (total - before), (double) since_us);
+            *shares[i] = share_of((double) (total - before), (double) since_us);
         }
     }
     out->free_memory = read_free_memory(g);

@@ -61,13 +61,14 @@ static PyObject *Plan_add_command(PyObject *self, PyObject *args,
     PyObject *argv, *env = Py_None;
     qe_unit unit = {.id = NULL};
     char **words, **changes = NULL;
+    Py_ssize_t sizes[2]; /* a NUL would cut them, as it does any path */
     int status = QE_EINVAL;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "yO|IIIKOyyKKK", names, &unit.id, &argv, &unit.item,
+            args, kwargs, "yO|IIIKOz#z#KKK", names, &unit.id, &argv, &unit.item,
             &unit.pass, &unit.retries, &unit.timeout_ns, &env, &unit.cwd,
-            &unit.warm, &unit.limits.memory_bytes, &unit.limits.cpu_s,
-            &unit.limits.files)) {
+            &sizes[0], &unit.warm, &sizes[1], &unit.limits.memory_bytes,
+            &unit.limits.cpu_s, &unit.limits.files)) {
         return NULL;
     }
     words = core_words(argv);
@@ -121,7 +122,8 @@ static PyMethodDef Plan_methods[] = {
     {"add_command", (PyCFunction) (void (*)(void)) Plan_add_command,
      METH_VARARGS | METH_KEYWORDS,
      "add_command(id: bytes, argv, item=0, pass_=0, retries=0, timeout_ns=0, "
-     "env=None, cwd=..., warm=..., memory_bytes=0, cpu_s=0, files=0)\n\nAdds a "
+     "env=None, cwd=None, warm=None, memory_bytes=0, cpu_s=0, files=0)\n\nAdds "
+     "a "
      "unit that is a command; a plan has such alone, or none."},
     {"add_spare", Plan_add_spare, METH_VARARGS,
      "add_spare(n, timeout_ns)\n\nAdds so many units that are nothing yet."},

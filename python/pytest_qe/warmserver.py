@@ -2,14 +2,17 @@
 
     python warmserver.py SCRIPT [OPTION...]
 
-SCRIPT is a program such as ``.venv/bin/pytest``, options what each run of it has. What it would import is imported once;
-a fork then takes milliseconds where a fresh interpreter takes a fifth of a second. The
-protocol is in csrc/qe_warm.h. The name of its socket, in the abstract namespace, is
-printed as the first line; it ends when its standard input does.
+SCRIPT is a program such as ``.venv/bin/pytest``, options what each run of it has.
+What it would import is imported once; a fork then takes milliseconds where a fresh
+interpreter takes a fifth of a second. The protocol is in csrc/qe_warm.h. The name of its
+socket, in the abstract namespace, is printed as the first line; it ends when its standard
+input does.
 
 Needs the standard library alone, as it runs with the interpreter of SCRIPT, whatever is
 installed there (Python 3.8 or newer, Linux).
 """
+
+from __future__ import annotations
 
 import sys
 
@@ -31,6 +34,7 @@ import socket
 import struct
 import time
 import warnings
+from typing import Any
 
 _PDEATHSIG, _SUBREAPER = 1, 36  # of prctl(2)
 _MOST_BYTES = 64 << 20
@@ -49,7 +53,7 @@ _libc = ctypes.CDLL(None)
 class Job:
     """What a command was asked for, as its fork finds it."""
 
-    def __init__(self, words, fds):
+    def __init__(self, words: list[bytes], fds: list[int]) -> None:
         self.fds = fds
         count = [int(words[i]) for i in range(5)]
         self.limits = count[2:]
@@ -62,16 +66,15 @@ class Job:
 class Client:
     """One connection: a request, then the command that runs for it."""
 
-    def __init__(self, connection):
+    def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
-        self.bytes = b""
-        self.fds = []
+        self.fds: list[int] = []
         self.pid = 0
         self.ended = False
-        self.gone_since = None
+        self.gone_since: float | None = None
 
 
-def _at_start(environ):
+def _at_start(environ: Any) -> dict[bytes, bytes]:
     return {
         name: value
         for name, value in environ.items()
@@ -88,24 +91,24 @@ class _UnfitError(Exception):
     prints, or fails."""
 
 
-def _load(entry):
+def _load(entry: Any) -> None:
     with warnings.catch_warnings(record=True) as told:
         try:
             entry.load()
             printed = _has_printed()
         except BaseException:  # each run says so itself
-            raise _UnfitError(entry.name)
+            raise _UnfitError(entry.name) from None
     if told or printed or len(os.listdir("/proc/self/task")) > 1 or _children():
         raise _UnfitError(entry.name)
 
 
-def _has_printed():
+def _has_printed() -> bool:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     return os.lseek(1, 0, os.SEEK_CUR) > 0
 
 
-def _preload_pytest(args, without):
+def _preload_pytest(args: list[str], without: list[str]) -> None:
     """Imports what every run with these options does: pytest's own plugins, and those that
     are installed, as pytest would (with its rewritten assertions). None is registered, and
     nothing of the project is imported.
@@ -119,10 +122,10 @@ def _preload_pytest(args, without):
     manager = config.pluginmanager
     prepare = manager.consider_preparse
 
-    def exclude(args, *, exclude_only=False):
+    def exclude(args: Any, *, exclude_only: bool = False) -> None:
         prepare(args, exclude_only=True)
 
-    def load(group, name=None):
+    def load(group: str, name: str | None = None) -> None:
         for distribution in list(distributions()):
             for entry in distribution.entry_points:
                 if entry.group == group and not (
@@ -131,12 +134,12 @@ def _preload_pytest(args, without):
                     _load(entry)
         enough()
 
-    def enough():
+    def enough(*_: Any) -> None:
         raise _EnoughError
 
-    manager.consider_preparse = exclude
-    manager.load_setuptools_entrypoints = load
-    manager.consider_env = enough  # comes next, also where plugins are not loaded
+    manager.consider_preparse = exclude  # type: ignore[method-assign]
+    manager.load_setuptools_entrypoints = load  # type: ignore[assignment,method-assign]
+    # Comes next, also where plugins are not loaded
     path = list(sys.path)
     try:
         config.parse(list(args))
@@ -149,7 +152,7 @@ def _preload_pytest(args, without):
         ]
 
 
-def _preload(script, args, told):
+def _preload(script: str, args: list[str], told: int) -> None:
     """Where something cannot be shared, begins again without it: no import can be undone."""
     without = os.environ.pop(_WITHOUT, "").split("/")
     if os.path.basename(script) not in ("pytest", "py.test") or _ALL in without:
@@ -171,7 +174,7 @@ def _preload(script, args, told):
 
 
 class Server:
-    def __init__(self, script):
+    def __init__(self, script: str) -> None:
         self.script = os.fsencode(script)
         self.began_with = _at_start(os.environb)
         path = os.environb.get(b"PYTHONPATH", b"")
@@ -179,7 +182,7 @@ class Server:
         self.is_relative = path != b"" and not all(
             folder.startswith(b"/") for folder in path.split(b":")
         )
-        self.clients = {}  # by connection
+        self.clients: dict[Any, Client] = {}  # by connection
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind("")
         self.listener.listen(256)
@@ -192,12 +195,13 @@ class Server:
         for source in (0, self.woken, self.listener):
             self.selector.register(source, selectors.EVENT_READ)
 
-    def name(self):
-        return self.listener.getsockname()[1:]
+    def name(self) -> bytes:
+        name: bytes = self.listener.getsockname()[1:]
+        return name
 
     # ------------------------------------------------------------ the parent's
 
-    def serve(self):
+    def serve(self) -> Job | None:
         """Returns in each fork, with its Job; in the server at its end, with None."""
         while True:
             wait = 0.5 if any(c.gone_since is not None for c in self.clients.values()) else None
@@ -215,14 +219,12 @@ class Server:
                         return job
             self._look()
 
-    def _accept(self):
+    def _accept(self) -> None:
         try:
             connection, _ = self.listener.accept()
         except OSError:
             return
-        peer = connection.getsockopt(
-            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
-        )
+        peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         if _CREDENTIALS.unpack(peer)[1] != os.geteuid():
             connection.close()
             return
@@ -230,14 +232,15 @@ class Server:
         self.clients[connection] = Client(connection)
         self.selector.register(connection, selectors.EVENT_READ)
 
-    def _hear(self, client):
+    def _hear(self, client: Client) -> Job | None:
         try:
             if client.pid == 0:
                 return self._begin(client)
             words = client.connection.recv(64)
         except (OSError, ValueError, IndexError) as error:
             if client.pid == 0:
-                self._say(client, "R %s\n" % str(error).replace("\n", " ")[:100])
+                why = str(error).replace("\n", " ")[:100]
+                self._say(client, f"R {why}\n")
             words = b""
         if words == b"":
             self._abandon(client)
@@ -245,14 +248,14 @@ class Server:
             self._reap(client)
         return None
 
-    def _begin(self, client):
+    def _begin(self, client: Client) -> Job | None:
         connection = client.connection
         # All descriptors come with the first byte.
         head, ancillary, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(_FDS.size))
         for level, kind, data in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 whole = len(data) - len(data) % 4
-                client.fds += struct.unpack("%di" % (whole // 4), data[:whole])
+                client.fds += struct.unpack(f"{whole // 4}i", data[:whole])
         while b"\n" not in head and len(head) < 64:
             more = connection.recv(4096)
             if more == b"":
@@ -280,37 +283,37 @@ class Server:
             raise ValueError("another folder at the start")
         client.pid = os.fork()
         if client.pid == 0:
-            self._leave_to(job)
+            self._leave_to()
             return job
         try:
             os.setpgid(client.pid, client.pid)  # so has the fork itself, or will have
         except OSError:
             pass
         self._close_fds(client)
-        self._say(client, "P %d\n" % client.pid)
+        self._say(client, f"P {client.pid}\n")
         return None
 
-    def _say(self, client, text):
+    def _say(self, client: Client, text: str) -> None:
         try:
             client.connection.sendall(text.encode())
         except OSError:
             pass  # its end is heard of
 
-    def _close_fds(self, client):
+    def _close_fds(self, client: Client) -> None:
         for fd in client.fds:
             os.close(fd)
         client.fds = []
 
-    def _forget(self, client):
+    def _forget(self, client: Client) -> None:
         self._close_fds(client)
         self._deaf(client)
         client.connection.close()
 
-    def _deaf(self, client):
+    def _deaf(self, client: Client) -> None:
         if self.clients.pop(client.connection, None) is not None:
             self.selector.unregister(client.connection)
 
-    def _abandon(self, client):
+    def _abandon(self, client: Client) -> None:
         """Nobody asks any more: what runs for it ends, and keeps its number for a while."""
         if client.pid == 0:
             self._forget(client)
@@ -320,7 +323,7 @@ class Server:
             client.gone_since = time.monotonic()
             self.selector.unregister(client.connection)
 
-    def _look(self):
+    def _look(self) -> None:
         """After any event: which commands have ended."""
         for client in list(self.clients.values()):
             if client.pid == 0:
@@ -340,13 +343,13 @@ class Server:
             if pid not in known and _has_ended(pid):
                 os.waitpid(pid, 0)  # an orphan of a command's
 
-    def _reap(self, client):
+    def _reap(self, client: Client) -> None:
         _, status, usage = os.wait4(client.pid, 0)
         cpu_us = int((usage.ru_utime + usage.ru_stime) * 1e6)
-        self._say(client, "S %d %d %d\n" % (status, cpu_us, usage.ru_maxrss))
+        self._say(client, f"S {status} {cpu_us} {usage.ru_maxrss}\n")
         self._forget(client)
 
-    def end(self):
+    def end(self) -> None:
         """Nothing that was started outlives the server, wherever it went."""
         for client in self.clients.values():
             if client.pid != 0:
@@ -367,7 +370,7 @@ class Server:
 
     # -------------------------------------------------------------- the fork's
 
-    def _leave_to(self, job):
+    def _leave_to(self) -> None:
         """Nothing of the server stays in a fork but what it has imported."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -379,30 +382,30 @@ class Server:
         os.close(self.wake)
 
 
-def _kill_group(pid):
+def _kill_group(pid: int) -> None:
     try:
         os.killpg(pid, signal.SIGKILL)
     except OSError:
         pass
 
 
-def _has_ended(pid):
+def _has_ended(pid: int) -> bool:
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except OSError as error:
         return error.errno == errno.ECHILD
 
 
-def _children():
+def _children() -> list[int]:
     own = os.getpid()
     try:
-        with open("/proc/self/task/%d/children" % own) as file:
+        with open(f"/proc/self/task/{own}/children") as file:
             return [int(word) for word in file.read().split()]
     except OSError:  # a kernel without that file
         return []
 
 
-def become(job, parent):
+def become(job: Job, parent: int) -> None:
     """Makes this fork what an interpreter would be that had just been started."""
     _libc.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
@@ -414,7 +417,7 @@ def become(job, parent):
     for fd in (null, *job.fds):
         os.close(fd)
     kinds = (resource.RLIMIT_DATA, resource.RLIMIT_CPU, resource.RLIMIT_NOFILE)
-    for kind, value in zip(kinds, job.limits):
+    for kind, value in zip(kinds, job.limits):  # noqa: B905 - Python 3.8 has no strict
         if 0 < value < _NO_LIMIT:
             hard = resource.getrlimit(kind)[1]
             most = value + (kind == resource.RLIMIT_CPU)
@@ -422,8 +425,8 @@ def become(job, parent):
             resource.setrlimit(kind, (min(value, hard), hard))
     os.chdir(job.cwd)
     os.environ.clear()
-    for name, value in job.environ.items():
-        os.environb[name] = value
+    for name, setting in job.environ.items():
+        os.environb[name] = setting
     time.tzset()
     sys.argv[:] = [os.fsdecode(word) for word in job.argv]
     importlib.invalidate_caches()  # files may have come since
@@ -432,7 +435,7 @@ def become(job, parent):
     gc.unfreeze()
 
 
-def main():
+def main() -> None:
     script = sys.argv[1]
     os.setpgid(0, 0)  # the interrupt of a terminal is for who asks
     _libc.prctl(_SUBREAPER, 1, 0, 0, 0)

@@ -60,8 +60,8 @@ static void it_grows_only_where_all_that_may_run_do(void **state)
 
 static void want_of_processors_takes_a_quarter_down_to_as_many(void **state)
 {
-    static const uint32_t steps[] = {75, 56, 42, 31, 23, 17, 12, 9,
-                                     6,  4,  3,  2,  2};
+    static const uint32_t steps[] = {75, 56, 42, 31, 23, 17, 12,
+                                     9,  6,  4,  3,  2,  2};
     qe_adapt a = begin(100, 100, 0);
 
     (void) state;
@@ -109,10 +109,14 @@ static void where_stalls_are_not_told_the_load_says(void **state)
 
 static void distances_stay_within_their_bounds(void **state)
 {
-    static const uint64_t first[] = {0,           1,
-                                     QE__MS,      5 * QE__MS,
-                                     6 * QE__MS,  100 * QE__MS,
-                                     UINT64_MAX / 3, UINT64_MAX};
+    static const uint64_t first[] = {0,
+                                     1,
+                                     QE__MS,
+                                     5 * QE__MS,
+                                     6 * QE__MS,
+                                     100 * QE__MS,
+                                     UINT64_MAX / 3,
+                                     UINT64_MAX};
 
     (void) state;
     for (size_t i = 0; i < QE__COUNT(first); i++) {

@@ -109,9 +109,11 @@ static void quotas_of_version_1_count_too(void **state)
     struct scratch *tree = *state;
 
     scratch_tree_file(tree, "/proc/self/cgroup",
-               "9:cpuset:/\n3:cpuacct,cpu:/a\n0::/\n");
-    scratch_tree_file(tree, "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "250000\n");
-    scratch_tree_file(tree, "/sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000\n");
+                      "9:cpuset:/\n3:cpuacct,cpu:/a\n0::/\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us",
+                      "250000\n");
+    scratch_tree_file(tree, "/sys/fs/cgroup/cpu/a/cpu.cfs_period_us",
+                      "100000\n");
     scratch_tree_file(tree, "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
     scratch_tree_file(tree, "/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), 3);
@@ -126,7 +128,8 @@ static void garbage_is_no_quota(void **state)
 
     assert_non_null(longest);
     scratch_tree_file(tree, "/sys/fs/cgroup/cpu.max", "5 0\n");
-    scratch_tree_file(tree, "/proc/self/cgroup", "\n:\n0:\n::\n0::/x\nno colon");
+    scratch_tree_file(tree, "/proc/self/cgroup",
+                      "\n:\n0:\n::\n0::/x\nno colon");
     assert_int_equal(qe__cgroup_cpus(tree->dir), UINT_MAX);
     scratch_tree_file(tree, "/sys/fs/cgroup/cpu.max", "many few\n");
     assert_int_equal(qe__cgroup_cpus(tree->dir), UINT_MAX);

@@ -182,15 +182,23 @@ static void the_load_is_what_runs_now_a_processor(void **state)
 static void garbage_is_not_known(void **state)
 {
     static const char *const files[] = {
-        "/proc/pressure/cpu",           "/proc/pressure/memory",
-        "/proc/meminfo",                "/proc/loadavg",
-        "/sys/fs/cgroup/a/memory.max",  "/sys/fs/cgroup/a/memory.current",
+        "/proc/pressure/cpu",
+        "/proc/pressure/memory",
+        "/proc/meminfo",
+        "/proc/loadavg",
+        "/sys/fs/cgroup/a/memory.max",
+        "/sys/fs/cgroup/a/memory.current",
         "/sys/fs/cgroup/a/memory.stat",
     };
     static char longest[20000];
-    const char *texts[] = {"", "\n", "total=\nMemTotal:MemAvailable:",
-                           "some total=x", "-1 -1 -1 -1/-1", "\377\376",
-                           "MemTotal: nan MemAvailable: nan", longest};
+    const char *texts[] = {"",
+                           "\n",
+                           "total=\nMemTotal:MemAvailable:",
+                           "some total=x",
+                           "-1 -1 -1 -1/-1",
+                           "\377\376",
+                           "MemTotal: nan MemAvailable: nan",
+                           longest};
     struct tree *t = *state;
 
     memset(longest, '9', sizeof(longest) - 1);

@@ -183,8 +183,7 @@ static void a_killed_workers_room_is_free(void **state)
         const qe__arena_slot *slot = &w->session->exec.arena.slots[i];
 
         if (atomic_load(&slot->turn) != 0)
-            assert_int_equal(kill((pid_t) atomic_load(&slot->pid), SIGKILL),
-                             0);
+            assert_int_equal(kill((pid_t) atomic_load(&slot->pid), SIGKILL), 0);
     }
     world_until(w, QE_EV_LOST, 0, &event);
     world_finish(w);

@@ -216,9 +216,7 @@ def test_limits_hold_in_each_process(project: Path, mark: str) -> None:
 
 def test_much_output_is_cut_and_that_is_said(project: Path) -> None:
     files = write(project, {"a.sh": "echo first; seq 100000; echo last\n"})
-    result = asyncio.run(
-        commands(output_bytes=2000).execute_tests_parallel(files, "command", ONCE)
-    )
+    result = asyncio.run(commands(output_bytes=2000).execute_tests_parallel(files, "command", ONCE))
     text = result["results"][0]["stdout"]
     assert text.startswith("first\n1\n") and text.endswith("100000\nlast\n")
     assert "bytes were left out here" in text and len(text) < 2200

@@ -65,7 +65,11 @@ class Agent:
         self.settings = Settings(**more) if settings is None else settings
         self.last_result: dict[str, Any] | None = None
         self._hooks = dict(
-            zip(_HOOKS, (on_start, on_attempt, on_retry, on_timeout, on_result, on_cost))
+            zip(
+                _HOOKS,
+                (on_start, on_attempt, on_retry, on_timeout, on_result, on_cost),
+                strict=True,
+            )
         )
         self._runs: set[Run] = set()
         self._stopped = False

@@ -112,9 +112,7 @@ class TestExecutorAgent(Agent):
         policy, adaptive = policy_of(chosen, self.settings, len(files))
         servers = self._servers()
         self._stopped = False
-        run = Run(
-            files, framework, policy, self.settings, adaptive=adaptive, servers=servers
-        )
+        run = Run(files, framework, policy, self.settings, adaptive=adaptive, servers=servers)
         began, since = time.monotonic(), now()
         ended = False
         try:

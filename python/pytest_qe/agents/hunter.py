@@ -163,9 +163,14 @@ class _Hunt:
                 self.adaptive = adaptive or self.adaptive
                 self._runs.append(
                     Run(
-                        group, framework, policy, agent.settings, runs=iterations,
-                        adaptive=adaptive, servers=self._servers,
-                    )  # fmt: skip
+                        group,
+                        framework,
+                        policy,
+                        agent.settings,
+                        runs=iterations,
+                        adaptive=adaptive,
+                        servers=self._servers,
+                    )
                 )
             self.framework = self._runs[0].framework if self._runs else framework
         except BaseException:
@@ -307,8 +312,7 @@ def _checked(iterations: int | str) -> int:
     if isinstance(iterations, str):
         if iterations not in PRESETS:
             raise ValueError(
-                f"iterations: takes a number, or one of {', '.join(PRESETS)}, not "
-                f"{iterations!r}"
+                f"iterations: takes a number, or one of {', '.join(PRESETS)}, not {iterations!r}"
             )
         return PRESETS[iterations]
     if isinstance(iterations, bool) or not isinstance(iterations, int):
@@ -324,7 +328,7 @@ def _texts(failed: list[dict[str, Any]]) -> list[str]:
     for one in failed:
         said = [f"{failure['name']}\n{failure['message']}" for failure in one["failures"]]
         limit = ["timeout: it was ended at its limit"] if one["timed_out"] else []
-        texts.append("\n".join(said or [one["stdout"], one["stderr"]] + limit))
+        texts.append("\n".join(said or [one["stdout"], one["stderr"], *limit]))
     return texts
 
 

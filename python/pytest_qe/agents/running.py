@@ -112,9 +112,7 @@ class Run:
         self.retries = self.timeouts = 0
         self.interrupted = False
         try:
-            self._commands = [
-                self.command(file, run) for file in self.files for run in range(runs)
-            ]
+            self._commands = [self.command(file, run) for file in self.files for run in range(runs)]
             if servers is not None:
                 for command in self._commands:
                     servers.prepare(command)
@@ -206,9 +204,7 @@ class Run:
         """What an attempt has written is read, and removed before another one begins."""
         command = self._commands[end.unit]
         try:
-            return counts.read(
-                command, end.returncode, _text(end.stdout), _text(end.stderr)
-            )
+            return counts.read(command, end.returncode, _text(end.stdout), _text(end.stderr))
         finally:
             counts.discard(command)
 

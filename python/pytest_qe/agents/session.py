@@ -228,7 +228,7 @@ class CommandSession:
             if lost.outcome != _core.NONE:  # else void: it runs again
                 self._settle(session, lost, returncode=None)
         elif kind == _core.EV_GIVE_UP:
-            raise QeError(f"no process can be started: {os.strerror(event[2])}")
+            raise QeError(event[1], f"no process can be started: {os.strerror(event[2])}")
 
     def _finish(self, session: _core.Session, end: events.Finish) -> None:
         data = end.location or b""
@@ -278,14 +278,7 @@ def _plan_of(units: Sequence[Unit], policy: Policy) -> _core.Plan:
     plan = _core.Plan()
     limits = policy.limits
     for number, unit in enumerate(units):
-        changes = [
-            name if value is None else f"{name}={value}" for name, value in unit.env.items()
-        ]
-        more: dict[str, bytes] = {}
-        if unit.cwd is not None:
-            more["cwd"] = os.fsencode(unit.cwd)
-        if unit.warm:
-            more["warm"] = unit.warm.encode()
+        changes = [name if value is None else f"{name}={value}" for name, value in unit.env.items()]
         plan.add_command(
             b"%d" % number,
             list(unit.argv),
@@ -296,7 +289,8 @@ def _plan_of(units: Sequence[Unit], policy: Policy) -> _core.Plan:
             memory_bytes=limits.memory_bytes,
             cpu_s=limits.cpu_seconds,
             files=limits.open_files,
-            **more,
+            cwd=None if unit.cwd is None else os.fsencode(unit.cwd),
+            warm=unit.warm.encode() or None,
         )
     plan.seal()
     return plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import select
@@ -126,9 +127,7 @@ class WarmServers:
             return
         try:
             self._sets[key] = [
-                WarmServer(
-                    command.argv[0], _options(command), env=command.env, cwd=command.cwd
-                )
+                WarmServer(command.argv[0], _options(command), env=command.env, cwd=command.cwd)
                 for _ in range(self._each)
             ]
         except (ValueError, OSError) as error:
@@ -157,6 +156,4 @@ class WarmServers:
 def _options(command: Command) -> list[str]:
     """What of a command's words may say which plugins are not to be loaded."""
     words = command.argv[1:]
-    return [
-        part for word, value in zip(words, words[1:]) if word == "-p" for part in (word, value)
-    ]
+    return [part for pair in itertools.pairwise(words) if pair[0] == "-p" for part in pair]
