@@ -189,8 +189,10 @@ def _list(data: bytes, _: str) -> TestCounts:
 
 
 def _events(stdout: str) -> Iterator[dict[str, Any]]:
-    """What `go test -json` says; older versions print what the compiler says between."""
+    """What `go test -json` says; before Go 1.20, of what cannot be built, as text."""
     for line in stdout.splitlines():
+        if failed := _GO_BUILD.match(line):
+            yield {"Action": "fail", "Package": failed[1]}
         if not line.startswith("{"):
             continue
         event = json.loads(line)
@@ -199,6 +201,7 @@ def _events(stdout: str) -> Iterator[dict[str, Any]]:
         yield event
 
 
+_GO_BUILD = re.compile(r"^FAIL\t(\S+) \[(?:build|setup) failed\]$")
 _GO = {"pass": "passed", "fail": "failed", "skip": "skipped"}
 
 

@@ -261,6 +261,11 @@ def test_discard_removes_a_report_and_forgives(report: Path) -> None:
     counts.discard(command("junit"))
 
 
+def test_what_go_before_1_20_cannot_build_is_an_error() -> None:
+    text = "FAIL\ta/b [build failed]\n"
+    assert numbers(counts.read(command("go"), 1, f"{GO}\n{text}", "")) == [3, 1, 1, 0, 1]
+
+
 def test_what_go_has_printed_is_shown_as_text() -> None:
     text = f"# a\n{GO}\n{{broken\n[]\n"
     assert counts.printed(command("go"), text) == "# a\nno\n{broken\n[]\n"

@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("junitparser", reason="junitparser, which the package needs, is not here")
 
-from pytest_qe import counts, frameworks, targets
+from pytest_qe import counts, frameworks, scratch, targets  # noqa: E402
 from pytest_qe.frameworks import Command, command_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -308,8 +308,26 @@ def test_programs_of_a_template_are_the_projects_own(tmp_path: Path) -> None:
 
 
 def test_their_examples() -> None:
-    for module in (counts, frameworks, targets):
+    for module in (counts, frameworks, scratch, targets):
         assert doctest.testmod(module).failed == 0
+
+
+def test_what_a_killed_process_has_left_is_removed_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code = (
+        "import os, signal, tempfile; from pytest_qe import scratch\n"
+        f"tempfile.tempdir = {str(tmp_path)!r}\n"
+        "with scratch.scratch() as folder:\n"
+        "    (folder / 'report').touch(); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    (left,) = tmp_path.iterdir()
+    with scratch.scratch() as first, scratch.scratch() as second:
+        assert {first, second} == set(tmp_path.iterdir())
+        assert left not in (first, second)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_plugin_does_not_load_them() -> None:
