@@ -83,7 +83,8 @@ C_SOURCES := $(sort $(wildcard csrc/*.c))
 C_HEADERS := $(wildcard csrc/*.h csrc/include/*.h python/_core/*.h)
 CORE_SOURCES := $(C_SOURCES) $(C_HEADERS) $(sort $(wildcard python/_core/*.c))
 PY_SOURCES := $(shell find python -path '*.egg-info' -prune -o -name '*.py' -print \
-    -o -name '*.pyi' -print -o -name py.typed -print)
+    -o -name '*.pyi' -print -o -name py.typed -print -o -name '*.json' -print \
+    -o -name '*.cjs' -print)
 PACKAGING := setup.py pyproject.toml MANIFEST.in README.md
 
 .PHONY: build
@@ -198,7 +199,7 @@ test-valgrind: $(C_TESTS:%=build/c/plain/%) ## Test the core in C under valgrind
 # ---------------------------------------------------------------- Python tests
 
 .PHONY: test-python
-test-python: build/editable.stamp build/setup-test.stamp ## Test the pytest plugin
+test-python: build/editable.stamp build/npm.stamp build/setup-test.stamp build/setup-tools.stamp ## Test the pytest plugin
 	@$(VENV)/bin/python -m pytest tests/python -q -n 3 --dist worksteal \
 	    --junitxml=$(RESULTS)/python.xml </dev/null
 
@@ -220,7 +221,7 @@ JS_CLEAN = env $$(env | sed -n 's/^\(QE_[A-Z0-9_]*\|JEST_[A-Z0-9_]*\|CI\)=.*/-u 
     -u NODE_ENV -u NODE_OPTIONS -u NODE_PATH
 
 .PHONY: test-js
-test-js: build/addon.stamp $(VENV).stamp ## Test the Node addon and qe-jest
+test-js: build/addon.stamp build/editable.stamp build/setup-tools.stamp ## Test the Node addon and qe-jest
 	@mkdir -p $(RESULTS)
 	@$(JS_CLEAN) timeout -k 10 1800 node --test --test-concurrency=2 \
 	    --test-reporter=spec --test-reporter-destination=stdout \

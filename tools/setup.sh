@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that a group of targets needs, but only those
-# that are missing. Usage: tools/setup.sh GROUP...   (build, suites, test, js, lint)
+# that are missing. Usage: tools/setup.sh GROUP...   (build, suites, test, tools, js, lint)
 # PYTHON names the interpreter that the build is for (default: python3).
 set -eu
 
@@ -51,6 +51,12 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
         have git || need git # whether it ignores our folder
         # The tests of pytest-postgresql start servers of their own.
         have pg_ctl || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || need postgresql
+        ;;
+    tools) # whose test files are run (about a minute where all are missing)
+        have go || need golang-go
+        have cargo || need cargo
+        have cc || have gcc || need gcc libc6-dev # cargo links with it
+        have ctest || need cmake
         ;;
     js)
         if have node; then

@@ -96,7 +96,8 @@ def test_source_distribution_holds_every_source() -> None:
     (archive,) = (ROOT / "build" / "dist").glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
-    for pattern in ("csrc/**/*.[ch]", "python/_core/*.[ch]", "python/pytest_qe/**/*.py"):
+    python = [f"python/pytest_qe/**/*.{ending}" for ending in ("py", "json", "cjs")]
+    for pattern in ("csrc/**/*.[ch]", "python/_core/*.[ch]", *python):
         for path in ROOT.glob(pattern):
             assert path.relative_to(ROOT).as_posix() in names
     assert {"LICENSE", "README.md", "python/pytest_qe/py.typed"} <= names
@@ -108,13 +109,21 @@ def test_installed_distribution_is_whole(e2e_python: Path) -> None:
         "import importlib.metadata as m, pytest_qe, pytest_qe._core as c, pathlib\n"
         "print(m.version('pytest-qe'), pathlib.Path(c.__file__).name)\n"
         "print((pathlib.Path(pytest_qe.__file__).parent / 'py.typed').exists())\n"
+        "from pytest_qe import frameworks\n"
+        "print(frameworks.lookup('go test').name, *sorted(\n"
+        "    p.name for p in (pathlib.Path(frameworks.__file__).parent / 'reporters').iterdir()))\n"
         "print(sorted(p.name for p in pathlib.Path(pytest_qe.__file__).parent.parent.iterdir()\n"
         "             if p.name in ('_core', 'csrc', 'tests')))\n"
     )
     done = subprocess.run([e2e_python, "-c", code], capture_output=True, text=True, check=True)
     header = (ROOT / "csrc" / "include" / "qe.h").read_text(encoding="utf-8")
     version = re.findall(r'define QE_VERSION "(.*)"', header)[0]
-    assert done.stdout.splitlines() == [f"{version} _core.abi3.so", "True", "[]"]
+    assert done.stdout.splitlines() == [
+        f"{version} _core.abi3.so",
+        "True",
+        "go mocha.cjs node.cjs",
+        "[]",
+    ]
 
 
 def test_extension_keeps_to_the_stable_interface(e2e_python: Path) -> None:
