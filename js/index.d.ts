@@ -573,16 +573,51 @@ export type Result = Exclude<OutcomeName, 'none'>;
 // ------------------------------------------------------------------ test files
 
 /** Whose command runs a test file. */
-export type Framework = 'jest' | 'mocha' | 'node' | 'pytest';
+export type Framework =
+  | 'pytest'
+  | 'jest'
+  | 'mocha'
+  | 'vitest'
+  | 'node'
+  | 'playwright'
+  | 'cypress'
+  | 'unittest'
+  | 'go'
+  | 'cargo'
+  | 'ctest'
+  | 'command';
+
+/** Other names of theirs. */
+export type FrameworkAlias =
+  | 'py.test'
+  | 'node:test'
+  | 'node-test'
+  | 'nodejs'
+  | '@playwright/test'
+  | 'go test'
+  | 'go-test'
+  | 'gotest'
+  | 'cargo test'
+  | 'cargo-test'
+  | 'rust';
 
 /** How test files are run, all of them alike. */
 interface FileOptions {
   /**
-   * Default "jest". Its program is the project's own (`node_modules/.bin`, or `bin` in
-   * `.venv` or `venv`, of `cwd` and above), otherwise one in PATH.
+   * Default "jest". Its program is the project's own (`node_modules/.bin`, or `bin` in the
+   * virtual environment, of `cwd` and above), otherwise one in PATH. docs/agents.md has what
+   * each is given.
    */
-  framework?: Framework;
-  /** What the program is given before its file, such as `['--config', 'other.json']`. */
+  framework?: Framework | FrameworkAlias;
+  /**
+   * For "command" alone: its words, of which `{file}`, `{dir}`, `{name}` and `{stem}` (at
+   * least one of them) are filled in, and `{report}`, where it writes JUnit XML there.
+   */
+  template?: readonly string[];
+  /**
+   * What the program is given before its file, such as `['--config', 'other.json']`; what
+   * follows `--` comes behind it.
+   */
   args?: readonly string[];
   /** The project's folder, from which files are named; default: the current one. */
   cwd?: string;
@@ -601,6 +636,18 @@ export interface ExecuteOptions extends FileOptions {
   retryBackoff?: number;
   /** Least seconds between two starts; default 0.1. */
   throttlePeriod?: number;
+}
+
+/** Tests by what became of them. */
+export interface TestCounts {
+  /** The sum of the others. */
+  total: number;
+  passed: number;
+  failed: number;
+  /** Expected failures, and what is yet to do, among them. */
+  skipped: number;
+  /** What failed outside of a test: a file that cannot be loaded, a hook. */
+  errors: number;
 }
 
 /** What became of a file. All but `attempts` and `outcome` is of its last attempt. */
@@ -624,6 +671,10 @@ export interface FileResult {
   cpu: number;
   /** The most memory that one of them had resident. */
   peakBytes: number;
+  /** Its tests; null where they are not known: it was killed, say, or prints none. */
+  tests: TestCounts | null;
+  /** What failed, the first 20; of each text at most 2,000 characters. */
+  failures: { name: string; message: string }[];
 }
 
 export interface ExecuteResult {
@@ -634,6 +685,8 @@ export interface ExecuteResult {
   passRate: number;
   /** In the order of the files. */
   results: FileResult[];
+  /** The sum of the files' tests, of those that are known; null where none is. */
+  tests: TestCounts | null;
   /** Seconds by the clock. */
   executionTime: number;
   /** Attempts after a file's first. */

@@ -12,15 +12,18 @@ const many = (n, outcome) => Array.from({ length: n }, () => [outcome, '', '']);
 
 // --------------------------------------------------------------------------- go
 
+const GO_BUILD = /^FAIL\t(\S+) \[(?:build|setup) failed\]$/;
 const GO = new Map([
   ['pass', 'passed'],
   ['fail', 'failed'],
   ['skip', 'skipped'],
 ]);
 
-/** What `go test -json` says; older versions print what the compiler says between. */
+/** What `go test -json` says; before Go 1.20, of what cannot be built, as text. */
 function* eventsOf(stdout) {
   for (const line of stdout.split('\n')) {
+    const failed = GO_BUILD.exec(line);
+    if (failed) yield { Action: 'fail', Package: failed[1] };
     if (line.startsWith('{')) yield JSON.parse(line);
   }
 }
