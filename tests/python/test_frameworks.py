@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("junitparser", reason="junitparser, which the package needs, is not here")
 
-from pytest_qe import counts, frameworks, scratch, targets  # noqa: E402
+from pytest_qe import counts, frameworks, scratch, targets
 from pytest_qe.frameworks import Command, command_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -12,20 +12,26 @@ const text = (error) => String(error?.stack ?? error?.message ?? error ?? '').sl
 
 /** mocha calls it before anything runs; `this` is its runner. */
 exports.mochaGlobalSetup = function () {
-    const tests = new Map(); // one that calls `done` once more fails after it has passed
-    const note = (outcome) => (test, error) => {
-        const name = test.fullTitle();
-        if (test.type === 'hook')
-            tests.set(Symbol(name), { name, outcome: 'error', message: text(error) });
-        else
-            tests.set(test.id ?? test.__mocha_id__ ?? test, {
-                name,
-                outcome,
-                message: text(error),
-            });
-    };
-    this.on('pass', note('passed'));
-    this.on('fail', note('failed'));
-    this.on('pending', note('skipped'));
-    this.on('end', () => fs.writeFileSync(file, JSON.stringify({ tests: [...tests.values()] })));
+  const tests = new Map(); // one that calls `done` once more fails after it has passed
+  const note = (outcome) => (test, error) => {
+    const name = test.fullTitle();
+    if (test.type === 'hook')
+      tests.set(Symbol(name), { name, outcome: 'error', message: text(error) });
+    else
+      tests.set(test.id ?? test.__mocha_id__ ?? test, {
+        name,
+        outcome,
+        message: text(error),
+      });
+  };
+  this.on('pass', note('passed'));
+  this.on('fail', note('failed'));
+  this.on('pending', note('skipped'));
+  this.on('end', () => {
+    try {
+      fs.writeFileSync(file, JSON.stringify({ tests: [...tests.values()] }));
+    } catch {
+      // Then nobody knows; the tests are what they were.
+    }
+  });
 };
