@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("junitparser", reason="junitparser, which the package needs, is not here")
-
 from pytest_qe import counts
 from pytest_qe.frameworks import Command
 

@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("junitparser", reason="junitparser, which the package needs, is not here")
-
 from pytest_qe import counts, frameworks, scratch, targets
 from pytest_qe.frameworks import Command, command_for
 
