@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from typing import Any
 
 from ..frameworks import Command
+from ..scratch import scratch
 from .session import CommandSession, Ended, Policy, Unit
 
 _USAGE = 4  # pytest's exit status for an option that it does not know: no plugin of ours
@@ -28,7 +28,7 @@ async def causes_of(command: Command, *, seconds: float) -> list[dict[str, Any]]
     """
     if command.framework != "pytest":
         return []
-    with tempfile.TemporaryDirectory(prefix="qe-") as folder:
+    with scratch() as folder:
         path = os.path.join(folder, "hunt.json")
         words = [word for word in command.argv[1:] if not word.startswith("--junitxml=")]
         argv = [

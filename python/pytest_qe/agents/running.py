@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .. import counts, frameworks
+from ..scratch import scratch
 from .adaptive import Adaptive
 from .params import AlcallParams
 from .session import (
@@ -60,16 +59,6 @@ class Settings:
             )
 
 
-@contextlib.contextmanager
-def _reports() -> Iterator[str]:
-    """A folder for what commands write for us; gone in the end."""
-    folder = tempfile.mkdtemp(prefix="qe-")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 class Run:
     """Runs of test files under one policy, as events.
 
@@ -105,7 +94,7 @@ class Run:
         self._servers = servers
         self._runs = runs
         self._stack = contextlib.ExitStack()
-        self._folder = self._stack.enter_context(_reports())
+        self._folder = self._stack.enter_context(scratch())
         self._session: CommandSession | None = None
         self._attempts: dict[int, list[Event]] = {}
         self.results: dict[int, Event] = {}  # by the number of the command
