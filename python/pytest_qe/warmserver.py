@@ -432,7 +432,6 @@ def become(job: Job, parent: int) -> None:
     importlib.invalidate_caches()  # files may have come since
     if "numpy.random" in sys.modules:  # unlike random, it does not see a fork
         sys.modules["numpy.random"].seed()
-    gc.unfreeze()
 
 
 def main() -> None:
@@ -452,6 +451,7 @@ def main() -> None:
     os.dup2(null, 1)
     os.dup2(null, 2)
     os.close(null)
+    # What has been imported stays in use: no fork looks through it for garbage.
     gc.collect()
     gc.freeze()
     parent = os.getpid()
