@@ -200,7 +200,9 @@ QE_API int qe_history_names(qe_history *h, const char *prefix,
     "SELECT " label ", sum(attempt.attempt <= 1 AND attempt.outcome != 1),"    \
     " sum(attempt.attempt <= 1 AND attempt.outcome = 1),"                      \
     " sum(attempt.attempt > 1 AND attempt.outcome = 1),"                       \
-    " min(run.started), max(run.started)"                                      \
+    " min(run.started), max(run.started),"                                     \
+    " avg(CASE attempt.outcome WHEN 1 THEN attempt.duration END),"             \
+    " max(CASE attempt.outcome WHEN 1 THEN attempt.duration END)"              \
     " FROM attempt JOIN run ON run.id = attempt.run"                           \
     " LEFT JOIN condition ON condition.run = attempt.run"                      \
     " AND condition.pass = attempt.pass"                                       \
@@ -223,6 +225,8 @@ static int tell_rate(sqlite3_stmt *stmt, struct telling *to)
         .recovered = count_of(stmt, 3),
         .first_s = sqlite3_column_double(stmt, 4),
         .last_s = sqlite3_column_double(stmt, 5),
+        .mean_s = sqlite3_column_double(stmt, 6),
+        .longest_s = sqlite3_column_double(stmt, 7),
     };
     int rc = string_of(stmt, 0, &row.label);
 

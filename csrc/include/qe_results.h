@@ -105,6 +105,7 @@ typedef struct qe_history_row {
     uint64_t failures, passes; /* of first attempts */
     uint64_t recovered;        /* passes on a retry, at the same code */
     double first_s, last_s;    /* when its runs began */
+    double mean_s, longest_s;  /* that its passes took; 0: there are none */
 } qe_history_row;
 /* Calls `visit` for each test with how often it has failed and passed, in first
  * attempts; otherwise as qe_history_names, but in no order. */

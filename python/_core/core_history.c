@@ -154,9 +154,10 @@ static int append_name(void *list, const char *id)
 
 static int append_row(void *list, const qe_history_row *row)
 {
-    return append(list, Py_BuildValue("(yKKKdd)", row->label, row->failures,
-                                      row->passes, row->recovered, row->first_s,
-                                      row->last_s));
+    return append(list, Py_BuildValue("(yKKKdddd)", row->label,
+                                      row->failures, row->passes,
+                                      row->recovered, row->first_s, row->last_s,
+                                      row->mean_s, row->longest_s));
 }
 
 /* The list, or NULL with the exception: that of the core, or Python's own. */
@@ -318,7 +319,7 @@ static PyMethodDef History_methods[] = {
      "counts() -> list of (id, failures, passes), in no order"},
     {"rates", History_rates, METH_VARARGS,
      "rates(id: bytes, by) -> list of (label, failures, passes, recovered, "
-     "first_s, last_s)"},
+     "first_s, last_s, mean_s, longest_s)"},
     {"put", History_put, METH_VARARGS,
      "put(key: bytes, value: bytes, ttl_s), 0 for ever"},
     {"get", History_get, METH_VARARGS, "get(key: bytes) -> value or None"},

@@ -179,6 +179,55 @@ static void rates_are_by_revision_branch_day_and_condition(void **state)
     qe_history_close(h);
 }
 
+struct times {
+    double mean_s, longest_s;
+};
+
+static int keep_times(void *arg, const qe_history_row *row)
+{
+    *(struct times *) arg = (struct times){row->mean_s, row->longest_s};
+    return 0;
+}
+
+static void passes_have_their_times(void **state)
+{
+    static const double took_s[] = {1, 2, 6, 100};
+    qe_history *h = must_open(*state);
+    struct times times = {0};
+    qe_record *r = NULL;
+    uint32_t i;
+
+    assert_int_equal(qe_record_new(&r), QE_OK);
+    assert_int_equal(qe_record_add_test(r, "t"), QE_OK);
+    for (i = 0; i < 4; i++) {
+        qe_attempt a = {.pass = i,
+                        .attempt = 1,
+                        .outcome = i < 3 ? QE_PASSED : QE_FAILED,
+                        .start_s = 1.7e9,
+                        .duration_s = took_s[i]};
+        assert_int_equal(qe_record_add_attempt(r, &a), QE_OK);
+    }
+    assert_int_equal(qe_record_set_outcome(r, 0, QE_PASSED, NULL), QE_OK);
+    assert_int_equal(qe_history_save(h, r, 1.7e9, 1, 1, NULL), QE_OK);
+    qe_record_free(r);
+    assert_int_equal(
+        qe_history_rates(h, "t", QE_BY_REVISION, keep_times, &times), QE_OK);
+    assert_true(times.mean_s == 3 && times.longest_s == 6);
+    qe_history_close(h);
+}
+
+static void a_test_that_never_passed_has_no_times(void **state)
+{
+    qe_history *h = must_open(*state);
+    struct times times = {5, 5};
+
+    run(h, "ff", 1.7e9, NULL, NULL);
+    assert_int_equal(
+        qe_history_rates(h, "t", QE_BY_REVISION, keep_times, &times), QE_OK);
+    assert_true(times.mean_s == 0 && times.longest_s == 0);
+    qe_history_close(h);
+}
+
 static void days_are_those_of_the_local_time(void **state)
 {
     qe_history *h = must_open(*state);
@@ -311,6 +360,8 @@ int main(void)
         T(a_pass_on_a_retry_is_no_clean_execution),
         T(clean_executions_outlive_their_runs),
         T(rates_are_by_revision_branch_day_and_condition),
+        T(passes_have_their_times),
+        T(a_test_that_never_passed_has_no_times),
         T(days_are_those_of_the_local_time),
         T(a_test_that_is_not_known_has_no_rates),
         T(names_are_those_that_begin_so),
