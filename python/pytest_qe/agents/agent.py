@@ -74,12 +74,13 @@ class Agent:
         self._runs: set[Run] = set()
         self._stopped = False
 
-    def stop(self) -> None:
-        """Has what runs end: it is interrupted, given its grace, and what is known by then
-        is returned, with ``interrupted`` set. May be called from another thread."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Has what runs end: it is interrupted, given its grace (with ``at_once``: none), and
+        what is known by then is returned, with ``interrupted`` set. May be called from another
+        thread."""
         self._stopped = True
         for run in list(self._runs):
-            run.stop()
+            run.stop(at_once=at_once)
 
     async def execute(self, task: QETask | Mapping[str, Any]) -> dict[str, Any]:
         """Does a task: its ``context`` are the arguments of the method that its type names.

@@ -117,10 +117,12 @@ class Run:
             reports=self._folder, run=run,
         )  # fmt: skip
 
-    def stop(self) -> None:
-        """Nothing new starts; what runs is interrupted, and has its grace."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Nothing new starts; what runs is interrupted, and has its grace, or is killed."""
         self.interrupted = True
-        if self._session is not None:
+        if self._session is not None and at_once:
+            self._session.kill()
+        elif self._session is not None:
             self._session.stop(interrupt=True)
 
     def no_more(self) -> None:

@@ -151,6 +151,10 @@ class CommandSession:
         """Nothing new starts; with ``interrupt`` what runs gets SIGINT, and its grace."""
         self._orders.append(lambda session: session.stop(interrupt))
 
+    def kill(self) -> None:
+        """Nothing new starts, and what runs is killed."""
+        self._orders.append(lambda session: session.kill())
+
     def limit(self, running: int, throttle: float) -> None:
         """From now on at most ``running`` at once, ``throttle`` seconds between starts."""
 
