@@ -94,7 +94,7 @@ build: build/editable.stamp ## Build the extension into the virtual environment
 build/editable.stamp: $(CORE_SOURCES) setup.py pyproject.toml $(VENV).stamp | build/sdist.stamp
 	@echo 'building pytest_qe._core'
 	@rm -rf build/lib.* build/bdist.*
-	@QE_WERROR=1 $(VENV)/bin/python $(PIP_INSTALL) --no-build-isolation --no-deps -e .
+	@QE_WERROR=1 $(VENV)/bin/python $(PIP_INSTALL) --no-build-isolation -e .
 	@touch $@
 
 .PHONY: dist

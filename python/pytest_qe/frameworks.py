@@ -55,6 +55,7 @@ class Framework:
     env: Mapping[str, str | None]
     results: str
     install: str
+    files: tuple[str, ...]
 
     @property
     def python(self) -> bool:
@@ -93,7 +94,7 @@ def _table() -> tuple[dict[str, Framework], dict[str, tuple[str, ...]]]:
     for name, entry in data["frameworks"].items():
         lists = {
             key: tuple(entry.get(key, ()))
-            for key in ("aliases", "tools", "places", "start", "options")
+            for key in ("aliases", "tools", "places", "start", "options", "files")
         }
         found[name] = Framework(
             name=name, target=entry["target"], locate=entry.get("locate"), cwd=entry.get("cwd"),

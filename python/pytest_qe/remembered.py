@@ -1,11 +1,11 @@
-"""``python -m pytest_qe history`` and ``quarantine``: what the history knows of tests."""
+"""``qe history`` and ``qe quarantine``: what the history knows of tests."""
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from .errors import QeError
 from .planning import key
 from .quarantine import CLEAN_RUNS, Entry
 
-_BY = {
+BY = {
     "day": _core.BY_DAY,
     "commit": _core.BY_REVISION,
     "branch": _core.BY_BRANCH,
@@ -25,42 +25,6 @@ _ALPHA = 0.05
 
 class RememberedError(Exception):
     """A command that cannot be carried out; the text is one line that says why."""
-
-
-def add_commands(commands: Any) -> None:
-    """Declares both commands."""
-    history = commands.add_parser(
-        "history",
-        help="how often a test failed, over time",
-        description="Prints how often a test ran and failed by day, commit, branch or "
-        "condition, and the failure rate with its 95 %% interval (Jeffreys). Passes on a "
-        "retry are told apart.",
-    )
-    history.add_argument("test", metavar="TESTID", help="a node id, as pytest prints it")
-    history.add_argument("--by", choices=sorted(_BY), default="day")
-    history.add_argument("--json", action="store_true", help="print JSON")
-    _add_history(history)
-    held = commands.add_parser(
-        "quarantine",
-        help="list, release and add entries of a quarantine file",
-        description=f"Lists the entries of a --qe-quarantine file. One whose tests have "
-        f"passed {CLEAN_RUNS} executions in a row since they last failed may be released.",
-    )
-    held.add_argument("file", type=Path, metavar="FILE")
-    held.add_argument("--release", action="store_true", help="remove what may be released")
-    held.add_argument("--add", metavar="TESTID", help="hold this test")
-    held.add_argument("--reason", help="with --add: why")
-    held.add_argument("--owner", help="with --add: who answers for it")
-    held.add_argument("--days", type=int, help="with --add: for how many days, at most 3650")
-    held.add_argument("--evidence", help="with --add: what was seen")
-    _add_history(held)
-
-
-def _add_history(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--history", type=Path, metavar="PATH",
-        help="the history (default: .qe/history.db here or in a folder above)",
-    )  # fmt: skip
 
 
 def _find(given: Path | None) -> Path | None:
@@ -97,31 +61,54 @@ def _row(label: str, failures: int, passes: int, recovered: int) -> dict[str, An
     return row
 
 
-def history(args: argparse.Namespace) -> str:
-    """What ``history`` prints."""
-    path = _find(args.history)
+def opened(given: Path | None) -> tuple[Path, _core.History]:
+    """The history that is there, and where.
+
+    Raises: ``RememberedError`` where there is none, or it cannot be read.
+    """
+    path = _find(given)
     if path is None:
         raise RememberedError("there is no .qe/history.db here or above: --history says where")
-    database = _open(path)
-    found = database.rates(key(args.test), _BY[args.by])
+    return path, _open(path)
+
+
+def history(
+    test: str, by: str, as_json: bool, given: Path | None, durations: bool = False
+) -> str:
+    """What ``history`` prints of a test.
+
+    Args:
+        by: a word of ``BY``.
+        given: the database; None: the project's.
+        durations: how long its passes took, and not how often it failed.
+    """
+    path, database = opened(given)
+    found = database.rates(key(test), BY[by])
     database.close()
     if not found:
-        raise RememberedError(f"{path} knows no run of {args.test}")
+        raise RememberedError(f"{path} knows no run of {test}")
     rows = [_row(_shown(r[0]), r[1], r[2], r[3]) for r in found]
     failures, passes = sum(r[1] for r in found), sum(r[2] for r in found)
     total = _row("all", failures, passes, sum(r[3] for r in found))
-    if args.json:
+    if as_json:
         return json.dumps(
             {
-                "test": args.test, "by": args.by, "alpha": _ALPHA,
+                "test": test, "by": by, "alpha": _ALPHA,
                 "rows": [
-                    {**row, "first": r[4], "last": r[5]} for row, r in zip(rows, found, strict=True)
+                    {
+                        **row, "first": r[4], "last": r[5],
+                        "mean_s": r[6] if r[2] + r[3] else None,
+                        "longest_s": r[7] if r[2] + r[3] else None,
+                    }
+                    for row, r in zip(rows, found, strict=True)
                 ],
                 "all": total,
             },
             indent=2,
         )  # fmt: skip
-    return "\n".join([_HEAD.format(args.by), *map(_line, [*rows, total])])
+    if durations:
+        return "\n".join([_TIMES_HEAD.format(by), *map(_times, found)])
+    return "\n".join([_HEAD.format(by), *map(_line, [*rows, total])])
 
 
 _HEAD = "{:<20}   runs  failures  recovered    rate  95 % interval"
@@ -133,6 +120,81 @@ def _line(row: dict[str, Any]) -> str:
     if row["runs"]:
         line += f"  {row['rate']:6.1%}  {row['low']:.1%} to {row['high']:.1%}"
     return line
+
+
+_TIMES_HEAD = "{:<20}  passes      mean   longest"
+
+
+def _times(row: tuple[bytes, int, int, int, float, float, float, float]) -> str:
+    label, passes = _shown(row[0])[:20] or "unknown", row[2] + row[3]
+    times = f"  {row[6]:6.2f} s  {row[7]:6.2f} s" if passes else ""
+    return f"{label:<20}  {passes:6}{times}"
+
+
+# ------------------------------------------------------------ without a test
+
+
+def overview(most: int, as_json: bool, given: Path | None) -> str:
+    """What ``history`` prints without a test.
+
+    Args:
+        most: rows of each table.
+        given: the database; None: the project's.
+    """
+    path, database = opened(given)
+    counts = [one for one in database.counts() if one[1] + one[2]]
+    took = database.durations([name for name, _, _ in counts])
+    database.close()
+    if not counts:
+        raise RememberedError(f"{path} knows no test that ran to its end")
+    tests = []
+    for (name, failures, passes), ns in zip(counts, took, strict=True):
+        row = _row(name.decode("utf-8", "replace"), failures, passes, 0)
+        tests.append({"test": row.pop("label"), **row, "median_s": ns / 1e9 if ns else None})
+        del tests[-1]["recovered"]
+    mixed = [one for one in tests if 0 < one["failures"] < one["runs"]]
+    tables = {
+        # The nearer to even, the flakier; of two that are alike the better known.
+        "flakiest": sorted(mixed, key=lambda one: (-_mix(one), -one["runs"], one["test"])),
+        "failing": sorted(
+            (one for one in tests if one["failures"]),
+            key=lambda one: (-one["failures"], -one["rate"], one["test"]),
+        ),
+        "slowest": sorted(
+            (one for one in tests if one["median_s"]),
+            key=lambda one: (-one["median_s"], one["test"]),
+        ),
+    }
+    if as_json:
+        cut = {name: rows[:most] for name, rows in tables.items()}
+        return json.dumps({"tests": len(tests), "alpha": _ALPHA, **cut}, indent=2)
+    lines = []
+    for name, title in _TITLES.items():
+        rows = tables[name]
+        if not rows:
+            lines += [f"{title}: none", ""]
+            continue
+        more = f", {most} of {len(rows)}" if len(rows) > most else ""
+        lines += [f"{title}{more}", _ALL_HEAD, *map(_all_line, rows[:most]), ""]
+    return "\n".join([*lines, f"{len(tests)} tests in {path}"])
+
+
+_TITLES = {"flakiest": "Flakiest", "failing": "Most often failing", "slowest": "Slowest"}
+_ALL_HEAD = "   rate  95 % interval     failures    runs    median  test"
+
+
+def _mix(row: dict[str, Any]) -> float:
+    """How flaky: what of the rarer result is sure to come again."""
+    return float(min(row["low"], 1 - row["high"]))
+
+
+def _all_line(row: dict[str, Any]) -> str:
+    interval = f"{row['low']:.1%} to {row['high']:.1%}"
+    median = f"{row['median_s']:6.2f} s" if row["median_s"] else "       ?"
+    name = _shown(row["test"].encode("utf-8", "replace"))
+    return (
+        f"{row['rate']:7.1%}  {interval:16}  {row['failures']:8}  {row['runs']:6}  {median}  {name}"
+    )
 
 
 # -------------------------------------------------------------- quarantine
@@ -153,23 +215,37 @@ def _state(entry: Entry, clean: int | None) -> str:
     return "expired" if entry.expired(datetime.date.today()) else "held"
 
 
-def _new_entry(args: argparse.Namespace) -> Entry:
+@dataclass(frozen=True)
+class Asked:
+    """What ``quarantine`` is asked for, as its options say it."""
+
+    file: Path
+    release: bool = False
+    add: str | None = None
+    reason: str | None = None
+    owner: str | None = None
+    days: int | None = None
+    evidence: str | None = None
+    history: Path | None = None
+
+
+def _new_entry(args: Asked, test: str) -> Entry:
     if args.reason is None or args.owner is None or args.days is None:
         raise RememberedError("--add: takes --reason, --owner and --days too")
     if not 1 <= args.days <= 3650:
         raise RememberedError("--days: takes 1 to 3650")
     today = datetime.date.today()
     expires = today + datetime.timedelta(days=args.days)
-    return Entry(args.add, args.owner, args.reason, expires, today, args.evidence)
+    return Entry(test, args.owner, args.reason, expires, today, args.evidence)
 
 
-def held(args: argparse.Namespace) -> str:
+def held(args: Asked) -> str:
     """Does what ``quarantine`` asks for; returns what it prints."""
     extra = [n for n in ("reason", "owner", "days", "evidence") if getattr(args, n) is not None]
     if args.add is None and extra:
         raise RememberedError(f"--{extra[0]}: goes with --add")
     if args.add is not None:
-        entry = _new_entry(args)
+        entry = _new_entry(args, args.add)
         quarantine.change(args.file, [entry], set())
         return f"added {entry.id}, until {entry.expires}"
     entries = quarantine.load(args.file)

@@ -1,0 +1,18 @@
+"""The ``qe`` command. Nothing here is imported by the pytest plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status.
+
+    Args:
+        argv: its words, without the program's name; default: those of this process.
+
+    Example: ``status = main(["exec", "tests/test_it.py"])``
+    """
+    from .app import run
+
+    return run(argv)

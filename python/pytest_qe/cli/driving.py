@@ -1,0 +1,141 @@
+"""Drives an agent's stream: what happens is shown as it happens, signals are heeded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Protocol
+
+from ..errors import QeError
+from . import ends
+from .ends import Cannot, Wrong
+
+Event = dict[str, Any]
+
+
+class Stoppable(Protocol):
+    """What signals need of an agent."""
+
+    def stop(self, *, at_once: bool = False) -> None: ...
+
+
+class View(Protocol):
+    """Who shows what happens."""
+
+    def take(self, event: Event) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+class Signals:
+    """The first SIGINT or SIGTERM asks, the second ends what runs, a third this process."""
+
+    def __init__(self, agent: Stoppable, note: Callable[[str], None], grace: float) -> None:
+        self.first: int | None = None
+        self._agent, self._note, self._grace = agent, note, grace
+        self._count = 0
+
+    def __enter__(self) -> Signals:
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, self._on, number)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.remove_signal_handler(number)
+
+    def _on(self, number: int) -> None:
+        self._count += 1
+        if self._count == 1:
+            self.first = number
+            again = "; once more ends it now" if number == signal.SIGINT else ""
+            self._note(f"interrupted: what runs has {self._grace:g} s to end{again}")
+            self._agent.stop()
+            return
+        self._agent.stop(at_once=True)
+        for other in (signal.SIGINT, signal.SIGTERM):
+            self._loop.remove_signal_handler(other)
+            signal.signal(other, signal.SIG_DFL)
+
+
+def drive(
+    agent: Stoppable, stream: AsyncIterator[Event], view: View, grace: float
+) -> tuple[Event, int | None]:
+    """Runs a stream to its end.
+
+    Returns: its result, and the signal that ended it early, or None.
+
+    Raises: ``Wrong`` for what the agent does not take, ``Cannot`` where no process can be
+        started.
+    """
+
+    async def all_of_it() -> tuple[Event, int | None]:
+        result: Event = {}
+        with Signals(agent, view.note, grace) as signals:
+            try:
+                async for event in stream:
+                    if event["kind"] == "done":
+                        result = event["result"]
+                    view.take(event)
+            finally:
+                await stream.aclose()  # type: ignore[attr-defined]
+        return result, signals.first
+
+    try:
+        return asyncio.run(all_of_it())
+    except QeError as error:
+        raise Cannot(str(error)) from None
+    except (ValueError, TypeError) as error:
+        raise Wrong(str(error)) from None
+
+
+def print_json(value: Any, *, indent: int | None = None) -> None:
+    """One value on standard output, at once."""
+    sys.stdout.write(json.dumps(value, indent=indent) + "\n")
+    sys.stdout.flush()
+
+
+def write_json(path: str, value: Any) -> None:
+    """Writes a value to a file, whole or not at all; ``-`` is standard output."""
+    if path == "-":
+        print_json(value, indent=2)
+    else:
+        write_whole(path, (json.dumps(value, indent=2) + "\n").encode("ascii"))
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """Puts data in the place of a file.
+
+    Raises: ``Cannot``; what was there is still there then.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):  # /dev/stderr, a pipe
+        try:
+            with open(path, "wb") as file:
+                file.write(data)
+        except OSError as error:
+            raise Cannot(f"{path}: {error.strerror}") from None
+        return
+    path = os.path.realpath(path)
+    other = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(other, "wb") as file:
+            file.write(data)
+        os.replace(other, path)
+    except OSError as error:
+        try:
+            os.unlink(other)
+        except OSError:
+            pass
+        raise Cannot(f"{path}: {error.strerror}") from None
+
+
+def status_of(bad: bool, number: int | None) -> int:
+    """The exit status of a run."""
+    if number is not None:
+        return ends.INTERRUPTED + number
+    return ends.FAILED if bad else ends.OK

@@ -1,0 +1,190 @@
+"""``qe exec``: runs test files, each until it passes or has no attempt left."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import ends, options
+from .ends import Wrong
+from .options import Given, WithArgs
+
+if TYPE_CHECKING:
+    from ..agents import AlcallParams
+    from .screen import Screen
+
+Event = dict[str, Any]
+
+EXAMPLES = """\b
+Examples:
+  qe exec test_login.py test_bank.py
+  qe exec tests/                       its test files, as the framework calls them
+  qe exec 'tests/**/test_*.py' --attempts=1 --timeout=120
+  qe exec --warm --preset=fast tests/ -- -k 'not slow'
+  qe exec -f go pkg/bank pkg/login
+  qe exec --command='sh {file}' checks/*.sh --junit=out.xml
+  qe exec tests/ --json-lines | jq -r 'select(.kind == "result") | .file'
+
+A folder stands for the framework's usual test files in it and below (pytest: test_*.py and
+*_test.py); go takes folders of packages, cargo and ctest theirs. What follows -- is for the
+framework's program. A file that passes only on a retry counts as passed, and is called flaky.
+"""
+
+
+@click.command(cls=WithArgs, epilog=f"{EXAMPLES}\n\n{ends.STATUSES}")
+@options.target
+@click.option("-n", "--max-concurrent", type=click.IntRange(1, 1024), metavar="N",
+              help="Files at once.  [default: 10]")
+@click.option("--attempts", type=click.IntRange(1, 10_000), metavar="N",
+              help="Attempts in all for a file; 1 is no retry.  [default: 3]")
+@click.option("--timeout", type=click.FloatRange(0, 1e9), metavar="S",
+              help="Seconds for an attempt; 0: no limit.  [default: 60]")
+@click.option("--backoff", type=click.FloatRange(0, 1e9), metavar="S",
+              help="Seconds before the second attempt; doubles.  [default: 2]")
+@click.option("--throttle", type=click.FloatRange(0, 1e9), metavar="S",
+              help="Seconds between two starts.  [default: 0.1]")
+@click.option("--preset", type=click.Choice(["default", "fast", "stability", "constrained"]),
+              default="default", help="Where the five above begin.")
+@click.option("--adaptive", is_flag=True, help="More or fewer at once, as the machine has room.")
+@options.place
+@options.limits
+@click.option("--junit", type=click.Path(), metavar="PATH", help="Write the result as JUnit XML.")
+@options.output
+def exec_command(
+    max_concurrent: int | None,
+    attempts: int | None,
+    timeout: float | None,
+    backoff: float | None,
+    throttle: float | None,
+    preset: str,
+    adaptive: bool,
+    junit: str | None,
+    **given: Any,
+) -> int:  # fmt: skip
+    """Run test files, each in a process of its own and until it passes, many at once."""
+    what = Given(**given)
+    what.check()
+    if junit is not None:
+        if junit in ("-", what.json_path):
+            raise Wrong("--junit: takes the path of a file of its own")
+        options.check_writable("--junit", junit)
+    changes = {
+        "max_concurrent": max_concurrent, "retry_attempts": attempts, "retry_timeout": timeout,
+        "retry_backoff": backoff, "throttle_period": throttle,
+    }  # fmt: skip
+    try:
+        params = _params(preset, changes, adaptive)
+        return _Execution(what, params, junit).run()
+    except (ValueError, TypeError) as error:
+        raise Wrong(str(error)) from None
+
+
+def _params(preset: str, changes: Mapping[str, Any], adaptive: bool) -> AlcallParams:
+    from ..agents import AlcallParams
+
+    params = AlcallParams.preset(preset)
+    params = params.replace(**{name: of for name, of in changes.items() if of is not None})
+    if not adaptive:
+        return params
+    return AlcallParams.adaptive(
+        most=max(32, params.max_concurrent),
+        **{name: getattr(params, name) for name in changes},
+    )
+
+
+class _Execution:
+    def __init__(self, given: Given, params: AlcallParams, junit: str | None) -> None:
+        from ..agents import TestExecutorAgent
+        from .files import chosen
+
+        self.given, self.params, self.junit = given, params, junit
+        self.files, self.framework, self.why = chosen(
+            given.files, given.framework, given.cwd, given.template
+        )
+        self.settings = given.settings()
+        self.agent = TestExecutorAgent("qe", settings=self.settings)
+
+    def run(self) -> int:
+        from .driving import drive, print_json, status_of, write_json
+        from .expected import Expected
+        from .screen import Screen
+        from .summing import summary
+
+        given = self.given
+        taken = given.json_lines or given.json_path == "-"
+        expected = Expected(self.agent.memory, self.files, self.params.max_concurrent)
+        screen = Screen(
+            sys.stderr if taken else sys.stdout, len(self.files), self._line,
+            quiet=given.quiet, left=expected.left,
+        )  # fmt: skip
+        view = _Both(screen, expected, given.json_lines)
+        if not given.quiet:
+            screen.say(
+                f"{len(self.files)} {'file' if len(self.files) == 1 else 'files'} by "
+                f"{self.framework} ({self.why})", "dim",
+            )  # fmt: skip
+        with screen:
+            stream = self.agent.stream(self.files, self.framework, self.params)
+            result, number = drive(self.agent, stream, view, given.grace)
+        try:
+            summary(screen, result, self.settings)
+        finally:
+            if given.json_path is not None:
+                write_json(given.json_path, result)
+            if self.junit is not None:
+                from .junitfile import write_junit
+
+                write_junit(self.junit, result)
+        if given.json_lines:
+            print_json({"kind": "done", "result": result})
+        return status_of(result["failed"] > 0, number)
+
+    def _line(self, event: Event) -> tuple[str, str, bool] | None:
+        from .screen import STYLES, seconds
+        from .summing import how_it_ended
+
+        kind = event["kind"]
+        if kind == "result":
+            outcome = event["outcome"]
+            word = outcome if event["passed"] else outcome.upper()
+            text = f"{word:8} {event['file']}  {seconds(event['duration'])}{how_it_ended(event)}"
+            return text, STYLES.get(outcome, ""), outcome != "passed" or self.given.verbose
+        if not self.given.verbose:
+            return None
+        if kind == "start":
+            return f"start    {event['file']}", "dim", True
+        if kind == "retry":
+            delay = seconds(event["delay"])
+            return f"retry    {event['file']}  attempt {event['attempt']} in {delay}", "dim", True
+        if kind == "timeout":
+            limit = seconds(event["limit"])
+            return f"timeout  {event['file']}  attempt {event['attempt']}, {limit}", "dim", True
+        if kind == "adapt":
+            return (
+                f"adapt    {event['running']} at once, {event['throttle']:g} s apart: "
+                f"{event['why']}", "dim", True,
+            )  # fmt: skip
+        return None
+
+
+class _Both:
+    """Shows events, and writes them as lines of JSON."""
+
+    def __init__(self, screen: Screen, expected: Any, json_lines: bool) -> None:
+        self.screen, self.expected, self.json_lines = screen, expected, json_lines
+
+    def take(self, event: Event) -> None:
+        if event["kind"] == "done":
+            return
+        if self.json_lines:
+            from .driving import print_json
+
+            print_json(event)
+        self.expected.take(event)
+        self.screen.take(event)
+
+    def note(self, text: str) -> None:
+        self.screen.note(text)

@@ -1,0 +1,174 @@
+"""Which files are meant, and by which framework they are run."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import frameworks
+from .ends import Wrong
+
+_SCRIPTS = (".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".jsx", ".tsx")
+_NOT_OURS = frozenset({"node_modules", "__pycache__", "target", "vendor"})
+_MOST = 100_000  # files; more are a mistake
+#: Packages that a project's package.json may name, and the frameworks that they are.
+_PACKAGES = {
+    "jest": "jest",
+    "vitest": "vitest",
+    "mocha": "mocha",
+    "@playwright/test": "playwright",
+    "cypress": "cypress",
+}
+
+
+def chosen(
+    given: Sequence[str], framework: str | None, cwd: str | None, template: Sequence[str] | None
+) -> tuple[list[str], str, str]:
+    """The files, relative to ``cwd`` as they were given, the framework, and why that one.
+
+    A name that has ``*``, ``?`` or ``[`` and is no file is a pattern (``**``: folders); a
+    folder stands for the framework's usual test files in it and below.
+
+    Raises:
+        Wrong: nothing matches; the framework is not to be told, or there are several.
+    """
+    folder = os.path.abspath(cwd or ".")
+    if not os.path.isdir(folder):
+        raise Wrong(f"there is no folder {folder}")
+    if framework is None and template is not None:
+        framework = "command"
+    if framework is not None:
+        framework = frameworks.lookup(framework).name
+    found: dict[str, str] = {}  # by where it is: nothing runs twice
+    for name in given:
+        for path in _matching(name, folder):
+            for file in _in(path, folder, framework):
+                found.setdefault(os.path.normpath(os.path.join(folder, file)), file)
+    files = list(found.values())
+    if framework is not None:
+        return files, framework, "as given"
+    return files, *_detected(files, folder)
+
+
+def _matching(name: str, folder: str) -> list[str]:
+    if os.path.lexists(os.path.join(folder, name)) or not glob.has_magic(name):
+        return [name]
+    found = sorted(glob.glob(name, root_dir=folder, recursive=True))
+    if not found:
+        raise Wrong(f"no file matches {name!r} in {folder}")
+    return found
+
+
+def _in(name: str, folder: str, framework: str | None) -> list[str]:
+    """A file as it is; of a folder the test files."""
+    path = os.path.join(folder, name)
+    if not os.path.isdir(path):
+        return [name]
+    if framework is None and os.path.isfile(os.path.join(path, "CTestTestfile.cmake")):
+        return [name]
+    if framework is not None and "folder" in frameworks.lookup(framework).target:
+        return [name]
+    patterns = frameworks.lookup(framework).files if framework is not None else _any_patterns()
+    files = [os.path.normpath(os.path.join(name, file)) for file in sorted(_below(path)) if _is(file, patterns)]
+    if not files:
+        what = f"of {framework}: {', '.join(patterns)}" if framework is not None else "known"
+        raise Wrong(f"no test file {what} is in {path}")
+    return files
+
+
+def _any_patterns() -> list[str]:
+    return sorted({p for name in frameworks.names() for p in frameworks.lookup(name).files})
+
+
+def _is(file: str, patterns: Sequence[str]) -> bool:
+    """Whether the end of a path matches; a pattern with a ``/`` names the folder, too."""
+    return any(fnmatch.fnmatchcase(f"/{file}", f"*/{pattern}") for pattern in patterns)
+
+
+def _below(path: str) -> Iterator[str]:
+    """All files, but for those of tools and environments."""
+    count = 0
+    for here, folders, names in os.walk(path):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name not in _NOT_OURS
+            and not os.path.exists(os.path.join(here, name, "pyvenv.cfg"))
+        ]
+        for name in names:
+            count += 1
+            if count > _MOST:
+                raise Wrong(f"{path} holds more than {_MOST} files: name a smaller folder")
+            yield os.path.relpath(os.path.join(here, name), path)
+
+
+# --------------------------------------------------------------- frameworks
+
+
+def _detected(files: Sequence[str], folder: str) -> tuple[str, str]:
+    by: dict[str, list[str]] = {}
+    why = ""
+    for file in files:
+        name, why = _framework_of(file, folder)
+        by.setdefault(name, []).append(file)
+    if len(by) > 1:
+        parts = [f"{len(of)} of {name} ({of[0]} …)" for name, of in sorted(by.items())]
+        raise Wrong(f"these are files of several frameworks: {', '.join(parts)}; run each alone")
+    return next(iter(by)), why
+
+
+def _framework_of(file: str, folder: str) -> tuple[str, str]:
+    path = Path(folder, file)
+    name = path.name
+    if path.is_dir() and (path / "CTestTestfile.cmake").is_file():
+        return "ctest", "by CTestTestfile.cmake"
+    for framework, pattern in (
+        ("pytest", "*.py"), ("go", "*_test.go"), ("cargo", "*.rs"), ("cypress", "*.cy.*"),
+    ):  # fmt: skip
+        if fnmatch.fnmatchcase(name, pattern):
+            return framework, f"by {pattern}"
+    if name.endswith(_SCRIPTS):
+        return _by_package(path)
+    known = ", ".join(frameworks.names())
+    raise Wrong(f"cannot tell the framework of {file}: --framework takes one of {known}")
+
+
+def _by_package(path: Path) -> tuple[str, str]:
+    """By the nearest package.json that has one of them."""
+    for folder in path.parents:
+        if (folder / "package.json").is_file():
+            found, script = _packages(folder / "package.json")
+            named = [name for name in found if name in script.replace("/", " ").split()]
+            if "node" in script and "--test" in script and not named:
+                return "node", f"by the script test of {folder / 'package.json'}"
+            found = named or found
+            if len(found) > 1:
+                raise Wrong(
+                    f"{folder / 'package.json'} has {' and '.join(found)}: --framework says which"
+                )
+            if found:
+                return found[0], f"by {folder / 'package.json'}"
+        if (folder / ".git").exists():
+            break
+    return "node", "as no package.json has another"
+
+
+def _packages(path: Path) -> tuple[list[str], str]:
+    """The frameworks that a package.json has, and its script ``test``."""
+    try:
+        data: Any = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return [], ""
+    parts = [data.get(key) for key in ("dependencies", "devDependencies", "scripts")] if isinstance(
+        data, dict
+    ) else []  # fmt: skip
+    named, more, scripts = ([p if isinstance(p, dict) else {} for p in parts] + [{}, {}, {}])[:3]
+    found = [name for package, name in _PACKAGES.items() if package in named or package in more]
+    script = scripts.get("test")
+    return found, script if isinstance(script, str) else ""

@@ -1,0 +1,137 @@
+"""What is said at the end of an execution or a hunt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..agents.running import Settings
+from ..frameworks import FrameworkError, command_for
+from .safe import command_line, last_lines
+from .screen import STYLES, many, seconds
+
+if TYPE_CHECKING:
+    from .screen import Screen
+
+Event = dict[str, Any]
+_LINES = 20  # of the output of a failure
+_MOST_TESTS = 10  # named of a file
+
+
+def counted(tests: dict[str, int] | None) -> str:
+    """Counts of tests in words; "" where there are none."""
+    if not tests:
+        return ""
+    parts = [f"{tests[name]} {name}" for name in ("passed", "failed", "errors", "skipped")
+             if tests.get(name)]  # fmt: skip
+    return ", ".join(parts) or "no tests"
+
+
+def how_it_ended(result: Event) -> str:
+    """What is to be said of a file beside its outcome."""
+    parts = []
+    if result["tests"]:
+        parts.append(
+            many(result["tests"]["total"], "test")
+            if result["outcome"] == "passed"
+            else counted(result["tests"])
+        )
+    if not result["passed"] and result["outcome"] != "not_run":
+        parts.append(result["ended"])
+    if result["attempts"] > 1:
+        parts.append(many(result["attempts"], "attempt"))
+    return "".join(f", {part}" for part in parts)
+
+
+def replay_line(file: str, framework: str, settings: Settings) -> str | None:
+    """The command line that runs a file alone, to be copied."""
+    try:
+        command = command_for(
+            framework, file, args=settings.args, cwd=settings.cwd, env=settings.env,
+            template=settings.template,
+        )  # fmt: skip
+    except (FrameworkError, OSError):
+        return None  # it has gone since
+    return command_line(command.argv, command.cwd, command.env)
+
+
+def said_last(result: Event) -> tuple[str, list[str]]:
+    """The name of the stream that says why a file failed, and its last lines."""
+    for name in ("stdout", "stderr"):
+        lines = last_lines(result[name], _LINES)
+        other = result["stderr" if name == "stdout" else "stdout"]
+        if lines and (name == "stderr" or not _more_telling(other, result[name])):
+            return name, lines
+    return "stdout", last_lines(result["stdout"], _LINES)
+
+
+def _more_telling(other: str, text: str) -> bool:
+    """Programs that complain on the standard error, and say little beside it."""
+    return len(other.strip()) > 0 and len(text.strip().splitlines()) < 3
+
+
+def summary(screen: Screen, result: Event, settings: Settings) -> None:
+    """Prints each failure, and the sum of all."""
+    results = result["results"]
+    for one in results:
+        if not one["passed"] and one["outcome"] != "not_run":
+            _failure(screen, one, result["framework"], settings)
+    not_run = [one["file"] for one in results if one["outcome"] == "not_run"]
+    flaky = [one for one in results if one["outcome"] == "flaky"]
+    if flaky:
+        screen.say("")
+        for one in flaky:
+            screen.say(f"flaky: {one['file']} passed on attempt {one['attempts']}", "yellow")
+    for warning in result["warnings"]:
+        screen.say(f"warning: {warning}", "yellow")
+    screen.say("")
+    if result["interrupted"]:
+        known = result["total"] - len(not_run)
+        screen.say(f"interrupted: {known} of {many(result['total'], 'file')} have ended", "yellow")
+    screen.say(_sum(result, len(not_run), len(flaky)), _style(result))
+
+
+def _style(result: Event) -> str:
+    if result["failed"]:
+        return STYLES["failed"]
+    return "bold yellow" if result["flaky"] else "bold green"
+
+
+def _sum(result: Event, not_run: int, flaky: int) -> str:
+    passed = f"{result['passed']} passed" + (f" ({flaky} flaky)" if flaky else "")
+    parts = [passed]
+    if result["failed"] - not_run:
+        parts.append(f"{result['failed'] - not_run} failed")
+    if not_run:
+        parts.append(f"{not_run} not run")
+    text = f"{many(result['total'], 'file')}: {', '.join(parts)}"
+    if result["tests"]:
+        text += f"; {many(result['tests']['total'], 'test')}: {counted(result['tests'])}"
+    for number, one, more in (
+        (result["retries"], "retry", "retries"),
+        (result["timeouts"], "timeout", "timeouts"),
+    ):
+        if number:
+            text += f"; {many(number, one, more)}"
+    return f"{text}; {seconds(result['execution_time'])}"
+
+
+def _failure(screen: Screen, one: Event, framework: str, settings: Settings) -> None:
+    screen.say("")
+    word = one["outcome"].upper()
+    screen.say(
+        f"{word} {one['file']}  {seconds(one['duration'])}{how_it_ended(one)}", STYLES["failed"]
+    )
+    for failure in one["failures"][:_MOST_TESTS]:
+        said = next(iter(last_lines(failure["message"].split("\n")[0], 1, 200)), "")
+        screen.say(f"  {failure['name']}" + (f": {said}" if said else ""))
+    if len(one["failures"]) > _MOST_TESTS:
+        screen.say(f"  and {len(one['failures']) - _MOST_TESTS} more")
+    name, lines = said_last(one)
+    if lines:
+        screen.say(f"  {name}, last {many(len(lines), 'line')}:", "dim")
+    for line in lines:
+        screen.say(f"  | {line}")
+    replay = replay_line(one["file"], framework, settings)
+    if replay is not None:
+        screen.say("  run it alone:", "dim")
+        screen.say(f"    {replay}", "cyan")
