@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from ..errors import QeError
 from ..memory import Memory, MemoryStore, settled
 from .metrics import Metrics
-from .running import Event, Run, Settings
+from .running import Event, Run, Settings, Stoppable
 from .tasks import QETask
 from .warm import WarmServers
 
@@ -71,7 +71,7 @@ class Agent:
                 strict=True,
             )
         )
-        self._runs: set[Run] = set()
+        self._runs: set[Stoppable] = set()
         self._stopped = False
 
     def stop(self, *, at_once: bool = False) -> None:

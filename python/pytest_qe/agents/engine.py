@@ -8,18 +8,35 @@ from typing import Any
 
 from ..frameworks import Command
 from ..scratch import scratch
+from .running import Stoppable
 from .session import CommandSession, Ended, Policy, Unit
 
 _USAGE = 4  # pytest's exit status for an option that it does not know: no plugin of ours
 
 
-async def causes_of(command: Command, *, seconds: float) -> list[dict[str, Any]]:
+class _Experiments:
+    """A session that a stop of the agent reaches."""
+
+    def __init__(self, session: CommandSession) -> None:
+        self._session = session
+
+    def stop(self, *, at_once: bool = False) -> None:
+        if at_once:
+            self._session.kill()
+        else:
+            self._session.stop(interrupt=True)
+
+
+async def causes_of(
+    command: Command, *, seconds: float, stoppable: set[Stoppable]
+) -> list[dict[str, Any]]:
     """Why a file is flaky, by experiment: ``pytest --qe-flaky``, with the plugin of the
     project's own environment.
 
     Args:
         command: runs the file.
         seconds: for all of it.
+        stoppable: has what can be stopped while it runs.
 
     Returns:
         one for each flaky test with a cause: ``cause``, ``says``, ``test``, ``p``,
@@ -38,9 +55,14 @@ async def causes_of(command: Command, *, seconds: float) -> list[dict[str, Any]]
         unit = Unit(argv=argv, env=command.env, cwd=command.cwd)
         policy = Policy(max_concurrent=1, timeout=3 * seconds + 30)
         async with CommandSession([unit], policy) as session:
-            while (event := await session.next()) is not None:
-                if isinstance(event, Ended) and event.returncode == _USAGE:
-                    return []
+            experiments = _Experiments(session)
+            stoppable.add(experiments)
+            try:
+                while (event := await session.next()) is not None:
+                    if isinstance(event, Ended) and event.returncode == _USAGE:
+                        return []
+            finally:
+                stoppable.discard(experiments)
         try:
             with open(path, encoding="utf-8") as file:
                 found = json.load(file)

@@ -179,7 +179,7 @@ class _Hunt:
 
     @property
     def interrupted(self) -> bool:
-        return any(run.interrupted for run in self._runs)
+        return self._agent._stopped or any(run.interrupted for run in self._runs)
 
     def close(self) -> None:
         if self._servers is not None:
@@ -235,7 +235,8 @@ class _Hunt:
                 self._judged[first + place] = self._judge(run, place)
         for place in range(len(run.files)):
             verdict = self._judged[first + place]
-            if verdict["is_flaky"] and self._agent.causes and not run.interrupted:
+            stopped = run.interrupted or self._agent._stopped
+            if verdict["is_flaky"] and self._agent.causes and not stopped:
                 verdict["likely_causes"] = await self._looked_into(run, place, verdict)
             queue.put_nowait({"kind": "judged", **verdict})
 
@@ -243,7 +244,7 @@ class _Hunt:
         self, run: Run, place: int, verdict: dict[str, Any]
     ) -> list[dict[str, Any]]:
         command = run.command(run.files[place], 0)
-        found = await causes_of(command, seconds=_CAUSES_S)
+        found = await causes_of(command, seconds=_CAUSES_S, stoppable=self._agent._runs)
         known = {one["cause"] for one in found}
         rest = [one for one in verdict["likely_causes"] if one["cause"] not in known]
         return found + rest
@@ -251,7 +252,13 @@ class _Hunt:
     def _judge(self, run: Run, place: int) -> dict[str, Any]:
         """What the runs of a file come to."""
         numbers = range(place * self._iterations, (place + 1) * self._iterations)
-        ends = [run.results[n] for n in numbers if n in run.results]
+        # In the order in which they began: patterns are of time. What was interrupted failed
+        # for that alone.
+        ends = [
+            run.results[n]
+            for n in sorted(numbers, key=lambda n: run.began.get(n, 0.0))
+            if n in run.results and run.results[n]["outcome"] != "interrupted"
+        ]
         failed = [one for one in ends if not one["passed"]]
         sequence = bytes(one["passed"] for one in ends)
         verdict: dict[str, Any] = {

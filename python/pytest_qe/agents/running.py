@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from .. import counts, frameworks
 from ..scratch import scratch
@@ -29,6 +29,13 @@ from .session import (
 from .warm import WarmServers
 
 Event = dict[str, Any]
+
+
+class Stoppable(Protocol):
+    """What a stop of an agent has to reach."""
+
+    def stop(self, *, at_once: bool = False) -> None: ...
+
 
 _LOOK_S = 0.25  # between two looks at the machine's load
 
@@ -98,6 +105,7 @@ class Run:
         self._session: CommandSession | None = None
         self._attempts: dict[int, list[Event]] = {}
         self.results: dict[int, Event] = {}  # by the number of the command
+        self.began: dict[int, float] = {}  # when its first attempt did
         self.retries = self.timeouts = 0
         self.interrupted = False
         try:
@@ -204,6 +212,7 @@ class Run:
         about: Event = {"file": self._file(number), "run": number % self._runs}
         if isinstance(event, Began):
             if event.attempt == 1:
+                self.began[number] = event.start
                 yield {"kind": "start", **about}
             return
         attempts = self._attempts.setdefault(number, [])
