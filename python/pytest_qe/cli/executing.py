@@ -110,7 +110,7 @@ class _Execution:
     def run(self) -> int:
         from .driving import drive, print_json, status_of, write_json
         from .expected import Expected
-        from .screen import Screen
+        from .screen import Screen, many
         from .summing import summary
 
         given = self.given
@@ -119,13 +119,9 @@ class _Execution:
         screen = Screen(
             sys.stderr if taken else sys.stdout, len(self.files), self._line,
             quiet=given.quiet, left=expected.left,
+            title=f"{many(len(self.files), 'file')} by {self.framework} ({self.why})",
         )  # fmt: skip
         view = _Both(screen, expected, given.json_lines)
-        if not given.quiet:
-            screen.say(
-                f"{len(self.files)} {'file' if len(self.files) == 1 else 'files'} by "
-                f"{self.framework} ({self.why})", "dim",
-            )  # fmt: skip
         with screen:
             stream = self.agent.stream(self.files, self.framework, self.params)
             result, number = drive(self.agent, stream, view, given.grace)

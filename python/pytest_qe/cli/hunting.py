@@ -119,12 +119,9 @@ class _Hunt:
         screen = Screen(
             sys.stderr if taken else sys.stdout, len(self.files) * self.count, self._line,
             quiet=given.quiet,
+            title=f"{many(self.count, 'run')} of {many(len(self.files), 'file')} by "
+            f"{self.framework} ({self.why})",
         )  # fmt: skip
-        if not given.quiet:
-            screen.say(
-                f"{many(self.count, 'run')} of {many(len(self.files), 'file')} by "
-                f"{self.framework} ({self.why})", "dim",
-            )  # fmt: skip
         with screen, warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the result has them
             stream = self.agent.stream(self.files, self.iterations, self.framework, self.params)
@@ -174,7 +171,7 @@ class _Hunt:
         screen.say(
             f"{many(len(self.files), 'file')}: {', '.join(parts).lower()}; "
             f"{many(result['total_runs'], 'run')}; {seconds(result['execution_time'])}",
-            "bold red" if result["flaky_tests"] else "bold green",
+            "bold red" if result["flaky_tests"] else _calm(result, steady),
         )
 
     def _flaky(self, screen: Screen, one: Event, replay: str | None) -> None:
@@ -208,6 +205,10 @@ def _rate(one: Event) -> str:
         f"failed {one['failed']} of {one['iterations']} runs: {one['failed'] / one['iterations']:.0%}"
         f", {low:.0%} to {high:.0%} with a confidence of 95 %"
     )
+
+
+def _calm(result: Event, steady: list[str]) -> str:
+    return "bold green" if not result["interrupted"] and set(steady) <= {"stable"} else "yellow"
 
 
 def _steady(one: Event) -> tuple[str, str]:

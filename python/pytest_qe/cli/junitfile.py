@@ -6,25 +6,38 @@ import io
 import re
 from typing import Any
 
-from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
+from junitparser import Error, Failure, JUnitXml, Skipped
+from junitparser.xunit2 import FlakyError, FlakyFailure, RerunError, RerunFailure, TestCase
+from junitparser.xunit2 import TestSuite
 
 from .driving import write_whole
 
 Event = dict[str, Any]
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_ENDED = ("not_run", "interrupted")
 
 
 def write_junit(path: str, result: Event) -> None:
-    """Writes a result: a test suite for each file.
+    """Writes a result: a test suite for each file, with how many tests it has.
+
+    A suite has a case for each test that is known to have failed, otherwise one for the
+    file. What failed before the last attempt is ``flakyFailure`` where that passed, and
+    ``rerunFailure`` where it failed too.
 
     Raises: ``Cannot`` where the file cannot be written.
     """
     document = JUnitXml("qe")
+    totals = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
     for one in result["results"]:
-        document.add_testsuite(_suite(one, result["framework"]))
-    document.update_statistics()
+        suite = _suite(one, result["framework"])
+        for name, count in _counts(one).items():
+            setattr(suite, name, count)
+            totals[name] += count
+        document.append(suite)
+    for name, count in totals.items():
+        setattr(document, name, count)
+    document.time = round(result["execution_time"], 3)
     data = io.BytesIO()
-    document._elem.set("time", f"{result['execution_time']:.3f}")
     document.write(data, pretty=True)
     write_whole(path, data.getvalue())
 
@@ -33,13 +46,75 @@ def _clean(text: object) -> str:
     return _NOT_XML.sub("\ufffd", str(text))
 
 
+def _counts(one: Event) -> dict[str, int]:
+    tests = one["tests"]
+    if tests and (one["passed"] or tests["failed"] + tests["errors"]):
+        return {
+            "tests": tests["total"], "failures": tests["failed"], "errors": tests["errors"],
+            "skipped": tests["skipped"],
+        }  # fmt: skip
+    outcome = one["outcome"]
+    return {
+        "tests": 1,
+        "failures": int(outcome == "failed"),
+        "errors": int(outcome in ("crashed", "timeout", "error")),
+        "skipped": int(outcome in _NOT_ENDED),
+    }
+
+
 def _suite(one: Event, framework: str) -> TestSuite:
     suite = TestSuite(_clean(one["file"]))
-    case = TestCase(_clean(one["file"]), framework, one["duration"])
-    if not one["passed"]:
-        kind = Failure if one["outcome"] == "failed" else Error
-        case.result = [kind(_clean(one["ended"]), one["outcome"])]
-    case.system_out = _clean(one["stdout"])
-    case.system_err = _clean(one["stderr"])
-    suite.add_testcase(case)
+    suite.time = round(one["duration"], 6)
+    properties = {"framework": framework, "outcome": one["outcome"], "attempts": one["attempts"]}
+    for name, value in properties.items():
+        suite.add_property(f"qe.{name}", str(value))
+    cases = _cases(one)
+    _attempts(cases[0], one)
+    for case in cases:
+        suite.append(case)
+    suite.append(_output("system-out", one["stdout"]))
+    suite.append(_output("system-err", one["stderr"]))
     return suite
+
+
+def _cases(one: Event) -> list[TestCase]:
+    file, ended = _clean(one["file"]), _clean(one["ended"])
+    if one["failures"] and not one["passed"]:
+        return [_failed(file, failure) for failure in one["failures"]]
+    case = TestCase(file, file, round(one["duration"], 6))
+    if one["outcome"] in _NOT_ENDED:
+        case.result = [Skipped(one["outcome"])]
+    elif one["outcome"] == "failed":
+        case.result = [Failure(ended, "failed")]
+    elif not one["passed"]:
+        case.result = [Error(ended, one["outcome"])]
+    return [case]
+
+
+def _failed(file: str, failure: dict[str, str]) -> TestCase:
+    case = TestCase(_clean(failure["name"]), file)
+    message = _clean(failure["message"])
+    found = Failure(message.split("\n")[0], "failed")
+    found.text = message
+    case.result = [found]
+    return case
+
+
+def _attempts(case: TestCase, one: Event) -> None:
+    """The attempts before the one that counts."""
+    for attempt in one["history"][:-1]:
+        if attempt["outcome"] == "passed":
+            continue
+        failed = attempt["outcome"] == "failed"
+        if one["passed"]:
+            kind = FlakyFailure if failed else FlakyError
+        else:
+            kind = RerunFailure if failed else RerunError
+        text = f"attempt {attempt['attempt']}: {attempt['outcome']}"
+        case.add_interim_result(kind(text, attempt["outcome"]))
+
+
+def _output(tag: str, text: str) -> Any:
+    from junitparser import SystemErr, SystemOut
+
+    return (SystemOut if tag == "system-out" else SystemErr)(_clean(text))

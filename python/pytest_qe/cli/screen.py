@@ -21,7 +21,7 @@ Event = dict[str, Any]
 _MOST_ROWS = 12  # of what runs
 STYLES = {
     "passed": "green", "flaky": "yellow", "failed": "bold red", "crashed": "bold red",
-    "timeout": "bold red", "error": "bold red", "not_run": "dim",
+    "timeout": "bold red", "error": "bold red", "interrupted": "yellow", "not_run": "dim",
 }  # fmt: skip
 
 
@@ -83,6 +83,7 @@ class Screen:
         total: how many ends there will be.
         line_of: what is said of an event: text, style, and whether also where a bar says
             enough; None: nothing.
+        title: said before the first of them: what cannot begin is only an error.
         quiet: none of them.
         left: seconds that are left by what is known, for the bar.
     """
@@ -93,10 +94,12 @@ class Screen:
         total: int,
         line_of: Callable[[Event], tuple[str, str, bool] | None],
         *,
+        title: str = "",
         quiet: bool = False,
         left: Callable[[], float | None] | None = None,
     ) -> None:
         self.console = console_on(stream)
+        self._title = title
         self._line_of, self._quiet, self._left = line_of, quiet, left
         self._total, self._ended, self._bad = total, 0, 0
         self._running: dict[tuple[str, int], float] = {}
@@ -125,6 +128,9 @@ class Screen:
 
     def take(self, event: Event) -> None:
         """Shows what happened."""
+        if self._title and not self._quiet:
+            self.say(self._title, "dim")
+        self._title = ""
         kind = event["kind"]
         key = (event.get("file", ""), event.get("run", 0))
         if kind == "start":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .screen import Screen
 
 Event = dict[str, Any]
+STOPPED = ("not_run", "interrupted")
 _LINES = 20  # of the output of a failure
 _MOST_TESTS = 10  # named of a file
 
@@ -35,7 +36,7 @@ def how_it_ended(result: Event) -> str:
             if result["outcome"] == "passed"
             else counted(result["tests"])
         )
-    if not result["passed"] and result["outcome"] != "not_run":
+    if not result["passed"] and result["outcome"] not in STOPPED:
         parts.append(result["ended"])
     if result["attempts"] > 1:
         parts.append(many(result["attempts"], "attempt"))
@@ -73,9 +74,9 @@ def summary(screen: Screen, result: Event, settings: Settings) -> None:
     """Prints each failure, and the sum of all."""
     results = result["results"]
     for one in results:
-        if not one["passed"] and one["outcome"] != "not_run":
+        if not one["passed"] and one["outcome"] not in STOPPED:
             _failure(screen, one, result["framework"], settings)
-    not_run = [one["file"] for one in results if one["outcome"] == "not_run"]
+    stopped = [one["file"] for one in results if one["outcome"] in STOPPED]
     flaky = [one for one in results if one["outcome"] == "flaky"]
     if flaky:
         screen.say("")
@@ -85,24 +86,20 @@ def summary(screen: Screen, result: Event, settings: Settings) -> None:
         screen.say(f"warning: {warning}", "yellow")
     screen.say("")
     if result["interrupted"]:
-        known = result["total"] - len(not_run)
-        screen.say(f"interrupted: {known} of {many(result['total'], 'file')} have ended", "yellow")
-    screen.say(_sum(result, len(not_run), len(flaky)), _style(result))
+        known = result["total"] - len(stopped)
+        screen.say(f"interrupted: {known} of {many(result['total'], 'file')} ran to the end", "yellow")
+    failed = result["failed"] - len(stopped)
+    style = "bold red" if failed else "bold yellow" if flaky or stopped else "bold green"
+    screen.say(_sum(result, failed, len(stopped), len(flaky)), style)
 
 
-def _style(result: Event) -> str:
-    if result["failed"]:
-        return STYLES["failed"]
-    return "bold yellow" if result["flaky"] else "bold green"
-
-
-def _sum(result: Event, not_run: int, flaky: int) -> str:
+def _sum(result: Event, failed: int, stopped: int, flaky: int) -> str:
     passed = f"{result['passed']} passed" + (f" ({flaky} flaky)" if flaky else "")
     parts = [passed]
-    if result["failed"] - not_run:
-        parts.append(f"{result['failed'] - not_run} failed")
-    if not_run:
-        parts.append(f"{not_run} not run")
+    if failed:
+        parts.append(f"{failed} failed")
+    if stopped:
+        parts.append(f"{stopped} not run to the end")
     text = f"{many(result['total'], 'file')}: {', '.join(parts)}"
     if result["tests"]:
         text += f"; {many(result['tests']['total'], 'test')}: {counted(result['tests'])}"
