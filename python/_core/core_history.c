@@ -154,10 +154,10 @@ static int append_name(void *list, const char *id)
 
 static int append_row(void *list, const qe_history_row *row)
 {
-    return append(list, Py_BuildValue("(yKKKdddd)", row->label,
-                                      row->failures, row->passes,
-                                      row->recovered, row->first_s, row->last_s,
-                                      row->mean_s, row->longest_s));
+    return append(list,
+                  Py_BuildValue("(yKKKdddd)", row->label, row->failures,
+                                row->passes, row->recovered, row->first_s,
+                                row->last_s, row->mean_s, row->longest_s));
 }
 
 /* The list, or NULL with the exception: that of the core, or Python's own. */

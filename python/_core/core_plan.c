@@ -56,8 +56,8 @@ static PyObject *Plan_add_command(PyObject *self, PyObject *args,
                                   PyObject *kwargs)
 {
     static char *names[] = {
-        "id",  "argv", "item",         "pass_", "retries", "timeout_ns", "env",
-        "cwd", "warm", "memory_bytes", "cpu_s", "files",   NULL};
+        "id",  "argv", "item",         "pass_", "retries", "timeout_ns",  "env",
+        "cwd", "warm", "memory_bytes", "cpu_s", "files",   "expected_ns", NULL};
     PyObject *argv, *env = Py_None;
     qe_unit unit = {.id = NULL};
     char **words, **changes = NULL;
@@ -65,10 +65,11 @@ static PyObject *Plan_add_command(PyObject *self, PyObject *args,
     int status = QE_EINVAL;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "yO|IIIKOz#z#KKK", names, &unit.id, &argv, &unit.item,
-            &unit.pass, &unit.retries, &unit.timeout_ns, &env, &unit.cwd,
-            &sizes[0], &unit.warm, &sizes[1], &unit.limits.memory_bytes,
-            &unit.limits.cpu_s, &unit.limits.files)) {
+            args, kwargs, "yO|IIIKOz#z#KKKK", names, &unit.id, &argv,
+            &unit.item, &unit.pass, &unit.retries, &unit.timeout_ns, &env,
+            &unit.cwd, &sizes[0], &unit.warm, &sizes[1],
+            &unit.limits.memory_bytes, &unit.limits.cpu_s, &unit.limits.files,
+            &unit.expected_ns)) {
         return NULL;
     }
     words = core_words(argv);
@@ -122,7 +123,8 @@ static PyMethodDef Plan_methods[] = {
     {"add_command", (PyCFunction) (void (*)(void)) Plan_add_command,
      METH_VARARGS | METH_KEYWORDS,
      "add_command(id: bytes, argv, item=0, pass_=0, retries=0, timeout_ns=0, "
-     "env=None, cwd=None, warm=None, memory_bytes=0, cpu_s=0, files=0)\n\nAdds "
+     "env=None, cwd=None, warm=None, memory_bytes=0, cpu_s=0, files=0, "
+     "expected_ns=0)\n\nAdds "
      "a "
      "unit that is a command; a plan has such alone, or none."},
     {"add_spare", Plan_add_spare, METH_VARARGS,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import _core
+from .keys import key as key
 from .options import Options
 
 if TYPE_CHECKING:
@@ -17,15 +18,6 @@ if TYPE_CHECKING:
 
 #: Scheduling by file, class and module needs no fixture closure, only ids.
 NS = 1_000_000_000
-
-
-def key(text: str) -> bytes:
-    """An id or path as the core keeps it: bytes without NUL."""
-    try:
-        data = text.encode("utf-8")
-    except UnicodeEncodeError:
-        data = text.encode("utf-8", "surrogatepass")
-    return data.replace(b"\0", b"\\x00")
 
 
 class Wish:

@@ -72,9 +72,7 @@ def opened(given: Path | None) -> tuple[Path, _core.History]:
     return path, _open(path)
 
 
-def history(
-    test: str, by: str, as_json: bool, given: Path | None, durations: bool = False
-) -> str:
+def history(test: str, by: str, as_json: bool, given: Path | None, durations: bool = False) -> str:
     """What ``history`` prints of a test.
 
     Args:

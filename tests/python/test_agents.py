@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from agents_help import FAILS, PASSES, counted, settle_environment, with_modules, write
+from pytest_qe import _core
 from pytest_qe.agents import (
     AlcallParams,
     FlakyTestHunterAgent,
@@ -173,7 +174,6 @@ def test_executor_storage(project: Path) -> None:
         assert stored["total"] == 1 and stored["results"][0]["file"] == "test_one.py"
         assert stored["pass_rate"] == result["pass_rate"]
         assert agent.memory.path == project / ".qe" / "history.db"  # type: ignore[attr-defined]
-        from pytest_qe import _core
 
         database = _core.History(str(agent.memory.path).encode())  # type: ignore[attr-defined]
         ((name, expires),) = database.keys(b"aqe/*")
@@ -378,3 +378,31 @@ def test_hunter_parameters(project: Path) -> None:
         detect(files, 10, "nosuch")
     with pytest.raises(TypeError, match="test_files: takes a list of paths"):
         detect("test_one.py")  # type: ignore[arg-type]
+
+
+def test_files_are_remembered_and_the_longest_begins_first(project: Path) -> None:
+    files = write(
+        project,
+        {"a.sh": "true\n", "b.sh": "exit 1\n", "c.sh": "sleep 0.3\n", "d.sh": "sleep 0.1\n"},
+    )
+    order: list[str] = []
+
+    async def scenario() -> None:
+        agent = TestExecutorAgent(
+            template=["sh", "{file}"], on_start=lambda event: order.append(event["file"])
+        )
+        policy = AlcallParams(1)
+        for _ in range(2):
+            result = await agent.execute_tests_parallel(files, "command", policy)
+            assert [one["file"] for one in result["results"]] == files
+            assert result["warnings"] == []
+
+    asyncio.run(scenario())
+    assert order[:4] == files
+    # What never passed has no duration to go by.
+    assert order.index("c.sh", 4) < order.index("d.sh", 4) < order.index("a.sh", 4)
+    history = _core.History(str(project / ".qe" / "history.db").encode())
+    assert sorted(history.counts()) == [
+        (b"a.sh", 0, 2), (b"b.sh", 2, 0), (b"c.sh", 0, 2), (b"d.sh", 0, 2),
+    ]  # fmt: skip
+    history.close()

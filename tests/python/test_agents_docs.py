@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from agents_help import FAILS, PASSES, settle_environment, write
 
 ROOT = Path(__file__).resolve().parent.parent.parent

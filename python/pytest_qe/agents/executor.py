@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, ClassVar
 
 from .agent import Agent, check_files, now, share
 from .params import AlcallParams
+from .remembering import Remembering
 from .running import Event, Run, policy_of, seconds_since
 
 KEY = "aqe/test-executor/last_parallel_execution"
@@ -110,9 +112,19 @@ class TestExecutorAgent(Agent):
         files = check_files(test_files)
         chosen = _chosen(params)
         policy, adaptive = policy_of(chosen, self.settings, len(files))
+        remembering = Remembering(self.memory, self.settings.folder(), files)
+        expected_ns = await asyncio.to_thread(remembering.expected_ns)
         servers = self._servers()
         self._stopped = False
-        run = Run(files, framework, policy, self.settings, adaptive=adaptive, servers=servers)
+        run = Run(
+            files,
+            framework,
+            policy,
+            self.settings,
+            adaptive=adaptive,
+            servers=servers,
+            expected_ns=expected_ns,
+        )
         began, since = time.monotonic(), now()
         ended = False
         try:
@@ -129,6 +141,13 @@ class TestExecutorAgent(Agent):
             if adaptive is not None:
                 result["adaptions"] = adaptive.changes
             result["warnings"] += servers.notes if servers is not None else []
+            await asyncio.to_thread(
+                remembering.save,
+                [[one] for one in result["results"]],
+                since,
+                result["execution_time"],
+            )
+            result["warnings"] += remembering.warnings
             await self._remember(KEY, result, KEPT_S)
         yield {"kind": "done", "result": result}
 

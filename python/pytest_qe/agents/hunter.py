@@ -14,6 +14,7 @@ from .agent import Agent, check_files, now, share
 from .engine import causes_of
 from .likely import likely_causes
 from .params import AlcallParams
+from .remembering import Remembering
 from .running import Event, Run, policy_of, seconds_since
 from .warm import WarmServers
 
@@ -130,6 +131,11 @@ class FlakyTestHunterAgent(Agent):
             result = hunt.result()
             result["interrupted"] = hunt.interrupted or not ended
             result["warnings"] = notes + result["warnings"]
+            remembering = Remembering(self.memory, self.settings.folder(), files)
+            await asyncio.to_thread(
+                remembering.save, hunt.results(), hunt.since, result["execution_time"]
+            )
+            result["warnings"] += remembering.warnings
             await self._remember(KEY, result, KEPT_S)
         yield {"kind": "done", "result": result}
 
@@ -149,7 +155,7 @@ class _Hunt:
         self._files = files
         self._params = params
         self._iterations = iterations
-        self._began, self._since = time.monotonic(), now()
+        self._began, self.since = time.monotonic(), now()
         self._servers = agent._servers(min(_SEEDS, iterations))
         self._judged: dict[int, dict[str, Any]] = {}
         self._causes_of: dict[int, asyncio.Task[list[dict[str, Any]]]] = {}
@@ -288,6 +294,14 @@ class _Hunt:
             verdict["likely_causes"] = likely_causes(_texts(failed))
         return verdict
 
+    def results(self) -> list[list[Event]]:
+        """Of each file those of its runs that ended."""
+        return [
+            [run.results[n] for n in sorted(run.results) if n // self._iterations == place]
+            for run in self._runs
+            for place in range(len(run.files))
+        ]
+
     def result(self) -> dict[str, Any]:
         files = [self._judged[n] for n in sorted(self._judged)]
         flaky = [one for one in files if one["is_flaky"]]
@@ -307,7 +321,7 @@ class _Hunt:
             "framework": self.framework,
             "pattern_distribution": patterns,
             "files": files,
-            "timestamp": self._since,
+            "timestamp": self.since,
             "warnings": list(self._servers.notes) if self._servers is not None else [],
         }
         if self.adaptive is not None:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .. import counts, frameworks
@@ -54,6 +54,10 @@ class Settings:
     output_bytes: int = OUTPUT_BYTES
     price_per_cpu_hour: float | None = None
 
+    def folder(self) -> str:
+        """The project's."""
+        return os.path.abspath(os.getcwd() if self.cwd is None else os.fspath(self.cwd))
+
     def __post_init__(self) -> None:
         for name in ("grace", "price_per_cpu_hour"):
             value = getattr(self, name)
@@ -72,7 +76,8 @@ class Run:
     An event is a dict with ``kind``, ``file`` and ``run`` (from 0, of that file):
 
     - ``start``: the file's first attempt begins
-    - ``attempt``: one has ended: ``attempt`` (from 1), ``outcome``, ``returncode``,
+    - ``attempt``: one has ended: ``attempt`` (from 1), ``started`` (seconds since the
+      epoch), ``outcome``, ``returncode``,
       ``seconds``, ``cpu_seconds``, ``peak_memory_bytes``
     - ``timeout``: that attempt was ended at its limit of ``limit`` seconds
     - ``retry``: another follows, ``delay`` seconds later at the earliest
@@ -92,11 +97,14 @@ class Run:
         runs: int = 1,
         adaptive: Adaptive | None = None,
         servers: WarmServers | None = None,
+        expected_ns: Sequence[int] = (),
     ) -> None:
         self.files = [os.fspath(file) for file in files]
         self.framework = frameworks.lookup(framework).name
         self._settings = settings
-        self._policy = policy
+        # The order in which files begin shows in nothing but the time that all take.
+        self._policy = replace(policy, in_order=not any(expected_ns))
+        self._expected_ns = expected_ns
         self._adaptive = adaptive
         self._servers = servers
         self._runs = runs
@@ -106,6 +114,7 @@ class Run:
         self._attempts: dict[int, list[Event]] = {}
         self.results: dict[int, Event] = {}  # by the number of the command
         self.began: dict[int, float] = {}  # when its first attempt did
+        self._starts: dict[int, float] = {}  # ... and its last
         self.retries = self.timeouts = 0
         self.interrupted = False
         try:
@@ -187,7 +196,14 @@ class Run:
         warm = ""
         if self._servers is not None:
             warm = self._servers.name_for(command, number)
-        return Unit(argv=command.argv, env=command.env, cwd=command.cwd, warm=warm)
+        expected = self._expected_ns[number // self._runs] if self._expected_ns else 0
+        return Unit(
+            argv=command.argv,
+            env=command.env,
+            cwd=command.cwd,
+            warm=warm,
+            expected_ns=expected,
+        )
 
     async def _adapt(
         self, session: CommandSession, adaptive: Adaptive, told: asyncio.Queue[Event]
@@ -211,6 +227,7 @@ class Run:
         number = event.unit
         about: Event = {"file": self._file(number), "run": number % self._runs}
         if isinstance(event, Began):
+            self._starts[number] = event.start
             if event.attempt == 1:
                 self.began[number] = event.start
                 yield {"kind": "start", **about}
@@ -218,6 +235,7 @@ class Run:
         attempts = self._attempts.setdefault(number, [])
         attempt: Event = {
             "attempt": event.attempt,
+            "started": self._starts.get(number, 0.0),
             "outcome": event.outcome,
             "returncode": event.returncode,
             "seconds": event.duration,

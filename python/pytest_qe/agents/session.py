@@ -54,6 +54,7 @@ class Unit:
     env: Mapping[str, str | None] = field(default_factory=dict)
     cwd: str | None = None
     warm: str = ""  # a server that starts it, see warm.py
+    expected_ns: int = 0  # how long it will take; 0: not known
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Policy:
     grace: float = GRACE_S
     output_bytes: int = OUTPUT_BYTES
     limits: Limits = field(default_factory=Limits)
+    in_order: bool = True  # begun as given; otherwise the longest first, as far as is known
     first: int = 0  # so many at the start, more by limit(); 0: all
 
 
@@ -201,7 +203,7 @@ class CommandSession:
             min(policy.max_concurrent, self._count),
             commands=True,
             first_workers=min(policy.first, self._count),
-            in_order=True,
+            in_order=policy.in_order,
             backoff_ns=int(policy.backoff * _NS),
             exact_backoff=not policy.jitter,
             grace_ns=int(policy.grace * _NS),
@@ -289,6 +291,7 @@ def _plan_of(units: Sequence[Unit], policy: Policy) -> _core.Plan:
             item=number,
             retries=policy.attempts - 1,
             timeout_ns=int(policy.timeout * _NS),
+            expected_ns=unit.expected_ns,
             env=changes,
             memory_bytes=limits.memory_bytes,
             cpu_s=limits.cpu_seconds,

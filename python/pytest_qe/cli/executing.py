@@ -36,18 +36,43 @@ framework's program. A file that passes only on a retry counts as passed, and is
 
 @click.command(cls=WithArgs, epilog=f"{EXAMPLES}\n\n{ends.STATUSES}")
 @options.target
-@click.option("-n", "--max-concurrent", type=click.IntRange(1, 1024), metavar="N",
-              help="Files at once.  [default: 10]")
-@click.option("--attempts", type=click.IntRange(1, 10_000), metavar="N",
-              help="Attempts in all for a file; 1 is no retry.  [default: 3]")
-@click.option("--timeout", type=click.FloatRange(0, 1e9), metavar="S",
-              help="Seconds for an attempt; 0: no limit.  [default: 60]")
-@click.option("--backoff", type=click.FloatRange(0, 1e9), metavar="S",
-              help="Seconds before the second attempt; doubles.  [default: 2]")
-@click.option("--throttle", type=click.FloatRange(0, 1e9), metavar="S",
-              help="Seconds between two starts.  [default: 0.1]")
-@click.option("--preset", type=click.Choice(["default", "fast", "stability", "constrained"]),
-              default="default", help="Where the five above begin.")
+@click.option(
+    "-n",
+    "--max-concurrent",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Files at once.  [default: 10]",
+)
+@click.option(
+    "--attempts",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="Attempts in all for a file; 1 is no retry.  [default: 3]",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, 1e9),
+    metavar="S",
+    help="Seconds for an attempt; 0: no limit.  [default: 60]",
+)
+@click.option(
+    "--backoff",
+    type=click.FloatRange(0, 1e9),
+    metavar="S",
+    help="Seconds before the second attempt; doubles.  [default: 2]",
+)
+@click.option(
+    "--throttle",
+    type=click.FloatRange(0, 1e9),
+    metavar="S",
+    help="Seconds between two starts.  [default: 0.1]",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["default", "fast", "stability", "constrained"]),
+    default="default",
+    help="Where the five above begin.",
+)
 @click.option("--adaptive", is_flag=True, help="More or fewer at once, as the machine has room.")
 @options.place
 @options.limits

@@ -74,7 +74,11 @@ def _in(name: str, folder: str, framework: str | None) -> list[str]:
     if framework is not None and "folder" in frameworks.lookup(framework).target:
         return [name]
     patterns = frameworks.lookup(framework).files if framework is not None else _any_patterns()
-    files = [os.path.normpath(os.path.join(name, file)) for file in sorted(_below(path)) if _is(file, patterns)]
+    files = [
+        os.path.normpath(os.path.join(name, file))
+        for file in sorted(_below(path))
+        if _is(file, patterns)
+    ]
     if not files:
         what = f"of {framework}: {', '.join(patterns)}" if framework is not None else "known"
         raise Wrong(f"no test file {what} is in {path}")

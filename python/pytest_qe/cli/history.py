@@ -53,11 +53,22 @@ def told(command: _F) -> _F:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("test", required=False, metavar="[TESTID]")
-@click.option("--by", type=click.Choice(["branch", "commit", "condition", "day"]), default="day",
-              show_default=True, help="With TESTID: what its rows are.")
+@click.option(
+    "--by",
+    type=click.Choice(["branch", "commit", "condition", "day"]),
+    default="day",
+    show_default=True,
+    help="With TESTID: what its rows are.",
+)
 @click.option("--durations", is_flag=True, help="With TESTID: how long it took, instead.")
-@click.option("--limit", type=click.IntRange(1), default=10, show_default=True, metavar="N",
-              help="Without TESTID: rows of each table.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Without TESTID: rows of each table.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @history_option
 @told

@@ -32,20 +32,48 @@ why, is found faster from within it: pytest --qe-flaky-budget=60.
 
 @click.command(cls=WithArgs, epilog=f"{EXAMPLES}\n\n{ends.STATUSES}")
 @options.target
-@click.option("-i", "--iterations", type=click.IntRange(1, 65536), metavar="N",
-              help="Runs of each file.  [default: 10]")
-@click.option("--preset", type=click.Choice(["quick", "thorough", "research"]),
-              help="Runs of each file by name: 5, 20 or 50.")
-@click.option("-n", "--max-concurrent", type=click.IntRange(1, 1024), metavar="N",
-              help="Runs of one file at once.  [default: 3]")
-@click.option("--timeout", type=click.FloatRange(0, 1e9), metavar="S",
-              help="Seconds for a run; 0: no limit.  [default: 30]")
-@click.option("--throttle", type=click.FloatRange(0, 1e9), metavar="S",
-              help="Seconds between two starts.  [default: 0.2]")
-@click.option("--adaptive", is_flag=True,
-              help="Runs of all files together, as many as the machine has room for.")
-@click.option("--causes/--no-causes", default=True, show_default=True,
-              help="Look for the causes by experiment: some 15 s for a flaky file.")
+@click.option(
+    "-i",
+    "--iterations",
+    type=click.IntRange(1, 65536),
+    metavar="N",
+    help="Runs of each file.  [default: 10]",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["quick", "thorough", "research"]),
+    help="Runs of each file by name: 5, 20 or 50.",
+)
+@click.option(
+    "-n",
+    "--max-concurrent",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Runs of one file at once.  [default: 3]",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, 1e9),
+    metavar="S",
+    help="Seconds for a run; 0: no limit.  [default: 30]",
+)
+@click.option(
+    "--throttle",
+    type=click.FloatRange(0, 1e9),
+    metavar="S",
+    help="Seconds between two starts.  [default: 0.2]",
+)
+@click.option(
+    "--adaptive",
+    is_flag=True,
+    help="Runs of all files together, as many as the machine has room for.",
+)
+@click.option(
+    "--causes/--no-causes",
+    default=True,
+    show_default=True,
+    help="Look for the causes by experiment: some 15 s for a flaky file.",
+)
 @options.place
 @options.limits
 @options.output

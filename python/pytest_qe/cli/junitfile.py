@@ -7,8 +7,14 @@ import re
 from typing import Any
 
 from junitparser import Error, Failure, JUnitXml, Skipped
-from junitparser.xunit2 import FlakyError, FlakyFailure, RerunError, RerunFailure, TestCase
-from junitparser.xunit2 import TestSuite
+from junitparser.xunit2 import (
+    FlakyError,
+    FlakyFailure,
+    RerunError,
+    RerunFailure,
+    TestCase,
+    TestSuite,
+)
 
 from .driving import write_whole
 

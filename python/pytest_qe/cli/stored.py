@@ -18,7 +18,6 @@ import click
 from .ends import Cannot, Failed, Wrong
 from .history import history_option
 
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 EXAMPLES = """\b
