@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import files
 import flaky
 import growth
 import javascript
@@ -78,6 +79,7 @@ def main() -> None:
             f"{javascript.versions(packages)}.\n\n" + javascript.report(packages, args.rounds)
         ),
         "Commands of the core, beside `xargs -P` (`/bin/true`)": lambda: _table(args.spawn),
+        "Whole files by pytest's own command": lambda: files.report(args.rounds),
         "Statistics of a million attempts, on one processor": lambda: _table(args.stats),
         "Runs until a verdict, beside a fixed number": lambda: _table(args.sprt),
         "Growth": lambda: (

@@ -2,10 +2,14 @@
  *
  * Rounds of both are interleaved, as a machine is seldom as fast as a moment
  * ago. Prints a table: medians, and the median of the rounds' own ratios. */
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "qe.h"
 
@@ -98,6 +102,35 @@ static struct cost run_xargs(void)
     return since(begin);
 }
 
+static unsigned count_descriptors(void)
+{
+    DIR *all = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    while (all != NULL && readdir(all) != NULL) {
+        n++;
+    }
+    if (all != NULL) {
+        (void) closedir(all);
+    }
+    return n;
+}
+
+/* Nothing may be left of so many commands: no descriptor, and no process, not even one
+ * that waits to be reaped. */
+static void check_left(unsigned before)
+{
+    unsigned after = count_descriptors();
+
+    errno = 0;
+    if (after != before || waitpid(-1, NULL, WNOHANG) != -1 ||
+        errno != ECHILD) {
+        (void) fprintf(stderr, "spawn: %u descriptors before, %u after, %s\n",
+                       before, after, strerror(errno));
+        exit(1);
+    }
+}
+
 static int compare(const void *a, const void *b)
 {
     double x = *(const double *) a, y = *(const double *) b;
@@ -117,7 +150,10 @@ static double median(const double *values)
 int main(void)
 {
     double core[2][ROUNDS], xargs[2][ROUNDS], ratio[2][ROUNDS];
+    unsigned descriptors;
 
+    (void) run_core(); /* libuv keeps two descriptors, once a process */
+    descriptors = count_descriptors();
     for (int i = 0; i < ROUNDS; i++) {
         struct cost a = run_core(), b = run_xargs();
 
@@ -128,6 +164,7 @@ int main(void)
         ratio[0][i] = a.wall_s / b.wall_s;
         ratio[1][i] = a.cpu_s / b.cpu_s;
     }
+    check_left(descriptors);
     printf("| %d commands, %d at once | wall s | ratio | cpu s | ratio |\n"
            "| --- | ---: | ---: | ---: | ---: |\n"
            "| qe's core | %.2f | %.2f | %.2f | %.2f |\n"
@@ -135,5 +172,8 @@ int main(void)
            COMMANDS, AT_ONCE, median(core[0]), median(ratio[0]),
            median(core[1]), median(ratio[1]), AT_ONCE, median(xargs[0]),
            median(xargs[1]));
+    printf("\nAfter %d commands of the core no descriptor and no process is "
+           "left.\n",
+           COMMANDS * (ROUNDS + 1));
     return 0;
 }
