@@ -9,6 +9,8 @@
 #define MEMORY_SHORT 0.05 /* share of the time */
 #define FREE_SHORT 0.08   /* share of the memory */
 #define FREE_ROOM 0.2
+#define REST_LOOKS                                                             \
+    4 /* about a second, in which what was begun before goes on */
 #define THROTTLE_LEAST (5 * QE__MS)
 #define THROTTLE_TIMES 4 /* the first, or the above where that is more */
 
@@ -63,11 +65,16 @@ enum qe_adapt_why qe_adapt_next(qe_adapt *a, const qe_pressure *p, bool full)
         shrink(a, a->running / 2);
         return QE_ADAPT_MEMORY;
     }
+    if (a->rest > 0) {
+        a->rest--;
+        return QE_ADAPT_KEPT;
+    }
     if (is_cpu_short(p)) {
         uint32_t less = a->running - a->running / 4 - (a->running % 4 != 0);
 
         if (a->running > a->processors && a->running > 1) {
             shrink(a, less > a->processors ? less : a->processors);
+            a->rest = REST_LOOKS;
             return QE_ADAPT_CPU;
         }
         return QE_ADAPT_KEPT;

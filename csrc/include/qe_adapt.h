@@ -41,12 +41,14 @@ typedef struct qe_adapt {
     uint32_t processors;        /* no fewer for want of processors */
     uint64_t throttle_ns;       /* between two starts */
     uint64_t first_throttle_ns; /* ... at most four times as much, or 20 ms */
-    bool met; /* something was short before: growth is slow from then on */
+    bool met;      /* something was short before: growth is slow from then on */
+    uint32_t rest; /* looks to come before processors count again */
 } qe_adapt;
 
 /* To be asked a few times a second. `full`: as many run as may. Growth is by half at
- * first, then one at a time; want of processors takes a quarter, of memory half (after
- * the additive increase and multiplicative decrease of Chiu and Jain, 1989). */
+ * first, then one at a time; want of processors takes a quarter, and then nothing
+ * changes for some looks, as what runs goes on; of memory half (after the additive
+ * increase and multiplicative decrease of Chiu and Jain, 1989). */
 QE_API enum qe_adapt_why qe_adapt_next(qe_adapt *a, const qe_pressure *p,
                                        bool full);
 /* "kept", "room", "cpu", "memory". */
