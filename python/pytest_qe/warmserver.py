@@ -5,8 +5,8 @@
 SCRIPT is a program such as ``.venv/bin/pytest``, options what each run of it has.
 What it would import is imported once; a fork then takes milliseconds where a fresh
 interpreter takes a fifth of a second. The protocol is in csrc/qe_warm.h. The name of its
-socket, in the abstract namespace, is printed as the first line; it ends when its standard
-input does.
+socket, in the abstract namespace, is printed as the first line; it ends when there is
+anything to read from its standard input, or that has ended.
 
 Needs the standard library alone, as it runs with the interpreter of SCRIPT, whatever is
 installed there (Python 3.8 or newer, Linux).
@@ -207,8 +207,7 @@ class Server:
             wait = 0.5 if any(c.gone_since is not None for c in self.clients.values()) else None
             for key, _ in self.selector.select(wait):
                 if key.fileobj == 0:
-                    if os.read(0, 4096) == b"":
-                        return None
+                    return None
                 elif key.fileobj == self.woken:
                     os.read(self.woken, 4096)
                 elif key.fileobj is self.listener:
@@ -438,6 +437,12 @@ def main() -> None:
     script = sys.argv[1]
     os.setpgid(0, 0)  # the interrupt of a terminal is for who asks
     _libc.prctl(_SUBREAPER, 1, 0, 0, 0)
+    for word in os.listdir("/proc/self/fd"):
+        if int(word) > 2:  # a command has three, whatever we were given
+            try:
+                os.close(int(word))
+            except OSError:
+                pass  # that of the listing
     # What is printed meanwhile is not for who asks.
     told, said = os.dup(1), os.memfd_create("printed")
     os.dup2(said, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -93,8 +94,14 @@ class WarmServer:
 
     def end(self) -> None:
         """Has it end, and what runs for it."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        pipe = self._process.stdin
+        assert pipe is not None
+        # A word, as forks of this process (such as sessions) may have the pipe, too.
+        with contextlib.suppress(OSError, ValueError):
+            pipe.write(b"\n")
+            pipe.flush()
+        with contextlib.suppress(OSError):
+            pipe.close()
 
     def close(self) -> None:
         """The same, and waits for that."""
