@@ -284,9 +284,10 @@ static void it_has_what_it_was_given(void **state)
           "get = os.environ.get\n"
           "print(sys.argv[1:], os.getcwd(), get('QE_A'), repr(get('QE_B')),\n"
           "      get('QE_C'), get('HOME'), time.tzname[0])\n"
-          "print(os.popen('echo $QE_A').read(), end='')\n"
+          "with os.popen('echo $QE_A') as p: print(p.read(), end='')\n"
           "print(os.getpgrp() == os.getpid(), os.readlink('/proc/self/fd/0'),\n"
-          "      sorted(os.listdir('/proc/self/fd')), __name__)\n"
+          "      [os.readlink('/proc/self/fd/' + n) for n in os.listdir('/proc/self/fd')\n"
+          "       if n > '2' and os.path.exists('/proc/self/fd/' + n)], __name__)\n"
           "print([l for l in open('/proc/self/status') if 'SigBlk' in l])\n");
     add(w, "an argument", (qe_unit){.env = more, .cwd = "/usr"});
     add(w, "", (qe_unit){0});
@@ -296,7 +297,7 @@ static void it_has_what_it_was_given(void **state)
     assert_string_equal(
         ends[0].out, "['an argument'] /usr two words '' None None XYZ\n"
                      "two words\n"
-                     "True /dev/null ['0', '1', '2', '3'] __main__\n"
+                     "True /dev/null [] __main__\n"
                      "['SigBlk:\\t0000000000000000\\n']\n");
     {
         char here[256];
@@ -464,7 +465,8 @@ static void many_starts_leave_nothing(void **state)
     }
     world_finish(w);
     world_check(w);
-    WORLD_WAIT(entries_of(server, "fd") == files && !has_children(server));
+    /* The pipe that its name came by may have been open at first. */
+    WORLD_WAIT(entries_of(server, "fd") <= files && !has_children(server));
 }
 
 static void a_huge_environment_is_given(void **state)
