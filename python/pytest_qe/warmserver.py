@@ -209,7 +209,7 @@ class Server:
             for key, _ in self.selector.select(wait):
                 if key.fileobj == 0:
                     return None
-                elif key.fileobj == self.woken:
+                if key.fileobj == self.woken:
                     os.read(self.woken, 4096)
                 elif key.fileobj is self.listener:
                     self._accept()

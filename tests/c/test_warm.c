@@ -286,19 +286,21 @@ static void it_has_what_it_was_given(void **state)
           "      get('QE_C'), get('HOME'), time.tzname[0])\n"
           "with os.popen('echo $QE_A') as p: print(p.read(), end='')\n"
           "print(os.getpgrp() == os.getpid(), os.readlink('/proc/self/fd/0'),\n"
-          "      [os.readlink('/proc/self/fd/' + n) for n in os.listdir('/proc/self/fd')\n"
-          "       if n > '2' and os.path.exists('/proc/self/fd/' + n)], __name__)\n"
+          "      [os.readlink('/proc/self/fd/' + n) for n in "
+          "os.listdir('/proc/self/fd')\n"
+          "       if n > '2' and os.path.exists('/proc/self/fd/' + n)], "
+          "__name__)\n"
           "print([l for l in open('/proc/self/status') if 'SigBlk' in l])\n");
     add(w, "an argument", (qe_unit){.env = more, .cwd = "/usr"});
     add(w, "", (qe_unit){0});
     unsetenv("QE_C"); /* the server has it */
     run(w);
     assert_int_equal(ends[0].outcome, QE_PASSED);
-    assert_string_equal(
-        ends[0].out, "['an argument'] /usr two words '' None None XYZ\n"
-                     "two words\n"
-                     "True /dev/null [] __main__\n"
-                     "['SigBlk:\\t0000000000000000\\n']\n");
+    assert_string_equal(ends[0].out,
+                        "['an argument'] /usr two words '' None None XYZ\n"
+                        "two words\n"
+                        "True /dev/null [] __main__\n"
+                        "['SigBlk:\\t0000000000000000\\n']\n");
     {
         char here[256];
 
@@ -580,8 +582,7 @@ static void a_killed_worker_takes_its_command_along(void **state)
     world_until(w, QE_EV_START, 0, &event);
     WORLD_WAIT(read_number("self") != 0);
     assert_int_equal(
-        kill((pid_t) atomic_load(
-                 &w->session->exec.arena.slots[event.slot].pid),
+        kill((pid_t) atomic_load(&w->session->exec.arena.slots[event.slot].pid),
              SIGKILL),
         0);
     world_finish(w);
@@ -782,10 +783,11 @@ static int reach(void)
     int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     memcpy(address.sun_path + 1, name, strlen(name));
-    assert_int_equal(connect(s, (struct sockaddr *) &address,
-                             (socklen_t) (offsetof(struct sockaddr_un, sun_path) +
-                                          1 + strlen(name))),
-                     0);
+    assert_int_equal(
+        connect(s, (struct sockaddr *) &address,
+                (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 +
+                             strlen(name))),
+        0);
     return s;
 }
 
@@ -803,7 +805,8 @@ static void an_odd_request_harms_no_other(void **state)
         "QE1 4\nabcd",
         "A\n",
         "GET / HTTP/1.1\r\n\r\n",
-        "0123456789012345678901234567890123456789012345678901234567890123456789",
+        "012345678901234567890123456789012345678901234567890123456789012345678"
+        "9",
     };
     struct world *w = *state;
 
@@ -823,7 +826,9 @@ static void an_odd_request_harms_no_other(void **state)
     { /* words enough, but no streams; then too few words with streams */
         int s = reach(), fds[2] = {0, 1};
         char room[CMSG_SPACE(sizeof(fds))] = {0};
-        struct iovec text = {"QE1 4\n1\0" "1\0", 10};
+        struct iovec text = {"QE1 4\n1\0"
+                             "1\0",
+                             10};
         struct msghdr m = {.msg_iov = &text,
                            .msg_iovlen = 1,
                            .msg_control = room,

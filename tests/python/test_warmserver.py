@@ -200,7 +200,7 @@ def test_chance_differs_from_run_to_run(warm: Warm, qe: Qe) -> None:
     found = [re.search(r"=> ([^|]*)", end.stdout.decode()) for end in ends]
     lines = [match[1].split() for match in found if match is not None]
     assert len(lines) == 5
-    for column in zip(*lines):
+    for column in zip(*lines, strict=True):
         assert len(set(column)) == 5, column
 
 
