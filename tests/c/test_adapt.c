@@ -66,6 +66,14 @@ static void want_of_processors_takes_a_quarter_down_to_as_many(void **state)
 
     (void) state;
     for (size_t i = 0; i < QE__COUNT(steps); i++) {
+        /* What runs goes on for a while: nothing changes meanwhile. */
+        while (a.rest > 0) {
+            uint32_t before = a.running;
+
+            assert_int_equal(qe_adapt_next(&a, a.rest % 2 ? &busy : &idle, true),
+                             QE_ADAPT_KEPT);
+            assert_int_equal(a.running, before);
+        }
         bool there = a.running == a.processors;
 
         assert_int_equal(qe_adapt_next(&a, &busy, true),
@@ -99,6 +107,9 @@ static void where_stalls_are_not_told_the_load_says(void **state)
     (void) state;
     p.load = 5;
     assert_int_equal(qe_adapt_next(&a, &p, true), QE_ADAPT_CPU);
+    assert_true(a.rest > 0); /* memory does not wait */
+    assert_int_equal(qe_adapt_next(&a, &filled, true), QE_ADAPT_MEMORY);
+    a.rest = 0;
     p.load = 3;
     assert_int_equal(qe_adapt_next(&a, &p, true), QE_ADAPT_KEPT);
     p.load = 1;
