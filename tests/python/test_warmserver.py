@@ -325,9 +325,7 @@ def test_relative_paths_hold_in_the_folder_of_the_start_alone(warm: Warm, qe: Qe
     assert parent not in warm.run(name, *argv, PYTHONPATH="below").stdout.decode()
 
 
-def test_it_is_cheaper(
-    warm: Warm, qe: Qe, record_property: Callable[[str, object], None]
-) -> None:
+def test_it_is_cheaper(warm: Warm, qe: Qe, record_property: Callable[[str, object], None]) -> None:
     qe.use(*(name for name in OTHERS if name not in ("xdist", "xdist.looponfail", "django")))
     qe.files(test_it="def test_it(): pass\n")
     name = warm.serve()
