@@ -18,6 +18,7 @@ _WHERE = {
     "history": ".history",
     "show": ".stored",
     "store": ".stored",
+    "doctor": ".doctor",
     "quarantine": ".quarantine",
     "shard-verify": ".shards",
     "shard-durations": ".shards",
@@ -29,10 +30,21 @@ Examples:
   qe exec test_*.py             run test files, each until it passes
   qe hunt --preset=thorough tests/test_login.py
   qe history                    what fails, is flaky, or takes long
+  qe doctor                     what is missing here, and how to get it
 """
 
 
+class _NobodyReads(Exception):
+    """A broken pipe; of those click makes an exit status of its own."""
+
+
 class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _NobodyReads from None
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_WHERE)
 
@@ -101,8 +113,6 @@ def run(argv: Sequence[str] | None = None) -> int:
             return _tell(error.format_message(), error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             return ends.INTERRUPTED + 2
-        except BrokenPipeError:
-            return _nobody_reads()
         except ImportError as error:
             if error.name == "pytest_qe._core":
                 return _tell("the core of qe needs Linux and CPython", ends.CANNOT)
@@ -110,13 +120,15 @@ def run(argv: Sequence[str] | None = None) -> int:
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             return _tell(f"{where}{error.strerror or error}", ends.CANNOT)
+        except _NobodyReads:
+            raise
         except Exception as error:
             from ..errors import QeError
 
             if isinstance(error, QeError):
                 return _tell(str(error), ends.CANNOT)
             raise
-    except BrokenPipeError:
+    except (BrokenPipeError, _NobodyReads):
         return _nobody_reads()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -86,6 +87,8 @@ def drive(
                 await stream.aclose()  # type: ignore[attr-defined]
         return result, signals.first
 
+    # Its warnings are in the result.
+    logging.getLogger("pytest_qe.agents").addHandler(logging.NullHandler())
     try:
         return asyncio.run(all_of_it())
     except QeError as error:
