@@ -146,10 +146,10 @@ def overview(most: int, as_json: bool, given: Path | None) -> str:
     if not counts:
         raise RememberedError(f"{path} knows no test that ran to its end")
     tests = []
-    for (name, failures, passes), ns in zip(counts, took, strict=True):
-        row = _row(name.decode("utf-8", "replace"), failures, passes, 0)
+    for (id_, failures, passes), ns in zip(counts, took, strict=True):
+        row = _row(id_.decode("utf-8", "replace"), failures, passes, 0)
+        del row["recovered"]
         tests.append({"test": row.pop("label"), **row, "median_s": ns / 1e9 if ns else None})
-        del tests[-1]["recovered"]
     mixed = [one for one in tests if 0 < one["failures"] < one["runs"]]
     tables = {
         # The nearer to even, the flakier; of two that are alike the better known.

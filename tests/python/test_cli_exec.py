@@ -25,9 +25,7 @@ def test_pytest_files_of_a_folder_are_found_run_and_counted(cli: Cli) -> None:
     cli.write("tests/deep/test_b.py", "def test_3():\n    assert 1 == 2, 'no such sum'\n")
     cli.write("tests/helper.py", "raise SystemExit(5)")
     cli.write("tests/node_modules/test_no.py", "raise SystemExit(5)")
-    done = cli.run(
-        "exec", "tests", "--attempts=1", "--junit=out.xml", "--json=out.json", "--warm"
-    )
+    done = cli.run("exec", "tests", "--attempts=1", "--junit=out.xml", "--json=out.json", "--warm")
     assert done.returncode == 1, done.stderr
     assert done.stdout.startswith("2 files by pytest (by *.py)\n")
     assert "FAILED   tests/deep/test_b.py" in done.stdout
@@ -86,9 +84,7 @@ def test_hostile_names_and_output_are_shown_as_text(cli: Cli) -> None:
 
 def test_json_lines_are_the_events_and_the_result(cli: Cli) -> None:
     cli.files(good="exit 0", bad="exit 1")
-    done = cli.run(
-        "exec", SH, "good.sh", "bad.sh", "--attempts=2", "--backoff=0", "--json-lines"
-    )
+    done = cli.run("exec", SH, "good.sh", "bad.sh", "--attempts=2", "--backoff=0", "--json-lines")
     events = [json.loads(line) for line in done.stdout.splitlines()]
     kinds = [event["kind"] for event in events if event.get("file") == "bad.sh"]
     assert kinds == ["start", "attempt", "retry", "attempt", "result", "cost"]
@@ -263,7 +259,5 @@ def test_colours_are_for_terminals_and_for_those_who_ask(cli: Cli) -> None:
 def test_the_plugin_loads_nothing_of_the_command(cli: Cli) -> None:
     code = "import sys, pytest_qe.plugin; print([m for m in sys.modules if 'pytest_qe.cli' in m"
     code += " or m.split('.')[0] in ('click', 'rich')])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -47,8 +47,7 @@ def test_nothing_flaky_is_0_also_where_all_fails(cli: Cli) -> None:
 def test_the_cause_is_found_by_experiment_in_pytest_files(cli: Cli) -> None:
     cli.write(
         "test_a.py",
-        "def test_1(): pass\n"
-        "def test_2(): assert next(iter({'ab', 'cd'})) == 'ab'\n",
+        "def test_1(): pass\ndef test_2(): assert next(iter({'ab', 'cd'})) == 'ab'\n",
     )
     args = ["test_a.py", "-i", "12", "--timeout=0", "--", "-p", "pytest_qe.plugin"]
     status, result = cli.json("hunt", *args)

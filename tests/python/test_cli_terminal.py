@@ -128,7 +128,7 @@ def test_a_second_ctrl_c_ends_it_at_once(terminal: _Terminal) -> None:
 
 def test_ctrl_c_in_a_hunt_judges_what_ran(terminal: _Terminal) -> None:
     cli = terminal.cli
-    cli.files(waits=f'mkdir one 2>/dev/null && exit 0; {WAITS}')
+    cli.files(waits=f"mkdir one 2>/dev/null && exit 0; {WAITS}")
     child = terminal.start("hunt", SH, "waits.sh", "--json=out.json")
     wait_for(lambda: cli.exists("waits.sh.began"), "the second run")
     child.sendintr()

@@ -75,8 +75,6 @@ def _looked(look: Callable[[], Check]) -> Check:
 
 def _python() -> Check:
     says = f"{platform.python_version()} ({sys.implementation.name}), {sys.executable}"
-    if sys.version_info < (3, 10):
-        return Check("python", "broken", says, "qe needs Python 3.10 or newer")
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return Check("python", "broken", says, "qe does not know free-threaded builds")
     return Check("python", "ok", says)

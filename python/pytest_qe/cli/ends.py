@@ -24,27 +24,22 @@ Exit status:
 class Refused(click.ClickException):
     """One line on standard error, and an exit status."""
 
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.exit_code = status
+    exit_code = CANNOT
 
 
 class Wrong(Refused):
     """What was asked for makes no sense."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, USAGE)
+    exit_code = USAGE
 
 
 class Failed(Refused):
     """What was asked for is not so."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, FAILED)
+    exit_code = FAILED
 
 
 class Cannot(Refused):
     """What was asked for cannot be done here and now."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, CANNOT)
+    exit_code = CANNOT

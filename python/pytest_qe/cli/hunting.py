@@ -229,8 +229,9 @@ class _Hunt:
 
 def _rate(one: Event) -> str:
     low, high = one["interval"]
+    rate = one["failed"] / one["iterations"]
     return (
-        f"failed {one['failed']} of {one['iterations']} runs: {one['failed'] / one['iterations']:.0%}"
+        f"failed {one['failed']} of {one['iterations']} runs: {rate:.0%}"
         f", {low:.0%} to {high:.0%} with a confidence of 95 %"
     )
 

@@ -6,7 +6,7 @@ import io
 import re
 from typing import Any
 
-from junitparser import Error, Failure, JUnitXml, Skipped
+from junitparser import Error, Failure, JUnitXml, Skipped, SystemErr, SystemOut
 from junitparser.xunit2 import (
     FlakyError,
     FlakyFailure,
@@ -32,7 +32,7 @@ def write_junit(path: str, result: Event) -> None:
 
     Raises: ``Cannot`` where the file cannot be written.
     """
-    document = JUnitXml("qe")
+    document: Any = JUnitXml("qe")  # of a library with types here and there
     totals = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
     for one in result["results"]:
         suite = _suite(one, result["framework"])
@@ -68,8 +68,9 @@ def _counts(one: Event) -> dict[str, int]:
     }
 
 
-def _suite(one: Event, framework: str) -> TestSuite:
-    suite = TestSuite(_clean(one["file"]))
+def _suite(one: Event, framework: str) -> Any:
+    make: Any = TestSuite
+    suite = make(_clean(one["file"]))
     suite.time = round(one["duration"], 6)
     properties = {"framework": framework, "outcome": one["outcome"], "attempts": one["attempts"]}
     for name, value in properties.items():
@@ -78,8 +79,8 @@ def _suite(one: Event, framework: str) -> TestSuite:
     _attempts(cases[0], one)
     for case in cases:
         suite.append(case)
-    suite.append(_output("system-out", one["stdout"]))
-    suite.append(_output("system-err", one["stderr"]))
+    suite.append(SystemOut(_clean(one["stdout"])))
+    suite.append(SystemErr(_clean(one["stderr"])))
     return suite
 
 
@@ -112,15 +113,9 @@ def _attempts(case: TestCase, one: Event) -> None:
         if attempt["outcome"] == "passed":
             continue
         failed = attempt["outcome"] == "failed"
-        if one["passed"]:
-            kind = FlakyFailure if failed else FlakyError
-        else:
-            kind = RerunFailure if failed else RerunError
+        kinds: tuple[Any, Any] = (FlakyFailure, FlakyError)
+        if not one["passed"]:
+            kinds = (RerunFailure, RerunError)
+        kind = kinds[0] if failed else kinds[1]
         text = f"attempt {attempt['attempt']}: {attempt['outcome']}"
         case.add_interim_result(kind(text, attempt["outcome"]))
-
-
-def _output(tag: str, text: str) -> Any:
-    from junitparser import SystemErr, SystemOut
-
-    return (SystemOut if tag == "system-out" else SystemErr)(_clean(text))

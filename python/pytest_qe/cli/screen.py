@@ -163,7 +163,7 @@ class Screen:
     def _drawn(self) -> RenderableType:
         now = time.monotonic()
         rows = Table.grid(padding=(0, 2, 0, 0))
-        running = sorted(list(self._running.items()), key=lambda one: one[1])
+        running = sorted(self._running.items(), key=lambda one: one[1])
         room = max(1, min(_MOST_ROWS, self.console.height - 3))
         for (file, run), since in running[:room]:
             what = self._attempts.get((file, run), f"run {run + 1}" if run else "")

@@ -87,9 +87,8 @@ def summary(screen: Screen, result: Event, settings: Settings) -> None:
     screen.say("")
     if result["interrupted"]:
         known = result["total"] - len(stopped)
-        screen.say(
-            f"interrupted: {known} of {many(result['total'], 'file')} ran to the end", "yellow"
-        )
+        files = many(result["total"], "file")
+        screen.say(f"interrupted: {known} of {files} ran to the end", "yellow")
     failed = result["failed"] - len(stopped)
     style = "bold red" if failed else "bold yellow" if flaky or stopped else "bold green"
     screen.say(_sum(result, failed, len(stopped), len(flaky)), style)
