@@ -38,6 +38,14 @@ def test_flaky_files_are_told_with_their_rate_and_a_line_to_copy(cli: Cli) -> No
     assert [one["file"] for one in result["flaky_list"]] == ["flips.sh"]
 
 
+def test_runs_at_one_time_are_judged_as_they_began(cli: Cli) -> None:
+    # Each has its number from the moment in which it starts, half a second after the last.
+    cli.files(flips=FLIPS.replace("2|4", "1|2|3"))
+    _, result = cli.json("hunt", SH, "flips.sh", "-i", "6", "--throttle=0.5")
+    passed = [outcome == "passed" for outcome in result["files"][0]["outcomes"]]
+    assert passed == [False, False, False, True, True, True]
+
+
 def test_nothing_flaky_is_0_also_where_all_fails(cli: Cli) -> None:
     cli.files(bad="exit 1")
     status, result = cli.json("hunt", SH, "bad.sh", "--preset=quick", "--adaptive")

@@ -141,6 +141,25 @@ def test_ctrl_c_in_a_hunt_judges_what_ran(terminal: _Terminal) -> None:
     cli.nothing_is_left()
 
 
+def test_ctrl_c_ends_experiments_too(terminal: _Terminal) -> None:
+    cli = terminal.cli
+    cli.write("test_a.py", "import os\ndef test_2(): os.mkdir('one')\n")
+    child = terminal.start(
+        "hunt", "test_a.py", "-i", "2", "--throttle=0", "--", "-p", "pytest_qe.plugin"
+    )
+    wait_for(
+        lambda: any("--qe-flaky-budget" in command for command in cli.alive().values()),
+        "an experiment", 60,
+    )  # fmt: skip
+    child.sendintr()
+    child.expect("interrupted: what runs has 2 s to end")
+    child.timeout = 12  # they would take 15 s at least
+    text, status = ended(child)
+    assert status == 130
+    assert "FLAKY test_a.py" in text and "failed 1 of 2 runs" in text
+    cli.nothing_is_left()
+
+
 def test_sigterm_is_143(cli: Cli) -> None:
     cli.files(waits=WAITS)
     process = subprocess.Popen(
