@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,3 +193,34 @@ def test_a_stored_value_is_pretty_on_a_terminal(terminal: _Terminal) -> None:
     assert status == 0
     assert text.startswith("aqe/test-executor/last_parallel_execution, of 20")
     assert '"pass_rate": 100.0' in text
+
+
+def test_ctrl_z_holds_what_runs_and_its_time(cli: Cli) -> None:
+    """Held for longer than its limit it passes; and once more, as fg is not its end."""
+    ticks = cli.path / "ticks"
+    tick = "echo x >>ticks; sleep 0.05"
+    cli.files(slow=f"i=0; while [ $i -lt 20 ]; do {tick}; i=$((i + 1)); done")
+
+    def count() -> int:
+        return ticks.read_text().count("x") if ticks.exists() else 0
+
+    shell = pexpect.spawn(
+        "bash", ["--norc", "-i"], cwd=str(cli.path), encoding="utf-8", timeout=60,
+        env={**os.environ, "PS1": "$ "},
+    )  # fmt: skip
+    try:
+        words = " ".join(shlex.quote(word) for word in [*QE, "exec", "slow.sh", SH, "--timeout=3"])
+        shell.sendline(words)
+        for least in (3, 8):
+            wait_for(lambda least=least: count() >= least, "the command")
+            shell.sendcontrol("z")
+            shell.expect("Stopped")
+            seen = count()
+            assert seen < 20
+            time.sleep(3.2)
+            assert count() == seen, "what runs is stopped, too"
+            shell.sendline("fg")
+        shell.expect("1 passed")
+        assert count() == 20
+    finally:
+        shell.close(force=True)

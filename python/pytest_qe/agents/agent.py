@@ -82,6 +82,12 @@ class Agent:
         for run in list(self._runs):
             run.stop(at_once=at_once)
 
+    def pause(self, on: bool) -> None:
+        """Holds all that runs (SIGSTOP), or lets it go on: its time limits stand still
+        meanwhile. It takes effect within some hundredths of a second."""
+        for run in list(self._runs):
+            run.pause(on)
+
     async def execute(self, task: QETask | Mapping[str, Any]) -> dict[str, Any]:
         """Does a task: its ``context`` are the arguments of the method that its type names.
 

@@ -26,6 +26,9 @@ class _Experiments:
         else:
             self._session.stop(interrupt=True)
 
+    def pause(self, on: bool) -> None:
+        self._session.pause(on)
+
 
 async def causes_of(
     command: Command, *, seconds: float, stoppable: set[Stoppable]

@@ -27,7 +27,7 @@ FILES = AlcallParams(max_concurrent=2, retry_timeout=300.0, throttle_period=0.5)
 RUNS = AlcallParams(max_concurrent=3, retry_timeout=30.0, throttle_period=0.2)
 
 _MOST_ITERATIONS = 65536
-_SEEDS = 3  # servers for one set of runs: each has its own hash seed
+_SEEDS = 5  # servers for one set of runs: each has its own hash seed
 _CAUSES_S = 15.0  # for experiments on one flaky file
 
 

@@ -32,9 +32,11 @@ Event = dict[str, Any]
 
 
 class Stoppable(Protocol):
-    """What a stop of an agent has to reach."""
+    """What a stop or a pause of an agent has to reach."""
 
     def stop(self, *, at_once: bool = False) -> None: ...
+
+    def pause(self, on: bool) -> None: ...
 
 
 _LOOK_S = 0.25  # between two looks at the machine's load
@@ -141,6 +143,11 @@ class Run:
             self._session.kill()
         elif self._session is not None:
             self._session.stop(interrupt=True)
+
+    def pause(self, on: bool) -> None:
+        """Holds what runs, or lets it go on."""
+        if self._session is not None:
+            self._session.pause(on)
 
     def no_more(self) -> None:
         """Nothing new starts."""

@@ -157,6 +157,10 @@ class CommandSession:
         """Nothing new starts, and what runs is killed."""
         self._orders.append(lambda session: session.kill())
 
+    def pause(self, on: bool) -> None:
+        """Holds what runs, or lets it go on: no time has passed for its limits then."""
+        self._orders.append(lambda session: session.pause(on))
+
     def limit(self, running: int, throttle: float) -> None:
         """From now on at most ``running`` at once, ``throttle`` seconds between starts."""
 

@@ -18,10 +18,15 @@ from .ends import Cannot, Wrong
 Event = dict[str, Any]
 
 
+_HELD_S = 0.1  # what runs is held by then
+
+
 class Stoppable(Protocol):
     """What signals need of an agent."""
 
     def stop(self, *, at_once: bool = False) -> None: ...
+
+    def pause(self, on: bool) -> None: ...
 
 
 class View(Protocol):
@@ -33,7 +38,9 @@ class View(Protocol):
 
 
 class Signals:
-    """The first SIGINT or SIGTERM asks, the second ends what runs, a third this process."""
+    """The first SIGINT or SIGTERM asks, the second ends what runs, a third this process.
+    SIGTSTP (Ctrl-Z) holds what runs, which has process groups of its own, and then this
+    process, until SIGCONT."""
 
     def __init__(self, agent: Stoppable, note: Callable[[str], None], grace: float) -> None:
         self.first: int | None = None
@@ -44,11 +51,26 @@ class Signals:
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._on, number)
+        # Where nobody could have it go on, the shell ignores it.
+        if signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:
+            self._loop.add_signal_handler(signal.SIGTSTP, self._hold)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.remove_signal_handler(number)
+        self._loop.remove_signal_handler(signal.SIGTSTP)
+
+    def _hold(self) -> None:
+        self._agent.pause(True)
+        self._loop.call_later(_HELD_S, self._stop_here)
+
+    def _stop_here(self) -> None:
+        # By its default: the kernel stops nothing that no shell could have go on.
+        self._loop.remove_signal_handler(signal.SIGTSTP)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        self._loop.add_signal_handler(signal.SIGTSTP, self._hold)  # after SIGCONT
+        self._agent.pause(False)
 
     def _on(self, number: int) -> None:
         self._count += 1
