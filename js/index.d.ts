@@ -389,6 +389,23 @@ export interface CommandUnit extends Unit {
   cwd?: string | null;
   /** Changes of this process's environment; `null` takes a variable away. */
   env?: { readonly [name: string]: string | null | undefined } | null;
+  /** What each of its processes may use; 0 and missing: no limit but the system's. */
+  limits?: Limits | null;
+  /**
+   * The address of a warm server (a name in the abstract namespace of Unix sockets) that
+   * starts the command in a fork of itself; where it cannot, it is executed as any other.
+   */
+  warm?: string | null;
+}
+
+/** What each process of a command may use; 0: no limit but the system's. */
+export interface Limits {
+  /** Bytes of private writable memory (RLIMIT_DATA): beyond, allocations fail. */
+  memoryBytes?: number;
+  /** Seconds of processor time: then SIGXCPU, a second later SIGKILL. */
+  cpuSeconds?: number;
+  /** Open descriptors; at least 3. */
+  openFiles?: number;
 }
 
 /** How units are run: whatever they are. */
@@ -506,8 +523,14 @@ export interface Run<U extends Unit = Unit, End = unknown> extends AsyncIterable
   RunEvent<U, End>
 > {
   return(value?: unknown): Promise<IteratorResult<RunEvent<U, End>>>;
-  /** Nothing new starts; what runs is let finish, and its events still come. */
-  stop(): void;
+  /**
+   * Nothing new starts; what runs is let finish, and its events still come.
+   *
+   * @param interrupt what runs gets SIGINT, and a command its grace
+   */
+  stop(interrupt?: boolean): void;
+  /** Of commands: from now on at most `running` at once, `throttle` seconds between starts. */
+  limit(running: number, throttle: number): void;
 }
 
 /**
@@ -602,7 +625,7 @@ export type FrameworkAlias =
   | 'rust';
 
 /** How test files are run, all of them alike. */
-interface FileOptions {
+export interface FileOptions {
   /**
    * Default "jest". Its program is the project's own (`node_modules/.bin`, or `bin` in the
    * virtual environment, of `cwd` and above), otherwise one in PATH. docs/agents.md has what
@@ -623,6 +646,12 @@ interface FileOptions {
   cwd?: string;
   /** Changes of this process's environment; `null` takes a variable away. */
   env?: CommandUnit['env'];
+}
+
+/** A test that failed. */
+export interface TestFailure {
+  name: string;
+  message: string;
 }
 
 export interface ExecuteOptions extends FileOptions {
@@ -674,7 +703,7 @@ export interface FileResult {
   /** Its tests; null where they are not known: it was killed, say, or prints none. */
   tests: TestCounts | null;
   /** What failed, the first 20; of each text at most 2,000 characters. */
-  failures: { name: string; message: string }[];
+  failures: TestFailure[];
 }
 
 export interface ExecuteResult {
@@ -771,6 +800,8 @@ export function detectFlaky(
   files: readonly string[],
   options?: DetectOptions,
 ): Promise<DetectResult>;
+
+export * from './agents';
 
 // --------------------------------------------------------------------- results
 

@@ -2,6 +2,14 @@
 // What `require('qe-jest')` gives: the core, for programs. index.d.ts documents it.
 
 const { Inquiry, attemptSeed } = require('./addon');
+const {
+  FlakyTestHunter,
+  Metrics,
+  TestExecutor,
+  adaptive,
+  iterationPresets,
+  presets,
+} = require('./agents');
 const { detectFlaky, executeTests } = require('./execute');
 const { MemoryStore } = require('./memory');
 const { stats } = require('./stats');
@@ -9,17 +17,23 @@ const { History, Outcome, Record, VERSION, analyze, cpuCount, runUnits, work } =
 
 // Plain names alone: import finds them so.
 module.exports = {
+  FlakyTestHunter,
   History,
   Inquiry,
   MemoryStore,
+  Metrics,
   Outcome,
   Record,
+  TestExecutor,
   VERSION,
+  adaptive,
   analyze,
   attemptSeed,
   cpuCount,
   detectFlaky,
   executeTests,
+  iterationPresets,
+  presets,
   runUnits,
   stats,
   work,

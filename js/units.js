@@ -19,6 +19,7 @@ const KINDS = named(
   ['EV_EXIT', 'exit'],
   ['EV_REFUSED', 'refused'],
   ['EV_GIVE_UP', 'giveUp'],
+  ['EV_NONE', 'settled'], // nothing of the core's: what follows a verdict, see `settle`
 );
 
 const OUTCOMES = named(
@@ -102,6 +103,7 @@ function eventOf(core, units, commands) {
     case 'lost':
       Object.assign(event, {
         outcome: OUTCOMES[core.outcome],
+        asks: core.asks,
         again: core.again,
         final: core.final === qe.NONE ? null : OUTCOMES[core.final],
         status: core.status,
@@ -111,6 +113,10 @@ function eventOf(core, units, commands) {
       });
       if (commands) Object.assign(event, endOfCommand(core, event));
       else if (event.kind === 'finish') event.message = core.data.subarray(1).toString();
+      break;
+    case 'settled':
+      event.again = core.again;
+      event.final = core.final === qe.NONE ? null : OUTCOMES[core.final];
       break;
     case 'start':
       event.start = core.start;
@@ -185,8 +191,30 @@ class Run {
     return { value, done: true };
   }
 
-  stop() {
-    this.#session.stop();
+  /** Nothing new starts; with `interrupt` what runs gets SIGINT, and its grace. */
+  stop(interrupt = false) {
+    this.#session.stop(interrupt);
+  }
+
+  /** Nothing new starts, and what runs is killed. */
+  kill() {
+    this.#session.kill();
+  }
+
+  /** Of commands: from now on at most so many at once, so many seconds between two starts. */
+  limit(running, throttle) {
+    this.#session.limit(running, throttle);
+  }
+
+  /**
+   * Under the option `asks`: judges an attempt that has ended, once the host has looked at
+   * what it left behind: before that no other attempt begins. "settled" tells what follows.
+   *
+   * @param {number} unit its index
+   * @param {boolean} retryable whether another attempt is of any use
+   */
+  settle(unit, attempt, outcome, retryable) {
+    this.#session.settle(unit, attempt, Outcome[outcome], retryable);
   }
 
   [Symbol.asyncIterator]() {

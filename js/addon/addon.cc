@@ -25,7 +25,8 @@ const Named CONSTANTS[] = {
     {"EV_DATA", QE_EV_DATA},     {"EV_FINISH", QE_EV_FINISH},
     {"EV_LOST", QE_EV_LOST},     {"EV_EXIT", QE_EV_EXIT},
     {"EV_REFUSED", QE_EV_REFUSED}, {"EV_GIVE_UP", QE_EV_GIVE_UP},
-    {"EV_DONE", QE_EV_DONE},     {"PASSED", QE_PASSED},
+    {"EV_DONE", QE_EV_DONE},     {"EV_NONE", QE_EV_NONE},
+    {"PASSED", QE_PASSED},
     {"FAILED", QE_FAILED},       {"SKIPPED", QE_SKIPPED},
     {"ERROR", QE_ERROR},         {"TIMEOUT", QE_TIMEOUT},
     {"CRASHED", QE_CRASHED},     {"FLAKY", QE_FLAKY},
@@ -90,6 +91,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports)
     }
     exports.Set("VERSION", Napi::String::New(env, QE_VERSION));
     exports.Set("cpuCount", Napi::Function::New(env, cpu_count, "cpuCount"));
+    add_adapt(env, exports);
     add_cause(env, exports);
     add_hunt(env, exports);
     add_record(env, exports);

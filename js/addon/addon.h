@@ -71,6 +71,7 @@ class Options {
     uint32_t count(const char *key, uint32_t otherwise, uint32_t least = 0,
                    uint32_t most = UINT32_MAX) const;
     double real(const char *key, double least, double most) const;
+    double whole(const char *key, double least, double most) const; // 0 is none, too
     uint64_t ns(const char *key) const;
     bool flag(const char *key) const;
 
@@ -86,12 +87,14 @@ Napi::Object flakiness_object(Napi::Env env, const qe_flakiness &found);
 struct Event {
     qe_event core;
     std::string data;
+    bool asks = false;             // the host is to settle it
     bool again = false;            // another attempt follows
     enum qe_outcome final = QE_NONE; // the unit's outcome, where none follows
 };
 
 Napi::Object event_object(Napi::Env env, const Event &event);
 
+void add_adapt(Napi::Env env, Napi::Object exports);
 void add_cause(Napi::Env env, Napi::Object exports);
 void add_hunt(Napi::Env env, Napi::Object exports);
 void add_record(Napi::Env env, Napi::Object exports);

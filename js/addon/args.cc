@@ -243,6 +243,14 @@ double Options::real(const char *key, double least, double most) const
     return given(value) ? real_of(value, name(key), least, most) : 0;
 }
 
+double Options::whole(const char *key, double least, double most) const
+{
+    Napi::Value value = get(key);
+    bool none = !given(value) || (value.IsNumber() && value.As<Napi::Number>().DoubleValue() == 0);
+
+    return none ? 0 : whole_of(value, name(key), least, most);
+}
+
 uint64_t Options::ns(const char *key) const
 {
     Napi::Value value = get(key);

@@ -26,6 +26,7 @@ Napi::Object event_object(Napi::Env env, const Event &e)
     o.Set("cpu", c.cpu_s);
     o.Set("peakBytes", (double) c.peak_bytes);
     o.Set("dataKind", c.data_kind);
+    o.Set("asks", e.asks);
     o.Set("again", e.again);
     o.Set("final", (int) e.final);
     o.Set("error", c.error);

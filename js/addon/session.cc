@@ -1,11 +1,6 @@
-// Session: a run. The core's loop has a thread of its own; events come back in
-// batches, through a thread-safe function.
-#include "addon.h"
+// Session: a run. The core's loop has a thread of its own (loop.cc).
+#include "loop.h"
 
-#include <atomic>
-#include <condition_variable>
-#include <memory>
-#include <mutex>
 #include <system_error>
 #include <thread>
 
@@ -13,212 +8,11 @@ namespace qe {
 
 namespace {
 
-constexpr int TICK_MS = 20; // the longest that a stop or a kill waits
-constexpr size_t MOST_IN_BATCH = 256;
-constexpr size_t MOST_BATCHES = 16; // beyond, workers wait for the host
 constexpr uint32_t MOST_WORKERS = 1024;
 constexpr uint32_t MOST_RETRIES = 65535;
 constexpr uint64_t GRACE_NS = 2000000000; // of commands, where nothing is said
 constexpr uint32_t MOST_OUTPUT_BYTES = 64u << 20;
 constexpr uint32_t MOST_SPARE = 1u << 20;
-
-struct Batch {
-    std::vector<Event> events;
-    bool end = false;
-};
-
-// Words as the core takes them: an array of pointers that ends with NULL.
-struct Words {
-    std::vector<std::string> words;
-    std::vector<char *> pointers;
-
-    char *const *get()
-    {
-        pointers.clear();
-        for (std::string &word : words) {
-            pointers.push_back(word.data());
-        }
-        pointers.push_back(nullptr);
-        return pointers.data();
-    }
-};
-
-// A pass that the host has given while the run goes on.
-struct Pass {
-    uint32_t number;
-    std::vector<uint32_t> items;
-    uint64_t timeout_ns; // of each
-    bool serial = false; // nothing else runs meanwhile
-    qe_around around = {};
-};
-
-// What the loop's thread and the host's share.
-struct Loop {
-    qe_session *session = nullptr;
-    qe_plan *plan = nullptr;
-    bool commands = false; // units are commands, and no worker program is needed
-    Words argv;
-    std::atomic<bool> stop{false}, interrupt{false}, kill{false}, quit{false};
-    std::atomic<uint32_t> grow{0}; // so many workers are wanted now
-    std::atomic<bool> no_more{false}; // passes
-    std::vector<Pass> passes; // that the core is to be told of; with the mutex
-    std::mutex mutex;
-    std::condition_variable room;
-    size_t under_way = 0; // batches that the host has not taken yet
-
-    ~Loop()
-    {
-        qe_session_close(session);
-        qe_plan_free(plan);
-    }
-};
-
-void call_host(Napi::Env env, Napi::Function callback, Loop *loop, Batch *batch);
-using Channel = Napi::TypedThreadSafeFunction<Loop, Batch, call_host>;
-
-void call_host(Napi::Env env, Napi::Function callback, Loop *loop, Batch *batch)
-{
-    std::unique_ptr<Batch> own(batch);
-
-    if (env == nullptr || callback.IsEmpty()) {
-        return; // the host is torn down, and the loop with it: let_go came before
-    }
-    {
-        std::lock_guard<std::mutex> lock(loop->mutex);
-        loop->under_way--;
-        loop->room.notify_one();
-    }
-    Napi::HandleScope scope(env);
-    try {
-        Napi::Array events = Napi::Array::New(env, own->events.size());
-        for (size_t i = 0; i < own->events.size(); i++) {
-            events.Set((uint32_t) i, event_object(env, own->events[i]));
-        }
-        callback.Call({events, Napi::Boolean::New(env, own->end)});
-    } catch (const Napi::Error &error) {
-        napi_fatal_exception(env, error.Value());
-    }
-}
-
-// Whether another attempt is asked for: by a worker, whose last data begin with "R" then.
-bool wants_again(const Loop &loop, const Event &e)
-{
-    return loop.commands || e.core.kind == QE_EV_LOST || (!e.data.empty() && e.data[0] == 'R');
-}
-
-// One event of the core's, judged where it must be. False at the end.
-bool take(Loop &loop, int timeout_ms, Batch &batch)
-{
-    Event e;
-
-    if (qe_session_next(loop.session, timeout_ms, &e.core) != 0) {
-        e.core.kind = QE_EV_DONE;
-    }
-    if (e.core.kind == QE_EV_NONE) {
-        return false;
-    }
-    if (e.core.data != nullptr) {
-        e.data.assign((const char *) e.core.data, e.core.data_size);
-    }
-    if ((e.core.kind == QE_EV_FINISH && !e.core.settled) ||
-        (e.core.kind == QE_EV_LOST && e.core.outcome != QE_NONE)) {
-        (void) qe_session_settle(loop.session, e.core.unit, e.core.attempt,
-                                 e.core.outcome, wants_again(loop, e), &e.again, &e.final);
-    } else if (e.core.kind == QE_EV_FINISH) {
-        e.final = e.core.outcome;
-    } else if (e.core.kind == QE_EV_LOST) {
-        e.again = true; // void: it runs again, as if it had never begun
-    }
-    batch.end = e.core.kind == QE_EV_DONE;
-    batch.events.push_back(std::move(e));
-    return !batch.end;
-}
-
-// What cannot begin any more, as the run is being stopped, is told by its end.
-void give_passes(Loop &loop)
-{
-    bool last = loop.no_more.exchange(false); // before those that were given before it
-    std::vector<Pass> given;
-    uint32_t unit;
-
-    {
-        std::lock_guard<std::mutex> lock(loop.mutex);
-        given.swap(loop.passes);
-    }
-    for (const Pass &each : given) {
-        std::vector<uint64_t> limits(each.items.size(), each.timeout_ns);
-        qe_pass pass = {};
-
-        pass.number = each.number;
-        pass.items = each.items.data();
-        pass.timeout_ns = limits.data();
-        pass.n = each.items.size();
-        pass.flags = each.serial ? QE_UNIT_SERIAL : 0;
-        pass.around = &each.around;
-        if (qe_session_pass(loop.session, &pass, &unit) != 0) {
-            last = true;
-        }
-    }
-    if (last) {
-        (void) qe_session_no_more(loop.session);
-    }
-}
-
-void obey(Loop &loop)
-{
-    give_passes(loop);
-    if (uint32_t workers = loop.grow.exchange(0)) {
-        (void) qe_session_grow(loop.session, workers); // without: fewer are enough
-    }
-    if (loop.stop.exchange(false)) {
-        (void) qe_session_stop(loop.session, loop.interrupt);
-    }
-    if (loop.kill.exchange(false)) {
-        (void) qe_session_kill(loop.session);
-    }
-}
-
-// Batches may still be on their way when the session itself is gone.
-void let_go(Napi::Env, std::shared_ptr<Loop> *loop, Loop *)
-{
-    delete loop;
-}
-
-void run(Loop *loop, Channel channel)
-{
-    bool end = false;
-
-    while (!end && !loop->quit) {
-        auto batch = std::make_unique<Batch>();
-
-        obey(*loop);
-        for (int wait = TICK_MS;
-             batch->events.size() < MOST_IN_BATCH && take(*loop, wait, *batch); wait = 0) {
-        }
-        end = batch->end;
-        if (end) { // nothing is left running when the host hears of it
-            qe_session_close(loop->session);
-            loop->session = nullptr;
-        }
-        if (batch->events.empty()) {
-            continue;
-        }
-        std::unique_lock<std::mutex> lock(loop->mutex);
-        loop->room.wait(lock, [&] { return loop->under_way < MOST_BATCHES || loop->quit; });
-        loop->under_way++;
-        lock.unlock();
-        Batch *given = batch.release();
-        if (channel.NonBlockingCall(given) != napi_ok) {
-            delete given;
-            break;
-        }
-    }
-    if (loop->session != nullptr) {
-        qe_session_close(loop->session);
-        loop->session = nullptr;
-    }
-    channel.Release();
-}
 
 class Session : public Napi::ObjectWrap<Session> {
   public:
@@ -230,6 +24,7 @@ class Session : public Napi::ObjectWrap<Session> {
         Napi::Function callback = function_of(info[2], "callback");
         Options options(info[1], "options");
         loop_ = std::make_shared<Loop>();
+        loop_->asks = options.flag("asks");
         loop_->commands = are_commands(options, array_of(info[0], "units"));
         plan(env, array_of(info[0], "units"), options);
         start(env, options);
@@ -255,6 +50,8 @@ class Session : public Napi::ObjectWrap<Session> {
         return DefineClass(env, "Session",
                            {
                                InstanceMethod<&Session::grow>("grow"),
+                               InstanceMethod<&Session::limit>("limit"),
+                               InstanceMethod<&Session::settle>("settle"),
                                InstanceMethod<&Session::pass>("pass"),
                                InstanceMethod<&Session::no_more>("noMore"),
                                InstanceMethod<&Session::stop>("stop"),
@@ -264,36 +61,6 @@ class Session : public Napi::ObjectWrap<Session> {
     }
 
   private:
-    // A unit's own command; what it has is valid as long as these are.
-    struct Command {
-        Words argv, env;
-        std::string cwd;
-    };
-
-    void command(const Options &from, Command &own, qe_unit &unit)
-    {
-        own.argv.words = argv_of(from);
-        unit.argv = own.argv.get();
-        if (from.text("cwd", own.cwd)) {
-            unit.cwd = own.cwd.c_str();
-        }
-        if (given(from.get("env"))) {
-            own.env.words = environment_of(from.get("env"), from.name("env"));
-            unit.env = own.env.get();
-        }
-    }
-
-    // That of the options, or a unit's.
-    static std::vector<std::string> argv_of(const Options &from)
-    {
-        std::vector<std::string> found = texts_of(from.get("argv"), from.name("argv"));
-
-        if (found.empty() || found[0].empty()) {
-            refuse(from.get("argv"), from.name("argv"), "an array of at least a program");
-        }
-        return found;
-    }
-
     // Whether units bring commands of their own: where no program is given for all.
     static bool are_commands(const Options &options, const Napi::Array &units)
     {
@@ -321,13 +88,9 @@ class Session : public Napi::ObjectWrap<Session> {
             qe_unit unit = {};
 
             if (loop_->commands) {
-                command(from, own, unit);
+                own.read(from, unit);
             } else {
-                for (const char *key : {"argv", "cwd", "env"}) {
-                    if (given(from.get(key))) {
-                        refuse(from.get(key), from.name(key), "nothing beside options.argv");
-                    }
-                }
+                Command::refuse_any(from);
             }
             unit.id = id.c_str();
             if (from.text("scope", scope)) {
@@ -367,7 +130,7 @@ class Session : public Napi::ObjectWrap<Session> {
         qe_worker *none = nullptr;
 
         if (!loop_->commands) {
-            loop_->argv.words = argv_of(from);
+            loop_->argv.words = Command::argv_of(from);
             options.spawn_argv = loop_->argv.get();
         }
         options.workers = from.count("workers", 1, 1, MOST_WORKERS);
@@ -394,6 +157,29 @@ class Session : public Napi::ObjectWrap<Session> {
     void grow(const Napi::CallbackInfo &info)
     {
         loop_->grow = count_of(info[0], "workers", 1, MOST_WORKERS);
+    }
+
+    // (at once, seconds between two starts): of commands.
+    void limit(const Napi::CallbackInfo &info)
+    {
+        uint32_t running = count_of(info[0], "running", 1, MOST_WORKERS);
+        uint64_t throttle_ns = ns_of(info[1], "throttle");
+        std::lock_guard<std::mutex> lock(loop_->mutex);
+
+        loop_->limits = true;
+        loop_->running = running;
+        loop_->throttle_ns = throttle_ns;
+    }
+
+    // (unit, attempt, outcome, whether another attempt is of use): under options.asks.
+    void settle(const Napi::CallbackInfo &info)
+    {
+        Verdict verdict = {count_of(info[0], "unit"), count_of(info[1], "attempt"),
+                           (enum qe_outcome) count_of(info[2], "outcome", 0, QE_FLAKY),
+                           flag_of(info[3], "retryable")};
+        std::lock_guard<std::mutex> lock(loop_->mutex);
+
+        loop_->verdicts.push_back(verdict);
     }
 
     // (number, items in their order, seconds that each may take, {serial, around: names,

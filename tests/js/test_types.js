@@ -38,7 +38,9 @@ test('programs in TypeScript compile against index.d.ts, CommonJS and ESM', asyn
 });
 
 test('index.d.ts declares what index.js exports', () => {
-  const text = fs.readFileSync(path.join(ROOT, 'js', 'index.d.ts'), 'utf8');
+  const text = ['index.d.ts', 'agents/index.d.ts']
+    .map((name) => fs.readFileSync(path.join(ROOT, 'js', name), 'utf8'))
+    .join('\n');
   const declared = [...text.matchAll(/^export (?:const|function|class) (\w+)/gm)].map((m) => m[1]);
   const qe = require('../..');
   assert.deepEqual([...new Set(declared)].sort(), Object.keys(qe).sort());

@@ -1,5 +1,8 @@
 // Compiled by test_types.js: what index.d.ts allows, and what it does not.
 import {
+  FlakyTestHunter,
+  TestExecutor,
+  adaptive,
   History,
   Inquiry,
   MemoryStore,
@@ -122,6 +125,30 @@ async function files(): Promise<void> {
   await detectFlaky(['a.js'], { retryAttempts: 2 });
   void [outcome, score, random];
 }
+
+async function agents(): Promise<void> {
+  const agent = new TestExecutor({ limits: { openFiles: 64 }, onRetry: ({ delay }) => delay });
+  const { flaky, results } = await agent.executeTestsParallel(['a.js'], {
+    params: adaptive({ most: 4, maxConcurrent: 2 }),
+    signal: AbortSignal.timeout(1000),
+  });
+  const peak: number | undefined = results[0]?.rusage.peakMemoryBytes;
+  for await (const event of agent.stream(['a.js'], { framework: 'mocha', params: 'fast' })) {
+    if (event.kind === 'result' && event.outcome !== 'not_run') console.log(event.ended);
+    if (event.kind === 'done') console.log(event.result.passRate);
+  }
+  const hunter = new FlakyTestHunter({ causes: false, memory: agent.memory });
+  const found = await hunter.detectFlakyTests(['a.js'], { iterations: 'thorough' });
+  const cause: string | undefined = found.flakyList[0]?.likelyCauses[0]?.cause;
+  const text: string = await agent.metrics.openMetrics();
+  // @ts-expect-error a preset of executions is none of iterations
+  await hunter.detectFlakyTests(['a.js'], { iterations: 'fast' });
+  // @ts-expect-error it has another name
+  new TestExecutor({ agent_id: 'a' });
+  void [flaky, peak, cause, text];
+}
+
+void agents;
 
 void work(({ unit, seed, send }) => {
   const index: number = unit;

@@ -1,0 +1,70 @@
+'use strict';
+// FlakyTestHunter: test files that pass in some runs and fail in others.
+
+const { Agent, checkSignal, resultOf } = require('./agent');
+const { Hunt } = require('./hunting');
+const { FILES, checkNames, flagOf, iterationsOf, numbersOf } = require('./params');
+const { filesOf } = require('./running');
+
+const WEEK_S = 7 * 24 * 3600;
+const FEW = 10; // fewer iterations say little
+const SEEDS = 3; // servers for one set of runs: each has its own hash seed
+
+class FlakyTestHunter extends Agent {
+  static KEY = 'aqe/flaky-tests/alcall-detection';
+  static ROUTES = ['detect_flaky', 'detect_flaky_tests', 'flaky_detection', 'flaky_test_detection'];
+
+  constructor(options = {}) {
+    super(options, 'flaky-hunter', ['causes']);
+    this.causes = flagOf('options.causes', options.causes ?? true);
+  }
+
+  detectFlakyTests(files, options = {}) {
+    return resultOf(this.stream(files, options));
+  }
+
+  _do(files, options) {
+    return this.detectFlakyTests(files, options);
+  }
+
+  async *stream(files, options = {}) {
+    checkNames('options', options, ['iterations', 'framework', 'params', 'signal']);
+    const { iterations: given = 10, framework = 'jest', params, signal } = options;
+    checkSignal(signal);
+    const iterations = iterationsOf(given);
+    const servers = this._servers(Math.min(SEEDS, iterations));
+    const more = { servers, causes: this.causes };
+    let hunt;
+    try {
+      const policy = numbersOf({}, FILES);
+      hunt = new Hunt(
+        filesOf(files), iterations, framework, params, this.settings, policy, more,
+      ); // prettier-ignore
+    } catch (error) {
+      await servers?.close();
+      throw error;
+    }
+    const notes = [];
+    if (iterations < FEW) {
+      const missed = Math.round(100 * 0.9 ** iterations);
+      notes.push(
+        `${iterations} iterations say little: a file that fails 1 time in 10 passes them ` +
+          `all with a chance of ${missed}%; 10 or more are better`,
+      );
+      process.emitWarning(notes[0], 'QeWarning');
+    }
+    yield* this._stream(() => hunt.events(), {
+      signal,
+      ttl: WEEK_S,
+      stop: (how) => hunt.stop(how),
+      end: async (interrupted) => {
+        await hunt.close();
+        const result = { ...hunt.result(), interrupted };
+        result.warnings.unshift(...notes);
+        return result;
+      },
+    });
+  }
+}
+
+module.exports = { FlakyTestHunter };

@@ -1,0 +1,324 @@
+'use strict';
+// Test files as commands, run once or many times: the events of a run, in order.
+
+const fs = require('node:fs');
+const os = require('node:os');
+
+const counts = require('../counts');
+const { commandsIn, shown } = require('../frameworks');
+const { scratch } = require('../scratch');
+const { refuse, runUnits } = require('../units');
+
+const LOOK_MS = 250; // between two looks at the machine's load
+
+/** The paths of test files, as they were given. */
+function filesOf(files) {
+  if (!Array.isArray(files)) throw refuse(`files: takes an array, not ${shown(files)}`);
+  for (const [i, file] of files.entries()) {
+    if (typeof file !== 'string' || file === '') {
+      throw refuse(`files[${i}]: takes the path of a file, not ${shown(file)}`);
+    }
+  }
+  return files;
+}
+
+/** An exit status as Python has it: -N for the signal N, null where there was no process. */
+function returncodeOf({ kind, exitCode, signal, status }) {
+  if (kind === 'lost') return null;
+  if (signal !== null) return -os.constants.signals[signal];
+  return exitCode ?? ((status & 0x7f) === 0 ? null : -(status & 0x7f));
+}
+
+const SIGNALS = new Map(Object.entries(os.constants.signals).map(([name, n]) => [n, name]));
+
+/** What ended a process, in words. */
+function describeEnd(returncode) {
+  if (returncode === null) return 'no process could be started';
+  if (returncode >= 0) return `exit status ${returncode}`;
+  return `signal ${SIGNALS.get(-returncode) ?? -returncode}`;
+}
+
+/**
+ * Runs of test files under one policy, as events.
+ *
+ * An event has `kind`, `file` and `run` (from 0, of that file); index.d.ts has the kinds.
+ */
+class Run {
+  #session = null;
+  #settings;
+  #servers;
+  #folder;
+  #commands;
+  #attempts = new Map(); // by number of the command
+  #ended = new Map(); // attempts that are being settled
+  #starts = new Map(); // when the attempts that run began
+  #left = false;
+  results = new Map(); // likewise
+  retries = 0;
+  timeouts = 0;
+  interrupted = false;
+
+  /**
+   * @param {string[]} files
+   * @param {object} policy of `policyOf`
+   * @param {object} settings of `settingsOf`
+   * @param {number} [more.runs] of each file
+   * @param {WarmServers} [more.servers]
+   * @param {(i: number) => string} [more.nameOf] what messages call the i-th file
+   */
+  constructor(files, framework, policy, settings, more = {}) {
+    const { runs = 1, servers = null, nameOf = (i) => `files[${i}]` } = more;
+    this.files = files;
+    this.runs = runs;
+    this.policy = policy;
+    this.#settings = settings;
+    this.#servers = servers;
+    const options = { ...settings, framework };
+    this.framework = this.#commandsOf(options, null, nameOf).framework; // before there is a folder
+    this.#folder = scratch('qe-files');
+    this.#commands = this.#commandsOf(options, this.#folder, nameOf).commands;
+    if (servers) for (const command of this.#commands) servers.prepare(command);
+  }
+
+  #commandsOf(options, reports, nameOf) {
+    const { framework, commandFor } = commandsIn(options, reports);
+    const commands = this.files.flatMap((file, i) => {
+      try {
+        return Array.from({ length: this.runs }, (_, run) => commandFor(file, run));
+      } catch (error) {
+        error.message = `${nameOf(i)}: ${error.message}`;
+        throw error;
+      }
+    });
+    return { framework, commands };
+  }
+
+  /** What is executed for a file that is not to write results. */
+  plainCommand(file) {
+    return commandsIn({ ...this.#settings, framework: this.framework }).commandFor(file);
+  }
+
+  /** Nothing new starts; what runs is interrupted, and has its grace, or is killed. */
+  stop({ atOnce = false } = {}) {
+    this.interrupted = true;
+    if (atOnce) this.#session?.kill();
+    else this.#session?.stop(true);
+  }
+
+  /** Nothing new starts. */
+  noMore() {
+    this.#session?.stop();
+  }
+
+  /** Ends what runs, at once. */
+  leave() {
+    this.#left = true;
+    this.#session?.return();
+  }
+
+  close() {
+    this.leave();
+    fs.rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async *events() {
+    const warm = await Promise.all(
+      this.#commands.map((command, i) => this.#servers?.nameFor(command, i) ?? ''),
+    );
+    const count = this.#commands.length;
+    if (count === 0 || this.#left) return;
+    const { policy } = this;
+    const { adaptive } = policy;
+    const session = runUnits(
+      this.#commands.map((command, i) => this.#unit(command, i, warm[i])),
+      {
+        asks: true,
+        workers: Math.min(adaptive?.most ?? policy.maxConcurrent, count),
+        firstWorkers: adaptive ? Math.min(adaptive.running, count) : 0,
+        inOrder: true,
+        backoff: policy.retryBackoff,
+        exactBackoff: !policy.jitter,
+        throttle: adaptive?.throttle ?? policy.throttlePeriod,
+        grace: this.#settings.grace,
+        outputBytes: this.#settings.outputBytes,
+      },
+    );
+    this.#session = session;
+    if (this.interrupted) session.stop(true);
+    let running = 0;
+    const told = []; // changes by load
+    const looking =
+      adaptive &&
+      setInterval(() => {
+        const change = adaptive.look(running >= adaptive.running);
+        if (change === null) return;
+        session.limit(adaptive.running, adaptive.throttle);
+        told.push({ kind: 'adapt', ...change });
+      }, LOOK_MS);
+    try {
+      for await (const event of session) {
+        if (event.kind === 'giveUp') throw new Error('no process can be started');
+        if (event.kind === 'start') running++;
+        if (event.kind === 'finish' || event.kind === 'lost') running--;
+        yield* this.#told(event, session);
+        yield* told.splice(0);
+      }
+    } finally {
+      clearInterval(looking);
+      this.#session = null;
+      await session.return();
+    }
+  }
+
+  // ------------------------------------------------------------------ inside
+
+  #unit({ argv, cwd, env }, number, warm) {
+    const { policy } = this;
+    return {
+      id: `${number}`,
+      item: number,
+      retries: policy.retryAttempts - 1,
+      timeout: policy.retryTimeout,
+      argv,
+      cwd,
+      env,
+      limits: this.#settings.limits,
+      ...(warm && { warm }),
+    };
+  }
+
+  *#told(event, session) {
+    switch (event.kind) {
+      case 'start':
+        this.#starts.set(event.unit.item, event.start);
+        if (event.attempt === 1) yield { kind: 'start', ...this.#about(event.unit.item) };
+        break;
+      case 'finish':
+      case 'lost':
+        if (!event.asks && event.final === null) break; // void: it runs again
+        yield* this.#ends(event, session);
+        break;
+      case 'settled':
+        yield* this.#settled(event.unit.item, event.final);
+        break;
+      default:
+    }
+  }
+
+  #about(number) {
+    return { file: this.#file(number), run: number % this.runs };
+  }
+
+  #file(number) {
+    return this.files[Math.floor(number / this.runs)];
+  }
+
+  /** An attempt has ended: what it has written is read, and removed before another begins. */
+  *#ends(event, session) {
+    const number = event.unit.item;
+    const command = this.#commands[number];
+    const returncode = returncodeOf(event);
+    const found = counts.read(command, returncode, event.stdout, event.stderr);
+    counts.discard(command);
+    this.#ended.set(number, { event, returncode, found });
+    // What cannot be executed will not be the next time.
+    const { attempt, outcome } = event;
+    if (event.asks) session.settle(number, attempt, outcome, outcome !== 'error');
+    else yield* this.#settled(number, event.final);
+  }
+
+  *#settled(number, final) {
+    const { event, returncode, found } = this.#ended.get(number);
+    this.#ended.delete(number);
+    const about = this.#about(number);
+    const attempt = {
+      attempt: event.attempt,
+      started: this.#starts.get(number) ?? 0,
+      outcome: event.outcome,
+      returncode,
+      seconds: event.duration,
+      cpuSeconds: event.cpu,
+      peakMemoryBytes: event.peakBytes,
+    };
+    if (!this.#attempts.has(number)) this.#attempts.set(number, []);
+    const attempts = this.#attempts.get(number);
+    attempts.push(attempt);
+    yield { kind: 'attempt', framework: this.framework, ...about, ...attempt };
+    if (event.outcome === 'timeout') {
+      this.timeouts++;
+      const limit = this.policy.retryTimeout;
+      yield { kind: 'timeout', ...about, attempt: event.attempt, limit };
+    }
+    if (final === null) {
+      this.retries++;
+      const delay = this.policy.retryBackoff * 2 ** (event.attempt - 1);
+      yield { kind: 'retry', ...about, attempt: event.attempt + 1, delay };
+      return;
+    }
+    const result = this.#result(number, event, final, returncode, found);
+    this.results.set(number, result);
+    yield { kind: 'result', ...about, ...result };
+    yield { kind: 'cost', ...about, ...this.#cost(attempts) };
+  }
+
+  #result(number, event, final, returncode, found) {
+    const passed = final === 'passed' || final === 'flaky';
+    return {
+      file: this.#file(number),
+      // What it would have come to nobody knows.
+      outcome: this.interrupted && !passed ? 'interrupted' : final,
+      passed,
+      attempts: event.attempt,
+      returncode,
+      duration: event.duration,
+      timedOut: event.outcome === 'timeout',
+      stdout: counts.printed(this.#commands[number], event.stdout),
+      stderr: event.stderr,
+      rusage: { cpuSeconds: event.cpu, peakMemoryBytes: event.peakBytes },
+      tests: found?.tests ?? null,
+      failures: found?.failures ?? [],
+      history: this.#attempts.get(number),
+      ended: describeEnd(returncode),
+    };
+  }
+
+  #cost(attempts) {
+    const sum = (key) => attempts.reduce((all, one) => all + one[key], 0);
+    const cpuSeconds = sum('cpuSeconds');
+    const price = this.#settings.pricePerCpuHour;
+    return {
+      cpuSeconds,
+      wallSeconds: sum('seconds'),
+      peakMemoryBytes: Math.max(...attempts.map((one) => one.peakMemoryBytes)),
+      price: price === null ? null : (cpuSeconds / 3600) * price,
+    };
+  }
+
+  /** The result of a file that has none, as the run was stopped before. */
+  #notRun(number) {
+    const history = this.#attempts.get(number) ?? [];
+    return {
+      file: this.#file(number),
+      outcome: 'not_run',
+      passed: false,
+      attempts: history.length,
+      returncode: null,
+      duration: 0,
+      timedOut: false,
+      stdout: '',
+      stderr: '',
+      rusage: { cpuSeconds: 0, peakMemoryBytes: 0 },
+      tests: null,
+      failures: [],
+      history,
+      ended: 'not run: the run was stopped',
+    };
+  }
+
+  /** One of each command, in their order. */
+  allResults() {
+    return this.#commands.map((_, i) => this.results.get(i) ?? this.#notRun(i));
+  }
+}
+
+module.exports = { Run, filesOf };

@@ -1,0 +1,151 @@
+'use strict';
+// Warm servers: an interpreter that has imported pytest, and forks for each run.
+
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+
+const SCRIPT = path.join(__dirname, '..', 'python', 'pytest_qe', 'warmserver.py');
+const READY_MS = 30_000;
+const END_MS = 12_000;
+const MOST_BYTES = 4096;
+
+/** The beginning of a file. */
+function beginningOf(file) {
+  const fd = fs.openSync(file, 'r');
+  try {
+    const bytes = Buffer.alloc(MOST_BYTES);
+    return bytes.subarray(0, fs.readSync(fd, bytes, 0, MOST_BYTES, 0)).toString('latin1');
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** The Python that runs a script, by its first line; null: it has none. */
+function interpreterOf(script) {
+  const text = beginningOf(script);
+  const [line] = text.split('\n', 1);
+  const named = /^#!\s*(\/\S*python[0-9.]*)\s*$/.exec(line);
+  if (named !== null) return named[1];
+  // What pip writes where the path is long or has spaces: #!/bin/sh, then '''exec' ...
+  if (line.startsWith('#!/bin/sh')) {
+    const long = /'''exec' "?(\/[^"\n]*python[0-9.]*)"? /.exec(text);
+    if (long !== null) return long[1];
+  }
+  return /^#!\s*\/usr\/bin\/env\s+(python[0-9.]*)\s*$/.exec(line)?.[1] ?? null; // in PATH
+}
+
+/** Environment of this process, with changes. */
+function changed(env = {}) {
+  const all = Object.entries({ ...process.env, ...env });
+  return Object.fromEntries(all.filter(([, value]) => value !== null && value !== undefined));
+}
+
+/**
+ * Runs `warmserver.py` for a script; closed, it ends all that it has started. It ends with
+ * this process, too, however that ends: it listens for the end of a pipe.
+ */
+class WarmServer {
+  #child;
+  #ended;
+
+  constructor(script, options, { env, cwd }) {
+    const python = interpreterOf(script);
+    if (python === null) {
+      throw new Error(`${script}: begins with no line that names a Python interpreter`);
+    }
+    this.#child = spawn(python, [SCRIPT, script, ...options], {
+      cwd,
+      env: changed(env),
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    this.#child.stdin.on('error', () => {}); // it has gone already
+    this.#ended = new Promise((resolve) => {
+      this.#child.on('error', resolve); // no such interpreter
+      this.#child.on('close', resolve);
+    });
+    this.name = this.#awaitName(); // '' where it does not come up
+  }
+
+  async #awaitName() {
+    const { stdout } = this.#child;
+    let limit;
+    const line = new Promise((resolve) => {
+      let text = '';
+      stdout.setEncoding('latin1');
+      stdout.on('data', (more) => {
+        text += more;
+        if (text.includes('\n')) resolve(text.slice(0, text.indexOf('\n')).trim());
+      });
+      limit = setTimeout(() => resolve(''), READY_MS);
+      this.#ended.then(() => resolve(''));
+    });
+    const name = await line;
+    clearTimeout(limit);
+    return name;
+  }
+
+  /** Has it end, and what runs for it. */
+  end() {
+    this.#child.stdin.end();
+  }
+
+  /** The same, and waits for that. */
+  async close() {
+    this.end();
+    const limit = setTimeout(() => this.#child.kill('SIGKILL'), END_MS);
+    await this.#ended;
+    clearTimeout(limit);
+  }
+}
+
+/** What of a command's words may say which plugins are not to be loaded. */
+const optionsOf = ({ argv }) =>
+  argv.flatMap((word, i) => (word === '-p' && i + 1 < argv.length ? [word, argv[i + 1]] : []));
+
+const keyOf = ({ argv, cwd, env }) => JSON.stringify([argv[0], cwd, Object.entries(env).sort()]);
+
+/**
+ * Servers for the commands of an agent: one set for each script, folder and environment.
+ * There are several of a set where runs are to differ in the order of sets and dicts of
+ * strings, as fresh interpreters do: each server has drawn its own hash seed.
+ */
+class WarmServers {
+  #each;
+  #sets = new Map();
+  notes = [];
+
+  constructor(each = 1) {
+    this.#each = each;
+  }
+
+  /** Starts what a command needs, without waiting for it. */
+  prepare(command) {
+    const key = keyOf(command);
+    if (this.#sets.has(key)) return;
+    const servers = [];
+    this.#sets.set(key, servers);
+    try {
+      for (let i = 0; i < this.#each; i++) {
+        servers.push(new WarmServer(command.argv[0], optionsOf(command), command));
+      }
+    } catch (error) {
+      this.notes.push(`warm: ${error.message}; fresh interpreters run instead`);
+    }
+  }
+
+  /** The address of the server for a run of a command; '': there is none. */
+  async nameFor(command, number) {
+    const servers = this.#sets.get(keyOf(command)) ?? [];
+    return servers.length > 0 ? servers[number % servers.length].name : '';
+  }
+
+  async close() {
+    const servers = [...this.#sets.values()].flat();
+    this.#sets.clear();
+    for (const server of servers) server.end();
+    await Promise.all(servers.map((server) => server.close()));
+  }
+}
+
+module.exports = { WarmServers, interpreterOf };
