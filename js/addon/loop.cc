@@ -1,6 +1,9 @@
 // The core's loop: events come to the host in batches, through a thread-safe function.
 #include "loop.h"
 
+#include <chrono>
+#include <thread>
+
 namespace qe {
 
 namespace {
@@ -21,8 +24,14 @@ bool take(Loop &loop, int timeout_ms, Batch &batch)
 {
     Event e;
 
-    if (qe_session_next(loop.session, timeout_ms, &e.core) != 0) {
+    if (loop.over || qe_session_next(loop.session, timeout_ms, &e.core) != 0) {
         e.core.kind = QE_EV_DONE;
+    }
+    if (e.core.kind == QE_EV_DONE && loop.asked > 0) {
+        // A run that is being stopped ends without them; the host is still to hear.
+        loop.over = true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(timeout_ms));
+        return false;
     }
     if (e.core.kind == QE_EV_NONE) {
         return false;
@@ -95,9 +104,9 @@ void settle(Loop &loop, Batch &batch)
         e.core.unit = each.unit;
         e.core.attempt = each.attempt;
         e.core.outcome = each.outcome;
+        loop.asked -= loop.asked > 0;
         if (qe_session_settle(loop.session, each.unit, each.attempt, each.outcome,
                               each.retryable, &e.again, &e.final) == 0) {
-            loop.asked -= loop.asked > 0;
             batch.events.push_back(std::move(e));
         }
     }

@@ -47,7 +47,8 @@ struct Loop {
     bool limits = false;           // likewise:
     uint32_t running = 0;
     uint64_t throttle_ns = 0;
-    size_t asked = 0; // verdicts that are still to come
+    size_t asked = 0;  // verdicts that are still to come
+    bool over = false; // the core has told all
     std::mutex mutex;
     std::condition_variable room;
     size_t under_way = 0; // batches that the host has not taken yet

@@ -227,9 +227,9 @@ test('what a hook throws ends the run, and nothing is left', async (t) => {
 });
 
 const WAITS = `
-  const fs = require('node:fs');
-  fs.writeFileSync('waits', '');
+  import fs from 'node:fs';
   process.on('SIGINT', () => { fs.writeFileSync('asked', ''); process.exit(7); });
+  fs.writeFileSync('waits', '');
   await new Promise((resolve) => setTimeout(resolve, 60_000));`;
 
 test('a signal ends the call: children get their grace, what is known is attached', async (t) => {
