@@ -184,4 +184,7 @@ function commandsIn({ framework = 'jest', cwd = process.cwd(), ...options }, rep
   return { framework: entry.name, commandFor };
 }
 
-module.exports = { commandsIn, findTool, lookup, shown };
+/** The names of all frameworks. */
+const frameworkNames = () => Object.keys(read().frameworks);
+
+module.exports = { commandsIn, findTool, frameworkNames, lookup, shown };

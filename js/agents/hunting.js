@@ -224,10 +224,11 @@ class Hunt {
       { length: this.#iterations },
       (_, i) => place * this.#iterations + i,
     );
-    // Runs that were interrupted say nothing.
+    // In the order in which they began: patterns are of time. What was interrupted says nothing.
     return numbers
       .map((n) => run.results.get(n))
-      .filter((one) => one !== undefined && one.outcome !== 'interrupted');
+      .filter((one) => one !== undefined && one.outcome !== 'interrupted')
+      .sort((a, b) => a.history[0].started - b.history[0].started);
   }
 
   async #lookedInto(run, file, verdict) {

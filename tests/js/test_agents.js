@@ -259,9 +259,8 @@ test('a signal ends the call: children get their grace, what is known is attache
     return true;
   });
   assert.ok(fs.existsSync(path.join(made.cwd, 'asked')));
-  await assert.rejects(agent.executeTestsParallel(['good.js'], { signal: quit.signal }), {
-    name: 'AbortError',
-  });
+  const options = { framework: 'command', signal: quit.signal };
+  await assert.rejects(agent.executeTestsParallel(['good.js'], options), { name: 'AbortError' });
 });
 
 test('stop() returns what is known', async (t) => {

@@ -1,0 +1,83 @@
+'use strict';
+// Drives an agent's stream: what happens is shown as it happens, signals are heeded.
+
+const fs = require('node:fs');
+const os = require('node:os');
+
+const { writeWhole } = require('../files');
+const { snake } = require('../agents/keys');
+const { FAILED, OK, cannot } = require('./ends');
+
+const SIGNALS = ['SIGINT', 'SIGTERM'];
+
+/**
+ * The first SIGINT or SIGTERM asks, the second ends what runs, a third this process.
+ * Returns {first: the name, or null, leave}.
+ */
+function heed(agent, note, grace) {
+  const heard = { first: null, count: 0 };
+  const on = (name) => {
+    heard.count += 1;
+    if (heard.count === 1) {
+      heard.first = name;
+      const again = name === 'SIGINT' ? '; once more ends it now' : '';
+      note(`interrupted: what runs has ${grace} s to end${again}`);
+      agent.stop();
+      return;
+    }
+    agent.stop({ atOnce: true });
+    leave();
+  };
+  const leave = () => SIGNALS.forEach((name) => process.off(name, on));
+  SIGNALS.forEach((name) => process.on(name, on));
+  return Object.assign(heard, { leave });
+}
+
+/** Runs a stream to its end: {result, signal: what ended it early, or null}. */
+async function drive(agent, stream, view, grace) {
+  const heard = heed(agent, view.note, grace);
+  let result;
+  try {
+    for await (const event of stream) {
+      if (event.kind === 'done') ({ result } = event);
+      else view.take(event);
+    }
+  } finally {
+    heard.leave();
+  }
+  return { result, signal: heard.first };
+}
+
+/** On standard output, at once: also where that is a pipe and the process ends soon. */
+function print(text) {
+  let rest = Buffer.from(text);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(fs.writeSync(1, rest));
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
+
+const printLine = (value) => print(`${JSON.stringify(snake(value))}\n`);
+
+/** Writes a result, whole or not at all; `-` is standard output. */
+function writeJson(file, value) {
+  const text = `${JSON.stringify(snake(value), null, 2)}\n`;
+  if (file === '-') return print(text);
+  try {
+    writeWhole(file, text);
+  } catch (error) {
+    throw cannot(`${file}: ${error.message}`);
+  }
+}
+
+/** The exit status of a run. */
+function statusOf(bad, signal) {
+  if (signal !== null) return 128 + os.constants.signals[signal];
+  return bad ? FAILED : OK;
+}
+
+module.exports = { drive, print, printLine, statusOf, writeJson };

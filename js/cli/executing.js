@@ -1,0 +1,148 @@
+'use strict';
+// `qe exec`: runs test files, each until it passes or has no attempt left.
+
+const { TestExecutor } = require('../agents/executor');
+const { adaptive, presets } = require('../agents/params');
+const { Command, Option } = require('commander');
+const { drive, printLine, statusOf, writeJson } = require('./driving');
+const { STATUSES, wrong } = require('./ends');
+const { chosen } = require('./files');
+const { addShared, check, checkWritable, number, option, settings } = require('./options');
+const { Screen, many, seconds } = require('./screen');
+const { STYLES, howItEnded, summary } = require('./summing');
+
+const MOST = 32; // at once, where load decides
+
+const HELP = `
+Examples:
+  qe exec login.test.js bank.test.js
+  qe exec tests/                       its test files, as the framework calls them
+  qe exec 'tests/**/*.test.js' --attempts=1 --timeout=120
+  qe exec --preset=fast tests/ -- --config jest.config.js
+  qe exec -f go pkg/bank pkg/login
+  qe exec --command='sh {file}' checks/*.sh --junit=out.xml
+  qe exec tests/ --json-lines | jq -r 'select(.kind == "result") | .file'
+
+A folder stands for the framework's usual test files in it and below. What follows -- is for
+the framework's program. A file that passes only on a retry counts as passed, and is called
+flaky.
+${STATUSES}`;
+
+/** The policy, from a preset and what was given. */
+function paramsOf(given) {
+  const changes = {
+    maxConcurrent: given.maxConcurrent,
+    retryAttempts: given.attempts,
+    retryTimeout: given.timeout,
+    retryBackoff: given.backoff,
+    throttlePeriod: given.throttle,
+  };
+  const known = Object.entries(changes).filter(([, value]) => value !== undefined);
+  const params = { ...presets[given.preset ?? 'default'], ...Object.fromEntries(known) };
+  if (!given.adaptive) return params;
+  return adaptive({ ...params, most: Math.max(MOST, params.maxConcurrent ?? 0) });
+}
+
+/** What is said of an event: {text, style, important}, or null. */
+function lineOf(event, verbose) {
+  const told = (text) => (verbose ? { text, style: 'dim', important: true } : null);
+  const { kind, file, attempt } = event;
+  switch (kind) {
+    case 'result': {
+      const { outcome, passed, duration } = event;
+      const word = passed ? outcome : outcome.toUpperCase();
+      const text = `${word.padEnd(8)} ${file}  ${seconds(duration)}${howItEnded(event)}`;
+      return { text, style: STYLES[outcome] ?? '', important: outcome !== 'passed' || verbose };
+    }
+    case 'start':
+      return told(`start    ${file}`);
+    case 'retry':
+      return told(`retry    ${file}  attempt ${attempt} in ${seconds(event.delay)}`);
+    case 'timeout':
+      return told(`timeout  ${file}  attempt ${attempt}, ${seconds(event.limit)}`);
+    case 'adapt': {
+      const { running, throttle, why } = event;
+      return told(`adapt    ${running} at once, ${throttle} s apart: ${why}`);
+    }
+    default:
+      return null;
+  }
+}
+
+async function execute(names, given, args) {
+  check(given);
+  if (given.junit !== undefined) {
+    if (given.junit === '-' || given.junit === given.json) {
+      throw wrong('--junit: takes the path of a file of its own');
+    }
+    checkWritable('--junit', given.junit);
+  }
+  const { files, framework, why } = chosen(names, given);
+  const made = settings(given, args);
+  const agent = new TestExecutor({ agentId: 'qe', ...made });
+  const taken = given.jsonLines || given.json === '-';
+  const screen = new Screen(taken ? process.stderr : process.stdout, files.length, {
+    title: `${many(files.length, 'file')} by ${framework} (${why})`,
+    quiet: given.quiet,
+  });
+  const view = {
+    note: (text) => screen.say(text, 'yellow'),
+    take(event) {
+      if (given.jsonLines) printLine(event);
+      screen.take(event, lineOf(event, given.verbose ?? false));
+    },
+  };
+  let ended;
+  try {
+    const stream = agent.stream(files, { framework, params: paramsOf(given) });
+    ended = await drive(agent, stream, view, agent.settings.grace);
+  } finally {
+    screen.close();
+  }
+  const { result, signal } = ended;
+  summary(screen, result, made);
+  if (given.json !== undefined) writeJson(given.json, result);
+  if (given.junit !== undefined) require('./junitfile').writeJunit(given.junit, result);
+  if (given.jsonLines) printLine({ kind: 'done', result });
+  return statusOf(result.failed > 0, signal);
+}
+
+/** @param {(status: number) => void} onEnd */
+function command(args, onEnd) {
+  const made = new Command('exec')
+    .description('run test files, each in a process of its own and until it passes, many at once')
+    .argument('<FILES...>')
+    .addOption(
+      option('-n, --max-concurrent <N>', 'files at once (default: 10)', number(1, 1024, true)),
+    )
+    .addOption(
+      option(
+        '--attempts <N>',
+        'attempts in all for a file; 1 is no retry (default: 3)',
+        number(1, 10_000, true),
+      ),
+    )
+    .addOption(
+      option('--timeout <S>', 'seconds for an attempt; 0: no limit (default: 60)', number(0, 1e9)),
+    )
+    .addOption(
+      option(
+        '--backoff <S>',
+        'seconds before the second attempt; doubles (default: 2)',
+        number(0, 1e9),
+      ),
+    )
+    .addOption(
+      option('--throttle <S>', 'seconds between two starts (default: 0.1)', number(0, 1e9)),
+    )
+    .addOption(
+      new Option('--preset <NAME>', 'where the five above begin').choices(Object.keys(presets)),
+    )
+    .option('--adaptive', 'more or fewer at once, as the machine has room')
+    .option('--junit <PATH>', 'write the result as JUnit XML')
+    .addHelpText('after', HELP)
+    .action(async (files, given) => onEnd(await execute(files, given, args)));
+  return addShared(made);
+}
+
+module.exports = { command };

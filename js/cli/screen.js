@@ -1,0 +1,101 @@
+'use strict';
+// What is shown while files run: a bar on a terminal, plain lines elsewhere.
+
+const colours = require('picocolors');
+
+// eslint-disable-next-line no-control-regex
+const COLOUR = /\u001b\[[0-9;:]*m/g;
+const HIDDEN = /[\p{C}\p{Zl}\p{Zp}]/gu;
+
+/** One line of text, with escapes for what a terminal would obey or not show. */
+const shown = (text) =>
+  String(text).replace(HIDDEN, (c) => {
+    const known = { '\n': '\\n', '\t': '\\t', '\r': '\\r' }[c];
+    if (known) return known;
+    const code = c.codePointAt(0).toString(16);
+    return code.length <= 2 ? `\\x${code.padStart(2, '0')}` : `\\u${code.padStart(4, '0')}`;
+  });
+
+/** The last lines of what a program printed that are not empty. */
+function lastLines(text, most, width = 400) {
+  const lines = text.replace(COLOUR, '').replaceAll('\r\n', '\n').replaceAll('\t', '    ');
+  return lines
+    .split('\n')
+    .map(shown)
+    .filter((line) => line.trim() !== '')
+    .slice(-most)
+    .map((line) => (line.length <= width ? line : `${line.slice(0, width)}…`));
+}
+
+const isDumb = () => ['dumb', 'unknown', '', undefined].includes(process.env.TERM);
+
+/** NO_COLOR is for none, FORCE_COLOR for colours anywhere; otherwise terminals have them. */
+function coloured(stream) {
+  if (process.env.NO_COLOR) return false;
+  if (process.env.FORCE_COLOR) return process.env.FORCE_COLOR !== '0';
+  return Boolean(stream.isTTY) && !isDumb();
+}
+
+/** A time for people. */
+function seconds(value) {
+  if (value < 60) return `${value.toFixed(value < 10 ? 2 : 1)} s`;
+  const whole = Math.round(value);
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+/** A number with its noun. */
+const many = (count, one, more = `${one}s`) => `${count} ${count === 1 ? one : more}`;
+
+class Screen {
+  #stream;
+  #paint;
+  #bars = null;
+  #bar = null;
+  #bad = 0;
+  #quiet;
+
+  /**
+   * @param {number} total how many ends there will be
+   * @param {string} title
+   */
+  constructor(stream, total, { title, quiet }) {
+    this.#stream = stream;
+    this.#paint = colours.createColors(coloured(stream));
+    this.#quiet = quiet;
+    if (!quiet) this.say(title, 'dim');
+    if (stream.isTTY && !isDumb() && !process.env.CI && !quiet) {
+      const { MultiBar, Presets } = require('cli-progress');
+      const format = '{bar} {value} of {total}{failed}, {duration_formatted}';
+      const options = { stream, format, hideCursor: true, clearOnComplete: true, barsize: 30 };
+      this.#bars = new MultiBar(options, Presets.shades_classic);
+      this.#bar = this.#bars.create(total, 0, { failed: '' });
+    }
+  }
+
+  /** Shows what happened: a line of it, and what has ended. */
+  take(event, line) {
+    if (event.kind === 'result') {
+      if (!event.passed) this.#bad += 1;
+      this.#bar?.increment(1, { failed: this.#bad ? `, ${this.#bad} failed` : '' });
+    }
+    if (line === null || this.#quiet) return;
+    const { text, style, important } = line;
+    if (this.#bars === null || important) this.say(text, style);
+  }
+
+  /** A line of its own. */
+  say(text, style = '') {
+    const styles = style.split(' ').filter(Boolean);
+    const painted = styles.reduce((said, name) => this.#paint[name](said), shown(text));
+    if (this.#bars) this.#bars.log(`${painted}\n`);
+    else this.#stream.write(`${painted}\n`);
+  }
+
+  close() {
+    this.#bars?.stop();
+    this.#bars = null;
+  }
+}
+
+module.exports = { Screen, coloured, lastLines, many, seconds, shown };

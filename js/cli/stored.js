@@ -1,0 +1,238 @@
+'use strict';
+// `qe show`, `qe store` and `qe history`: what is remembered.
+
+const fs = require('node:fs');
+const { Command } = require('commander');
+
+const { FlakyTestHunter, TestExecutor } = require('../agents');
+const { History } = require('../addon');
+const { MemoryStore } = require('../memory');
+const { historyOfProject } = require('../places');
+const { print } = require('./driving');
+const { OK, failed, wrong } = require('./ends');
+const { number, option } = require('./options');
+const { seconds, shown } = require('./screen');
+
+const KEYS = [TestExecutor.KEY, FlakyTestHunter.KEY];
+
+/** The history; null: there is none. */
+function fileOf({ history }) {
+  const isFile = (file) => fs.statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
+  if (history !== undefined && !isFile(history))
+    throw wrong(`--history: there is no file ${history}`);
+  const file = history ?? historyOfProject();
+  return isFile(file) ? file : null;
+}
+
+/** Calls with the open store; where there is none, `otherwise`. */
+async function withStore(given, otherwise, call) {
+  const file = fileOf(given);
+  if (file === null) return otherwise;
+  const memory = new MemoryStore(file);
+  try {
+    return await call(memory, file);
+  } finally {
+    memory.close();
+  }
+}
+
+/** Calls with the open history, likewise. */
+function withHistory(given, otherwise, call) {
+  const file = fileOf(given);
+  if (file === null) return otherwise;
+  const history = new History(file);
+  try {
+    return call(history);
+  } finally {
+    history.close();
+  }
+}
+
+const valueOf = (given, key) => withStore(given, null, (memory) => memory.retrieve(key));
+
+/** When a value of ours was made; null: unknown. */
+function madeAt(value) {
+  const found = [value?.started, value?.timestamp].find((one) => typeof one === 'number');
+  return found ?? null;
+}
+
+/** A time as the largest unit that fits. */
+function span(time) {
+  const units = [
+    [86400, 'd'],
+    [3600, 'h'],
+    [60, 'min'],
+  ];
+  const [size, unit] = units.find(([least]) => time >= least) ?? [1, 's'];
+  return `${Math.round(Math.max(0, time) / size)} ${unit}`;
+}
+
+async function list(given, pattern) {
+  const found = withHistory(given, [], (history) => history.keys(pattern));
+  const now = Date.now() / 1000;
+  const rows = [];
+  for (const [key, expires] of found) {
+    const made = madeAt(await valueOf(given, key).catch(() => null)); // another program's
+    rows.push({
+      key,
+      age_s: made === null ? null : now - made,
+      expires_s: expires ? expires - now : null,
+    });
+  }
+  if (given.json) return print(`${JSON.stringify(rows, null, 2)}\n`);
+  if (rows.length === 0) return print('nothing is stored\n');
+  print('   age  expires in  key\n');
+  for (const { key, age_s: age, expires_s: left } of rows) {
+    const ages = age === null ? '?' : span(age);
+    const lefts = left === null ? 'never' : span(left);
+    print(`${ages.padStart(6)}  ${lefts.padStart(10)}  ${shown(key)}\n`);
+  }
+}
+
+async function last(given) {
+  const all = await Promise.all(KEYS.map((key) => valueOf(given, key)));
+  const found = all.filter((value) => value !== null);
+  if (found.length > 0) return found.sort((a, b) => (madeAt(b) ?? 0) - (madeAt(a) ?? 0))[0];
+  throw failed('no execution and no hunt is remembered: qe exec and qe hunt make some');
+}
+
+async function show(key, given) {
+  if (key === undefined) {
+    await list(given, '*');
+    return OK;
+  }
+  let value = await valueOf(given, key);
+  if (value === null && key === 'last') value = await last(given);
+  if (value === null)
+    throw failed(`nothing is stored under '${shown(key)}': qe show lists the keys`);
+  print(`${JSON.stringify(value, null, 2)}\n`);
+  return OK;
+}
+
+async function remove(keys, given) {
+  const missing = await withStore(given, keys, async (memory) => {
+    const gone = [];
+    for (const key of keys) if (!(await memory.delete(key))) gone.push(key);
+    return gone;
+  });
+  for (const key of keys) if (!missing.includes(key)) print(`deleted ${shown(key)}\n`);
+  if (missing.length === 0) return OK;
+  throw failed(`nothing is stored under ${missing.map((key) => `'${shown(key)}'`).join(', ')}`);
+}
+
+async function gc(given) {
+  const size = (file) => fs.statSync(file).size;
+  const text = await withStore(
+    given,
+    'there is no history here or in a folder above',
+    async (memory, file) => {
+      const before = size(file);
+      await memory.gc();
+      return `${file}: ${Math.max(0, before - size(file))} bytes given back`;
+    },
+  );
+  print(`${text}\n`);
+  return OK;
+}
+
+/** The tests that are the flakiest, that fail most often, and that take longest. */
+function overview(history, limit) {
+  const counts = history.counts().map(([test, failures, passes]) => {
+    return { test, failures, passes, rate: failures / Math.max(1, failures + passes) };
+  });
+  const times = history.durations(counts.map(({ test }) => test));
+  const slow = counts.map(({ test }, i) => ({ test, seconds: times[i] }));
+  const top = (rows, value) => rows.sort((a, b) => value(b) - value(a)).slice(0, limit);
+  return {
+    flakiest: top(
+      counts.filter(({ failures, passes }) => failures > 0 && passes > 0),
+      ({ rate }) => Math.min(rate, 1 - rate),
+    ),
+    failing: top(
+      counts.filter(({ failures }) => failures > 0),
+      ({ rate, failures }) => rate + failures * 1e-9,
+    ),
+    slowest: top(
+      slow.filter((one) => one.seconds > 0),
+      (one) => one.seconds,
+    ),
+  };
+}
+
+function tellHistory(test, given) {
+  const none = () => failed('there is no history here or in a folder above: runs make it');
+  const found = withHistory(given, null, (history) => {
+    if (test === undefined) return overview(history, given.limit ?? 10);
+    const known = history.counts().find(([id]) => id === test);
+    if (known === undefined) throw failed(`the history knows no test '${shown(test)}'`);
+    const [, failures, passes] = known;
+    const [time] = history.durations([test]);
+    return { test, failures, passes, rate: failures / (failures + passes), seconds: time };
+  });
+  if (found === null) throw none();
+  if (given.json) {
+    print(`${JSON.stringify(found, null, 2)}\n`);
+    return OK;
+  }
+  const counted = ({ test: id, failures, passes, rate }) =>
+    `${`${Math.round(100 * rate)}%`.padStart(6)}  ${failures} of ${failures + passes} failed  ${shown(id)}`;
+  if (test !== undefined) {
+    print(`${counted(found)}\n${seconds(found.seconds).padStart(10)} expected\n`);
+    return OK;
+  }
+  const table = (title, rows, line) => {
+    print(`${title}:${rows.length > 0 ? '' : ' none'}\n`);
+    for (const row of rows) print(`  ${line(row)}\n`);
+  };
+  table('flakiest', found.flakiest, counted);
+  table('most often failing', found.failing, counted);
+  table(
+    'slowest',
+    found.slowest,
+    (row) => `${seconds(row.seconds).padStart(10)}  ${shown(row.test)}`,
+  );
+  return OK;
+}
+
+const HISTORY = ['--history <PATH>', 'the history (default: .qe/history.db here or above)'];
+
+/** @param {(status: number) => void} onEnd */
+function commands(onEnd) {
+  const store = new Command('store').description('list, delete and tidy what is stored');
+  store
+    .command('list')
+    .description('list the keys that match a pattern (* any letters, ? one, [a-z] one of a set)')
+    .argument('[PATTERN]', '', '*')
+    .option('--json', 'print JSON')
+    .option(...HISTORY)
+    .action(async (pattern, given) => onEnd((await list(given, pattern)) ?? OK));
+  store
+    .command('delete')
+    .description('delete what is stored under these keys')
+    .argument('<KEYS...>')
+    .option(...HISTORY)
+    .action(async (keys, given) => onEnd(await remove(keys, given)));
+  store
+    .command('gc')
+    .description('take all that has expired off the disk')
+    .option(...HISTORY)
+    .action(async (given) => onEnd(await gc(given)));
+  const showing = new Command('show')
+    .description('print what is stored under a key; without one: the keys')
+    .argument('[KEY]', 'the key "last" stands for the last execution or hunt')
+    .option('--json', 'JSON also of the keys')
+    .option(...HISTORY)
+    .addHelpText('after', '\nExamples:\n  qe show\n  qe show last | jq .pass_rate')
+    .action(async (key, given) => onEnd(await show(key, given)));
+  const history = new Command('history')
+    .description('tell how often tests failed, and how long they take')
+    .argument('[TESTID]')
+    .addOption(option('--limit <N>', 'rows of each table (default: 10)', number(1, 1e6, true)))
+    .option('--json', 'print JSON')
+    .option(...HISTORY)
+    .addHelpText('after', '\nExamples:\n  qe history\n  qe history --limit=50 --json')
+    .action(async (test, given) => onEnd(tellHistory(test, given)));
+  return [history, showing, store];
+}
+
+module.exports = { commands };

@@ -1,0 +1,128 @@
+'use strict';
+// What is said of a file, and at the end of an execution.
+
+const path = require('node:path');
+
+const { commandsIn } = require('../frameworks');
+const { lastLines, many, seconds, shown } = require('./screen');
+
+const LINES = 20; // of the output of a failure
+const MOST_TESTS = 10; // named of a file
+const PLAIN = /^[\w@%+=:,./-]+$/; // what a shell takes as it is
+
+const STYLES = {
+  passed: 'green',
+  flaky: 'yellow',
+  failed: 'bold red',
+  crashed: 'bold red',
+  timeout: 'bold red',
+  error: 'bold red',
+  interrupted: 'yellow',
+  not_run: 'dim',
+};
+const NOT_ENDED = ['not_run', 'interrupted'];
+
+/** Counts of tests in words; "" where there are none. */
+function counted(tests) {
+  if (!tests) return '';
+  const names = ['passed', 'failed', 'errors', 'skipped'].filter((name) => tests[name]);
+  return names.map((name) => `${tests[name]} ${name}`).join(', ') || 'no tests';
+}
+
+/** What is to be said of a file beside its outcome. */
+function howItEnded({ tests, outcome, passed, ended, attempts }) {
+  const parts = [];
+  if (tests) parts.push(outcome === 'passed' ? many(tests.total, 'test') : counted(tests));
+  if (!passed && !NOT_ENDED.includes(outcome)) parts.push(ended);
+  if (attempts > 1) parts.push(many(attempts, 'attempt'));
+  return parts.map((part) => `, ${part}`).join('');
+}
+
+const quoted = (word) => (PLAIN.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`);
+
+/** The command line that runs a file alone, to be copied; null: it has gone since. */
+function replayLine(file, framework, settings) {
+  let command;
+  try {
+    command = commandsIn({ ...settings, framework }).commandFor(file);
+  } catch {
+    return null;
+  }
+  const changes = Object.entries(command.env).filter(([, value]) => value !== undefined);
+  const without = changes.filter(([, value]) => value === null).flatMap(([name]) => ['-u', name]);
+  const set = changes.filter(([, value]) => value !== null).map(([name, v]) => `${name}=${v}`);
+  const words = [...(changes.length > 0 ? ['env', ...without, ...set] : []), ...command.argv];
+  const line = words.map(quoted).join(' ');
+  const elsewhere = path.resolve(command.cwd) !== process.cwd();
+  return elsewhere ? `(cd ${quoted(command.cwd)} && ${line})` : line;
+}
+
+/** The name of the stream that says why a file failed, and its last lines. */
+function saidLast({ stdout, stderr }) {
+  const short = stdout.trim().split('\n').length < 3;
+  const name = stdout.trim() === '' || (short && stderr.trim() !== '') ? 'stderr' : 'stdout';
+  return [name, lastLines(name === 'stderr' ? stderr : stdout, LINES)];
+}
+
+/** The first line of a message. */
+const headOf = (message) => lastLines(message.split('\n', 1)[0], 1, 200)[0] ?? '';
+
+function failure(screen, one, framework, settings) {
+  const word = one.outcome.toUpperCase();
+  screen.say('');
+  screen.say(`${word} ${one.file}  ${seconds(one.duration)}${howItEnded(one)}`, 'bold red');
+  for (const { name, message } of one.failures.slice(0, MOST_TESTS)) {
+    const said = headOf(message);
+    screen.say(`  ${name}${said && `: ${said}`}`);
+  }
+  const more = one.failures.length - MOST_TESTS;
+  if (more > 0) screen.say(`  and ${more} more`);
+  const [name, lines] = saidLast(one);
+  if (lines.length > 0) screen.say(`  ${name}, last ${many(lines.length, 'line')}:`, 'dim');
+  for (const line of lines) screen.say(`  | ${line}`);
+  const replay = replayLine(one.file, framework, settings);
+  if (replay !== null) {
+    screen.say('  run it alone:', 'dim');
+    screen.say(`    ${replay}`, 'cyan');
+  }
+}
+
+function sum(result) {
+  const of = (outcome) => result.results.filter((one) => one.outcome === outcome).length;
+  const [notRun, interrupted, flaky] = [of('not_run'), of('interrupted'), of('flaky')];
+  const failed = result.failed - notRun - interrupted;
+  const parts = [`${result.passed} passed${flaky ? ` (${flaky} flaky)` : ''}`];
+  if (failed) parts.push(`${failed} failed`);
+  if (interrupted) parts.push(`${interrupted} interrupted`);
+  if (notRun) parts.push(`${notRun} not run`);
+  let text = `${many(result.total, 'file')}: ${parts.join(', ')}`;
+  const { tests, retries, timeouts } = result;
+  if (tests) text += `; ${many(tests.total, 'test')}: ${counted(tests)}`;
+  if (retries) text += `; ${many(retries, 'retry', 'retries')}`;
+  if (timeouts) text += `; ${many(timeouts, 'timeout')}`;
+  return `${text}; ${seconds(result.executionTime)}`;
+}
+
+/** Prints each failure, and the sum of all. */
+function summary(screen, result, settings) {
+  for (const one of result.results) {
+    if (!one.passed && !NOT_ENDED.includes(one.outcome)) {
+      failure(screen, one, result.framework, settings);
+    }
+  }
+  const flaky = result.results.filter(({ outcome }) => outcome === 'flaky');
+  if (flaky.length > 0) screen.say('');
+  for (const { file, attempts } of flaky) {
+    screen.say(`flaky: ${file} passed on attempt ${attempts}`, 'yellow');
+  }
+  for (const warning of result.warnings) screen.say(`warning: ${warning}`, 'yellow');
+  screen.say('');
+  if (result.interrupted) {
+    const known = result.results.filter(({ outcome }) => !NOT_ENDED.includes(outcome)).length;
+    screen.say(`interrupted: ${known} of ${many(result.total, 'file')} have ended`, 'yellow');
+  }
+  const style = result.failed ? 'bold red' : flaky.length > 0 ? 'bold yellow' : 'bold green';
+  screen.say(sum(result), style);
+}
+
+module.exports = { STYLES, headOf, howItEnded, replayLine, shown, summary };
