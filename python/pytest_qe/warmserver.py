@@ -140,7 +140,8 @@ def _preload_pytest(args: list[str], without: list[str]) -> None:
 
     manager.consider_preparse = exclude  # type: ignore[method-assign]
     manager.load_setuptools_entrypoints = load  # type: ignore[assignment,method-assign]
-    # Comes next, also where plugins are not loaded
+    # Comes next, also where plugins are not loaded.
+    manager.consider_env = enough  # type: ignore[method-assign]
     path = list(sys.path)
     try:
         config.parse(list(args))
