@@ -56,7 +56,7 @@ async function detectFlaky(files, options = {}) {
     params,
     settings(options),
     how,
-    { servers: null, causes: false },
+    { servers: null, causes: 0 },
   );
   try {
     await exhaust(hunt.events());

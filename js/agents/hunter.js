@@ -8,7 +8,15 @@ const { filesOf } = require('./running');
 
 const WEEK_S = 7 * 24 * 3600;
 const FEW = 10; // fewer iterations say little
+const CAUSES_S = 15; // for experiments on one flaky file
 const SEEDS = 3; // servers for one set of runs: each has its own hash seed
+
+/** Seconds for experiments on a flaky file; 0: none. */
+function secondsOf(causes) {
+  if (typeof causes !== 'number') return flagOf('options.causes', causes) ? CAUSES_S : 0;
+  const known = { causes: { is: CAUSES_S, least: 0, most: 1e6 } };
+  return numbersOf({ causes }, known).causes;
+}
 
 class FlakyTestHunter extends Agent {
   static KEY = 'aqe/flaky-tests/alcall-detection';
@@ -16,7 +24,7 @@ class FlakyTestHunter extends Agent {
 
   constructor(options = {}) {
     super(options, 'flaky-hunter', ['causes']);
-    this.causes = flagOf('options.causes', options.causes ?? true);
+    this.causes = secondsOf(options.causes ?? true);
   }
 
   detectFlakyTests(files, options = {}) {

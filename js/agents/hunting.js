@@ -12,7 +12,6 @@ const { likelyCauses } = require('./likely');
 const { policyOf, RUNS } = require('./params');
 const { Run } = require('./running');
 
-const CAUSES_S = 15; // for experiments on one flaky file
 const MOST_MS = 2 ** 31 - 1;
 
 /** Events from several sources, in the order in which they come. */
@@ -96,7 +95,7 @@ class Hunt {
   #files;
   #iterations;
   #policy; // how files are taken up
-  #asks; // for causes
+  #asks; // seconds for causes of a flaky file
   #servers;
   #runs = [];
   #judged = [];
@@ -110,7 +109,7 @@ class Hunt {
    * @param {string[]} files
    * @param {object} policy numbers of FILES
    * @param {WarmServers | null} more.servers
-   * @param {boolean} more.causes whether flaky files are looked into
+   * @param {number} more.causes seconds for experiments on a flaky file; 0: none
    */
   constructor(files, iterations, framework, params, settings, policy, { servers, causes }) {
     this.#files = files;
@@ -212,7 +211,7 @@ class Hunt {
     }
     for (const [place, file] of run.files.entries()) {
       const verdict = this.#judged[at + place];
-      if (verdict.isFlaky && this.#asks && !this.#quit.signal.aborted) {
+      if (verdict.isFlaky && this.#asks > 0 && !this.#quit.signal.aborted) {
         verdict.likelyCauses = await this.#lookedInto(run, file, verdict);
       }
       queue.push({ kind: 'judged', ...verdict });
@@ -233,7 +232,7 @@ class Hunt {
 
   async #lookedInto(run, file, verdict) {
     let experiment;
-    const found = await causesOf(run.plainCommand(file), CAUSES_S, (one) => {
+    const found = await causesOf(run.plainCommand(file), this.#asks, (one) => {
       experiment = one;
       this.#under.add(one);
     });

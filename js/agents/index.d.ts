@@ -365,9 +365,11 @@ export interface HunterResult {
  * for (const { file, passRate, likelyCauses } of flakyList) console.log(file, passRate, likelyCauses);
  */
 export class FlakyTestHunter extends Agent<HunterResult> {
-  /** @param options `causes`: whether flaky files are looked into by experiment, for about
-   *   15 seconds each; default true */
-  constructor(options?: AgentOptions & { causes?: boolean });
+  /**
+   * @param options `causes`: seconds for experiments on each flaky file, about; true (default)
+   *   is 15, false none
+   */
+  constructor(options?: AgentOptions & { causes?: boolean | number });
   /** Where the result is remembered, for 7 days: with keys as Python has them. */
   static readonly KEY: string;
   /**

@@ -54,6 +54,7 @@ class Screen {
   #bar = null;
   #bad = 0;
   #quiet;
+  #title; // not before something happens: what was asked for may make no sense
 
   /**
    * @param {number} total how many ends there will be
@@ -63,7 +64,7 @@ class Screen {
     this.#stream = stream;
     this.#paint = colours.createColors(coloured(stream));
     this.#quiet = quiet;
-    if (!quiet) this.say(title, 'dim');
+    this.#title = quiet ? null : title;
     if (stream.isTTY && !isDumb() && !process.env.CI && !quiet) {
       const { MultiBar, Presets } = require('cli-progress');
       const format = '{bar} {value} of {total}{failed}, {duration_formatted}';
@@ -75,6 +76,11 @@ class Screen {
 
   /** Shows what happened: a line of it, and what has ended. */
   take(event, line) {
+    if (this.#title !== null) {
+      const title = this.#title;
+      this.#title = null;
+      this.say(title, 'dim');
+    }
     if (event.kind === 'result') {
       if (!event.passed) this.#bad += 1;
       this.#bar?.increment(1, { failed: this.#bad ? `, ${this.#bad} failed` : '' });
