@@ -70,8 +70,9 @@ static void want_of_processors_takes_a_quarter_down_to_as_many(void **state)
         while (a.rest > 0) {
             uint32_t before = a.running;
 
-            assert_int_equal(qe_adapt_next(&a, a.rest % 2 ? &busy : &idle, true),
-                             QE_ADAPT_KEPT);
+            assert_int_equal(
+                qe_adapt_next(&a, a.rest % 2 ? &busy : &idle, true),
+                QE_ADAPT_KEPT);
             assert_int_equal(a.running, before);
         }
         bool there = a.running == a.processors;
