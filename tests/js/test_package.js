@@ -48,7 +48,9 @@ test('the tarball holds what runs and what builds, and nothing else', () => {
     'csrc/include',
     'js',
     'js/addon',
+    'js/agents',
     'js/bin',
+    'js/cli',
     'js/jest',
     'js/mocha',
     'python/pytest_qe/reporters',
@@ -59,9 +61,10 @@ test('the tarball holds what runs and what builds, and nothing else', () => {
       .map((entry) => path.join(where, entry.name)),
   );
   const built = fs.readdirSync(path.join(ROOT, PREBUILDS)).map((name) => `${PREBUILDS}/${name}`);
-  const table = 'python/pytest_qe/frameworks.json';
-  const texts = ['CHANGELOG.md', 'LICENSE', 'README.md', 'binding.gyp', 'package.json', table];
-  const wanted = new Set([...sources, ...built, ...texts]);
+  const common = ['frameworks.json', 'likely_causes.json', 'warmserver.py'];
+  const texts = ['CHANGELOG.md', 'LICENSE', 'README.md', 'binding.gyp', 'package.json'];
+  const shared = common.map((name) => `python/pytest_qe/${name}`);
+  const wanted = new Set([...sources, ...built, ...texts, ...shared]);
   const others = names.filter((name) => !wanted.has(name));
   assert.deepEqual(others, []);
   assert.deepEqual(
