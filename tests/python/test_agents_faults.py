@@ -365,3 +365,17 @@ def test_adaptive_goes_by_what_is_short() -> None:
         assert why in ("kept", "room", "cpu", "memory")
     with pytest.raises(ValueError):
         _core.Adapt(0, 16, 0.1)
+
+
+def test_a_server_that_does_not_come_up_is_told(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = write(project, {"test_ok.py": PASSES})
+    tool = project / "venv" / "bin" / "pytest"
+    tool.parent.mkdir(parents=True)
+    tool.write_text(f'#!/bin/sh\nexec {sys.executable} -m pytest "$@"\n')
+    tool.chmod(0o755)
+    monkeypatch.setattr("pytest_qe.agents.warm.interpreter_of", lambda script: "/bin/false")
+    result = asyncio.run(TestExecutorAgent(warm=True).execute_tests_parallel(files, params=ONCE))
+    assert result["passed"] == 1
+    assert result["warnings"] == ["warm: a server did not come up; fresh interpreters run instead"]

@@ -18,6 +18,7 @@ from ..frameworks import Command
 
 _SCRIPT = Path(__file__).parent.parent / "warmserver.py"
 _READY_S = 30.0
+_DOWN = "warm: a server did not come up; fresh interpreters run instead"
 
 
 def interpreter_of(script: str) -> str | None:
@@ -145,7 +146,10 @@ class WarmServers:
         """The address of the server for a run of a command; "": there is none."""
         self.prepare(command)
         servers = self._sets[self._key(command)]
-        return servers[number % len(servers)].name() if servers else ""
+        name = servers[number % len(servers)].name() if servers else ""
+        if servers and not name and _DOWN not in self.notes:
+            self.notes.append(_DOWN)
+        return name
 
     @staticmethod
     def _key(command: Command) -> tuple[object, ...]:
