@@ -41,6 +41,7 @@ _MOST_BYTES = 64 << 20
 _FDS = struct.Struct("ii")
 _CREDENTIALS = struct.Struct("iII")
 _NO_LIMIT = (1 << 63) - 1  # what setrlimit takes here
+_DEAF_TO = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 _LINGER_S = 2.0  # an abandoned command's process group keeps its number so long
 # What an interpreter looks at when it starts, so that a fork would not have seen it.
 _AT_START = ("PYTHON", "LC_", "LANG", "COV_CORE_", "COVERAGE_", "MALLOC_", "LD_")
@@ -207,6 +208,8 @@ class Server:
         self.wake = wake
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        # A test that ends its parent would end all other runs with it.
+        self.before = {n: signal.signal(n, lambda number, frame: None) for n in _DEAF_TO}
         self.selector = selectors.DefaultSelector()
         for source in (0, self.woken, self.listener):
             self.selector.register(source, selectors.EVENT_READ)
@@ -389,6 +392,8 @@ class Server:
         """Nothing of the server stays in a fork but what it has imported."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
         self.selector.close()
         self.listener.close()
         for client in self.clients.values():

@@ -346,3 +346,22 @@ def test_it_ends_with_its_standard_input(warm: Warm, qe: Qe) -> None:
     warm.close()
     warm.servers.clear()
     assert not processes_with(mark)
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_test_that_signals_its_parent_ends_no_other_run(warm: Warm, qe: Qe, number: str) -> None:
+    (qe.path / "test_parent.py").write_text(
+        f"import os, signal\ndef test_it():\n    os.kill(os.getppid(), signal.{number})\n"
+    )
+    (qe.path / "test_own.py").write_text(
+        "import os, signal\ndef test_it():\n"
+        f"    signal.signal(signal.{number}, signal.SIG_DFL)\n"
+        f"    os.kill(os.getpid(), signal.{number})\n"
+    )
+    (qe.path / "test_next.py").write_text("import os\ndef test_it():\n    print(os.getppid())\n")
+    name = warm.serve()
+    assert warm.run(name, PYTEST, "test_parent.py").returncode == 0
+    own = warm.run(name, PYTEST, "test_own.py").returncode
+    assert own is not None and own < 0
+    after = warm.run(name, PYTEST, "-s", "test_next.py")
+    assert str(warm.servers[0].pid) in after.stdout.decode()
