@@ -379,3 +379,14 @@ def test_a_server_that_does_not_come_up_is_told(
     result = asyncio.run(TestExecutorAgent(warm=True).execute_tests_parallel(files, params=ONCE))
     assert result["passed"] == 1
     assert result["warnings"] == ["warm: a server did not come up; fresh interpreters run instead"]
+
+
+def test_a_run_that_leaves_without_a_report_is_told(project: Path) -> None:
+    leaves = "import os\n\n\ndef test_a():\n    os._exit(0)\n\n\ndef test_b():\n    assert False\n"
+    files = write(project, {"test_leaves.py": leaves, "test_ok.py": PASSES})
+    result = asyncio.run(TestExecutorAgent().execute_tests_parallel(files, params=ONCE))
+    left, ok = result["results"]
+    assert (left["returncode"], left["tests"]) == (0, None)  # as pytest itself
+    assert ok["tests"]["passed"] == 2
+    (warning,) = result["warnings"]
+    assert warning.startswith("test_leaves.py: exit status 0 and no report of pytest")

@@ -182,5 +182,5 @@ def _summed(run: Run, seconds: float) -> dict[str, Any]:
         "avg_time_per_test": seconds / len(results) if results else 0.0,
         "flaky": [one["file"] for one in results if one["outcome"] == "flaky"],
         "tests": tests or None,
-        "warnings": [],
+        "warnings": list(run.warnings),
     }

@@ -322,7 +322,8 @@ class _Hunt:
             "pattern_distribution": patterns,
             "files": files,
             "timestamp": self.since,
-            "warnings": list(self._servers.notes) if self._servers is not None else [],
+            "warnings": [note for run in self._runs for note in dict.fromkeys(run.warnings)]
+            + (list(self._servers.notes) if self._servers is not None else []),
         }
         if self.adaptive is not None:
             result["adaptions"] = self.adaptive.changes

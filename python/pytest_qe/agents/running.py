@@ -119,6 +119,7 @@ class Run:
         self._starts: dict[int, float] = {}  # ... and its last
         self.retries = self.timeouts = 0
         self.interrupted = False
+        self.warnings: list[str] = []
         try:
             self._commands = [self.command(file, run) for file in self.files for run in range(runs)]
             if servers is not None:
@@ -280,6 +281,11 @@ class Run:
         command = self._commands[number]
         found = end.more
         passed = end.final in ("passed", "flaky")
+        if passed and found is None and command.report is not None:
+            self.warnings.append(
+                f"{self._file(number)}: exit status 0 and no report of {self.framework}: it may "
+                "have left before its tests had ended"
+            )
         return {
             "file": self._file(number),
             # What it would have come to nobody knows.
