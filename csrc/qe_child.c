@@ -118,7 +118,7 @@ int qe__child_start(qe__child *c, const qe__command *command,
     c->command = command;
     c->pid = 0;
     c->streams[0] = c->streams[1] = c->server = -1;
-    c->ended = false;
+    c->ended = c->lost = false;
     atomic_store(words->refusal, 0);
     status = open_streams(c, writes);
     if (status == 0 && command->env[0] != NULL) {
@@ -128,7 +128,7 @@ int qe__child_start(qe__child *c, const qe__command *command,
             errno = ENOMEM;
         }
     }
-    if (status == 0 && command->warm != NULL) {
+    if (status == 0 && command->warm != NULL && !c->cold) {
         c->pid = qe__warm_start(&c->server, command,
                                 merged != NULL ? merged : own, writes);
         atomic_store(words->group, (uint32_t) c->pid);
@@ -235,7 +235,7 @@ bool qe__child_reap(qe__child *c, qe__excerpt to[2], int *status,
     close_both(c->streams);
     atomic_store(c->words.group, 0);
     if (c->server >= 0) {
-        qe__warm_reap(c->server, status, usage);
+        c->lost = !qe__warm_reap(c->server, status, usage);
         (void) close(c->server);
         c->server = -1;
     } else {

@@ -23,6 +23,8 @@ typedef struct qe__child {
     int streams[2]; /* what it prints, or -1 */
     int server;     /* what started it in a fork of itself, or -1 */
     bool ended;     /* the server's word for it */
+    bool cold;      /* no server is to start it; set before qe__child_start */
+    bool lost;      /* its server was, and it with that */
 } qe__child;
 
 /* Starts a command in a process group of its own that ends with the caller, with

@@ -282,25 +282,35 @@ static enum qe_outcome outcome_of(int status)
     return WEXITSTATUS(status) == 0 ? QE_PASSED : QE_FAILED;
 }
 
+/* From its start to its end; false where it was not executed. */
+static bool execute(spawner *s, const qe__command *command, qe__ending *end)
+{
+    qe__excerpt_clear(&s->output[0]);
+    qe__excerpt_clear(&s->output[1]);
+    if (start(s, command) != 0) {
+        qe__child_refused(&s->output[1], "start", command->argv[0], errno);
+        return false;
+    }
+    await(s);
+    return qe__child_reap(&s->child, s->output, &end->status, &end->usage);
+}
+
 static int run(spawner *s, uint32_t unit)
 {
     const qe__command *command = qe__plan_command(s->super->plan, unit);
     qe__ending end = {.outcome = QE_ERROR};
-    bool executed = true;
+    bool executed;
 
     s->ending = false;
-    qe__excerpt_clear(&s->output[0]);
-    qe__excerpt_clear(&s->output[1]);
-    if (start(s, command) == 0) {
-        await(s);
-        executed =
-            qe__child_reap(&s->child, s->output, &end.status, &end.usage);
-        if (executed) {
-            end.outcome = outcome_of(end.status);
-        }
-    } else {
-        executed = false;
-        qe__child_refused(&s->output[1], "start", command->argv[0], errno);
+    s->child.cold = s->child.lost = false;
+    executed = execute(s, command, &end);
+    if (s->child.lost && !s->ending && !stopping(s) && !timed_out(s)) {
+        /* Through no fault of its own: once more, without a server. */
+        s->child.cold = true;
+        executed = execute(s, command, &end);
+    }
+    if (executed) {
+        end.outcome = outcome_of(end.status);
     }
     atomic_store(&s->slot->turn, 0);
     /* The supervisor sees by this that the command it asked to end is gone. */

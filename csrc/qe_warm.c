@@ -228,7 +228,7 @@ bool qe__warm_ended(int server)
     return n >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
-void qe__warm_reap(int server, int *status, qe__usage *usage)
+bool qe__warm_reap(int server, int *status, qe__usage *usage)
 {
     char line[LINE_BYTES];
     uint64_t cpu_us, peak_kib;
@@ -240,9 +240,10 @@ void qe__warm_reap(int server, int *status, qe__usage *usage)
         (WIFEXITED(*status) || WIFSIGNALED(*status))) {
         usage->cpu_s = (double) cpu_us / 1e6;
         usage->peak_bytes = peak_kib * 1024;
-        return;
+        return true;
     }
     *status = SIGKILL;
     usage->cpu_s = 0;
     usage->peak_bytes = 0;
+    return false;
 }

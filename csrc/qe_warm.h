@@ -25,7 +25,8 @@ pid_t qe__warm_start(int *out, const qe__command *command, char *const *env,
                      const int writes[2]);
 /* Whether it has ended, or the server is gone, and the command with it. */
 bool qe__warm_ended(int server);
-/* Has it reaped. The status is that of SIGKILL where the server is gone. */
-void qe__warm_reap(int server, int *status, qe__usage *usage);
+/* Has it reaped. False, with the status of SIGKILL, where the server is gone, and took
+ * the command with it, or does not say what became of it. */
+bool qe__warm_reap(int server, int *status, qe__usage *usage);
 
 #endif

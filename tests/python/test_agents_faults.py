@@ -390,3 +390,20 @@ def test_a_run_that_leaves_without_a_report_is_told(project: Path) -> None:
     assert ok["tests"]["passed"] == 2
     (warning,) = result["warnings"]
     assert warning.startswith("test_leaves.py: exit status 0 and no report of pytest")
+
+
+def test_a_killed_server_costs_no_attempt(project: Path, mark: str) -> None:
+    kills = (
+        "import os, pathlib, time\n\n\ndef test_a():\n"
+        "    if not os.path.exists('killed'):\n"
+        "        pathlib.Path('killed').touch()\n"
+        "        os.kill(os.getppid(), 9)\n"
+        "        time.sleep(1000)\n"
+    )
+    waits = (
+        "import os, time\n\n\ndef test_a():\n"
+        "    while not os.path.exists('killed'):\n        time.sleep(0.01)\n"
+    )
+    files = write(project, {"test_waits.py": waits, "test_kills.py": kills})
+    result = asyncio.run(TestExecutorAgent(warm=True).execute_tests_parallel(files, params=ONCE))
+    assert [(one["outcome"], one["attempts"]) for one in result["results"]] == [("passed", 1)] * 2

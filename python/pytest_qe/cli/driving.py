@@ -22,7 +22,9 @@ _HELD_S = 0.1  # what runs is held by then
 
 
 class Stoppable(Protocol):
-    """What signals need of an agent."""
+    """What signals, and an end before its time, need of an agent."""
+
+    last_result: Event | None
 
     def stop(self, *, at_once: bool = False) -> None: ...
 
@@ -88,13 +90,13 @@ class Signals:
 
 def drive(
     agent: Stoppable, stream: AsyncIterator[Event], view: View, grace: float
-) -> tuple[Event, int | None]:
+) -> tuple[Event, int | None, Cannot | None]:
     """Runs a stream to its end.
 
-    Returns: its result, and the signal that ended it early, or None.
+    Returns: its result, the signal that ended it early, or None, and why it could not go
+        on, or None: the result is what was known by then.
 
-    Raises: ``Wrong`` for what the agent does not take, ``Cannot`` where no process can be
-        started.
+    Raises: ``Wrong`` for what the agent does not take, ``Cannot`` where nothing is known.
     """
 
     async def all_of_it() -> tuple[Event, int | None]:
@@ -112,9 +114,11 @@ def drive(
     # Its warnings are in the result.
     logging.getLogger("pytest_qe.agents").addHandler(logging.NullHandler())
     try:
-        return asyncio.run(all_of_it())
+        return *asyncio.run(all_of_it()), None
     except QeError as error:
-        raise Cannot(str(error)) from None
+        if agent.last_result is None:
+            raise Cannot(str(error)) from None
+        return agent.last_result, None, Cannot(str(error))
     except (ValueError, TypeError) as error:
         raise Wrong(str(error)) from None
 

@@ -149,7 +149,7 @@ class _Execution:
         view = _Both(screen, expected, given.json_lines)
         with screen:
             stream = self.agent.stream(self.files, self.framework, self.params)
-            result, number = drive(self.agent, stream, view, given.grace)
+            result, number, failed = drive(self.agent, stream, view, given.grace)
         try:
             summary(screen, result, self.settings)
         finally:
@@ -161,6 +161,8 @@ class _Execution:
                 write_junit(self.junit, result)
         if given.json_lines:
             print_json({"kind": "done", "result": result})
+        if failed is not None:
+            raise failed
         return status_of(result["failed"] > 0, number)
 
     def _line(self, event: Event) -> tuple[str, str, bool] | None:

@@ -153,7 +153,8 @@ class _Hunt:
         with screen, warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the result has them
             stream = self.agent.stream(self.files, self.iterations, self.framework, self.params)
-            result, number = drive(self.agent, stream, _View(screen, given.json_lines), given.grace)
+            view = _View(screen, given.json_lines)
+            result, number, failed = drive(self.agent, stream, view, given.grace)
         try:
             self._summary(screen, result)
         finally:
@@ -161,6 +162,8 @@ class _Hunt:
                 write_json(given.json_path, result)
         if given.json_lines:
             print_json({"kind": "done", "result": result})
+        if failed is not None:
+            raise failed
         return status_of(result["flaky_tests"] > 0, number)
 
     def _line(self, event: Event) -> tuple[str, str, bool] | None:
