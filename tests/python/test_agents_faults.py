@@ -407,3 +407,11 @@ def test_a_killed_server_costs_no_attempt(project: Path, mark: str) -> None:
     files = write(project, {"test_waits.py": waits, "test_kills.py": kills})
     result = asyncio.run(TestExecutorAgent(warm=True).execute_tests_parallel(files, params=ONCE))
     assert [(one["outcome"], one["attempts"]) for one in result["results"]] == [("passed", 1)] * 2
+
+
+def test_warm_is_for_pytest_alone(project: Path) -> None:
+    files = write(project, {"a.sh": "true\n", "b.sh": "true\n"})
+    agent = commands(warm=True)
+    result = asyncio.run(agent.execute_tests_parallel(files, "command", ONCE))
+    assert result["passed"] == 2
+    assert result["warnings"] == ["warm: pytest files share a server, those of command do not"]

@@ -261,3 +261,10 @@ def test_the_plugin_loads_nothing_of_the_command(cli: Cli) -> None:
     code += " or m.split('.')[0] in ('click', 'rich')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_an_empty_word_is_no_folder(cli: Cli) -> None:
+    cli.files(a="true")
+    done = cli.run("exec", "", SH)
+    assert done.returncode == 2
+    assert "FILES: takes the path of a file, not ''" in done.stderr

@@ -238,7 +238,8 @@ class CommandSession:
             if lost.outcome != _core.NONE:  # else void: it runs again
                 self._settle(session, lost, returncode=None)
         elif kind == _core.EV_GIVE_UP:
-            raise QeError(event[1], f"no process can be started: {os.strerror(event[2])}")
+            why = os.strerror(event[2]) if event[2] != 0 else event[3]
+            raise QeError(event[1], f"the run cannot go on: {why}")
 
     def _finish(self, session: _core.Session, end: events.Finish) -> None:
         data = end.location or b""

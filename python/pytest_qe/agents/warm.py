@@ -133,6 +133,12 @@ class WarmServers:
         key = self._key(command)
         if key in self._sets:
             return
+        if command.framework != "pytest":
+            self._sets[key] = []
+            self.notes.append(
+                f"warm: pytest files share a server, those of {command.framework} do not"
+            )
+            return
         try:
             self._sets[key] = [
                 WarmServer(command.argv[0], _options(command), env=command.env, cwd=command.cwd)

@@ -46,6 +46,8 @@ def chosen(
         framework = frameworks.lookup(framework).name
     found: dict[str, str] = {}  # by where it is: nothing runs twice
     for name in given:
+        if not name:  # such as a shell's variable that is not set
+            raise Wrong("FILES: takes the path of a file, not ''")
         for path in _matching(name, folder):
             for file in _in(path, folder, framework):
                 found.setdefault(os.path.normpath(os.path.join(folder, file)), file)

@@ -22,8 +22,11 @@ def counted(tests: dict[str, int] | None) -> str:
     """Counts of tests in words; "" where there are none."""
     if not tests:
         return ""
-    parts = [f"{tests[name]} {name}" for name in ("passed", "failed", "errors", "skipped")
-             if tests.get(name)]  # fmt: skip
+    parts = [
+        many(tests[name], "error") if name == "errors" else f"{tests[name]} {name}"
+        for name in ("passed", "failed", "errors", "skipped")
+        if tests.get(name)
+    ]
     return ", ".join(parts) or "no tests"
 
 
