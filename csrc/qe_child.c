@@ -195,8 +195,8 @@ bool qe__child_ended(qe__child *c)
 
 void qe__child_signal(const qe__child *c, int sig)
 {
-    if (c->pid > 0) {
-        (void) kill(-c->pid, sig);
+    /* Once: a second one could meet a process that has heard the first, and ends. */
+    if (c->pid > 0 && kill(-c->pid, sig) != 0) {
         (void) kill(c->pid, sig);
     }
 }
