@@ -105,6 +105,8 @@ const optionsOf = ({ argv }) =>
 
 const keyOf = ({ argv, cwd, env }) => JSON.stringify([argv[0], cwd, Object.entries(env).sort()]);
 
+const DOWN = 'warm: a server did not come up; fresh interpreters run instead';
+
 /**
  * Servers for the commands of an agent: one set for each script, folder and environment.
  * There are several of a set where runs are to differ in the order of sets and dicts of
@@ -125,6 +127,11 @@ class WarmServers {
     if (this.#sets.has(key)) return;
     const servers = [];
     this.#sets.set(key, servers);
+    if (command.framework !== 'pytest') {
+      const { framework } = command;
+      this.notes.push(`warm: pytest files share a server, those of ${framework} do not`);
+      return;
+    }
     try {
       for (let i = 0; i < this.#each; i++) {
         servers.push(new WarmServer(command.argv[0], optionsOf(command), command));
@@ -137,7 +144,10 @@ class WarmServers {
   /** The address of the server for a run of a command; '': there is none. */
   async nameFor(command, number) {
     const servers = this.#sets.get(keyOf(command)) ?? [];
-    return servers.length > 0 ? servers[number % servers.length].name : '';
+    if (servers.length === 0) return '';
+    const name = await servers[number % servers.length].name;
+    if (name === '' && !this.notes.includes(DOWN)) this.notes.push(DOWN);
+    return name;
   }
 
   async close() {

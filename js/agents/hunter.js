@@ -9,7 +9,7 @@ const { filesOf } = require('./running');
 const WEEK_S = 7 * 24 * 3600;
 const FEW = 10; // fewer iterations say little
 const CAUSES_S = 15; // for experiments on one flaky file
-const SEEDS = 3; // servers for one set of runs: each has its own hash seed
+const SEEDS = 5; // servers for one set of runs: each has its own hash seed
 
 /** Seconds for experiments on a flaky file; 0: none. */
 function secondsOf(causes) {
