@@ -136,7 +136,7 @@ test('what other changes break is no cause, and none is named without need', asy
         if ((size * 2654435761) % 7 < 3) throw new Error('at random');
       });`,
   });
-  const { why, stderr, found } = await hunt(folder, '--flaky-causes=20');
+  const { why, stderr, found } = await hunt(folder, '--flaky-causes=90');
   assert.equal(why['test/a.js::by what is on the disk'].cause, 'unknown', stderr);
   assert.match(stderr, /\n {4}cause: unknown\n/);
   assert.ok(found.causes.executions > 10, JSON.stringify(found.causes));
