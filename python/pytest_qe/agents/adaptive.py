@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import _core
 
-_LOOK_S = 0.25
+LOOK_S = 0.25  # between two looks at the machine
 
 
 class Adaptive:
@@ -42,7 +42,7 @@ class Adaptive:
 
     def __call__(self) -> tuple[int, float]:
         """For ``AlcallParams.limits``: (at once, seconds between two starts)."""
-        if time.monotonic() >= self._looked + _LOOK_S:
+        if time.monotonic() >= self._looked + LOOK_S:
             self.look(full=True)
         return self.running, self.throttle
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import time
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -168,8 +168,6 @@ def check_files(files: Any) -> list[str]:
 
     Raises: ``TypeError`` for something else.
     """
-    import os
-
     if isinstance(files, str | bytes) or not isinstance(files, Sequence):
         raise TypeError(f"test_files: takes a list of paths, not {files!r}")
     for file in files:
@@ -181,10 +179,6 @@ def check_files(files: Any) -> list[str]:
 def share(part: int, all_: int) -> float:
     """In percent, to two decimals."""
     return round(100 * part / all_, 2) if all_ else 0.0
-
-
-def now() -> float:
-    return time.time()
 
 
 def _shortened(result: dict[str, Any]) -> dict[str, Any]:

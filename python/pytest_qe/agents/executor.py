@@ -7,10 +7,10 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, ClassVar
 
-from .agent import Agent, check_files, now, share
+from .agent import Agent, check_files, share
 from .params import AlcallParams
 from .remembering import Remembering
-from .running import Event, Run, policy_of, seconds_since
+from .running import Event, Run, policy_of
 
 KEY = "aqe/test-executor/last_parallel_execution"
 KEPT_S = 24 * 3600.0
@@ -125,7 +125,7 @@ class TestExecutorAgent(Agent):
             servers=servers,
             expected_ns=expected_ns,
         )
-        began, since = time.monotonic(), now()
+        began, since = time.monotonic(), time.time()
         ended = False
         try:
             async for event in self._watched(run):
@@ -135,7 +135,7 @@ class TestExecutorAgent(Agent):
             if servers is not None:
                 servers.close()
             run.close()
-            result = _summed(run, seconds_since(began))
+            result = _summed(run, time.monotonic() - began)
             result["started"] = since
             result["interrupted"] = run.interrupted or not ended
             if adaptive is not None:

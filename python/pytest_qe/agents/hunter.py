@@ -10,13 +10,12 @@ from typing import Any, ClassVar
 
 from .. import _core
 from .adaptive import Adaptive
-from .agent import Agent, check_files, now, share
+from .agent import Agent, check_files, share
 from .engine import causes_of
 from .likely import likely_causes
 from .params import AlcallParams
 from .remembering import Remembering
-from .running import Event, Run, policy_of, seconds_since
-from .warm import WarmServers
+from .running import Event, Run, policy_of
 
 KEY = "aqe/flaky-tests/alcall-detection"
 KEPT_S = 7 * 24 * 3600.0
@@ -153,12 +152,10 @@ class _Hunt:
     ) -> None:
         self._agent = agent
         self._files = files
-        self._params = params
         self._iterations = iterations
-        self._began, self.since = time.monotonic(), now()
+        self._began, self.since = time.monotonic(), time.time()
         self._servers = agent._servers(min(_SEEDS, iterations))
         self._judged: dict[int, dict[str, Any]] = {}
-        self._causes_of: dict[int, asyncio.Task[list[dict[str, Any]]]] = {}
         self.adaptive: Adaptive | None = None
         self._runs: list[Run] = []
         try:
@@ -309,7 +306,7 @@ class _Hunt:
         for one in files:
             if one["pattern"] is not None:
                 patterns[one["pattern"]] = patterns.get(one["pattern"], 0) + 1
-        seconds = seconds_since(self._began)
+        seconds = time.monotonic() - self._began
         result: dict[str, Any] = {
             "total_tests": len(self._files),
             "flaky_tests": len(flaky),
@@ -362,6 +359,3 @@ def _distinct(failed: list[dict[str, Any]]) -> list[dict[str, Any]]:
             one = found.setdefault(failure["name"], {**failure, "runs": 0})
             one["runs"] += 1
     return sorted(found.values(), key=lambda one: -one["runs"])
-
-
-__all__ = ["FILES", "PRESETS", "RUNS", "FlakyTestHunterAgent", "WarmServers"]

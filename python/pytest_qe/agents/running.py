@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .. import counts, frameworks
 from ..scratch import scratch
-from .adaptive import Adaptive
+from .adaptive import LOOK_S, Adaptive
 from .params import AlcallParams
 from .session import (
     GRACE_S,
@@ -37,9 +36,6 @@ class Stoppable(Protocol):
     def stop(self, *, at_once: bool = False) -> None: ...
 
     def pause(self, on: bool) -> None: ...
-
-
-_LOOK_S = 0.25  # between two looks at the machine's load
 
 
 @dataclass(frozen=True)
@@ -217,7 +213,7 @@ class Run:
         self, session: CommandSession, adaptive: Adaptive, told: asyncio.Queue[Event]
     ) -> None:
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(LOOK_S)
             change = adaptive.look(full=session.running >= adaptive.running)
             if change is not None:
                 session.limit(adaptive.running, adaptive.throttle)
@@ -340,10 +336,6 @@ class Run:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
-
-
-def seconds_since(began: float) -> float:
-    return time.monotonic() - began
 
 
 def policy_of(
