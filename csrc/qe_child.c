@@ -53,8 +53,9 @@ static _Noreturn void become(const qe__child *c, pid_t parent,
     if (getppid() != parent) {
         _exit(127); /* it died before the line above */
     }
-    (void) setpgid(0, 0);
+    /* In this order: a hold that comes between the two is lifted by either group. */
     atomic_store(c->words.group, (uint32_t) getpid());
+    (void) setpgid(0, 0);
     if (dup2(writes[0], 1) >= 0 && dup2(writes[1], 2) >= 0 &&
         (command->cwd == NULL || chdir(command->cwd) == 0)) {
         place = IN_EXEC;

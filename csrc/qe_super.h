@@ -30,6 +30,7 @@ typedef struct qe__super_slot {
     bool timed_out;
     uint64_t dump_since_ns, grown_ns;
     off_t dump_size;
+    uint64_t resumed_ns, held_ns; /* when it last went on, held for how long */
     qe__jitter jitter;
 } qe__super_slot;
 

@@ -81,6 +81,8 @@ static void postpone(_Atomic uint64_t *deadline_ns, uint64_t ns)
 
 void qe__super_shift(qe__super_state *st, uint32_t slot, uint64_t ns)
 {
+    st->slots[slot].resumed_ns = qe_now_ns();
+    st->slots[slot].held_ns = ns;
     postpone(&st->super->arena->slots[slot].deadline_ns, ns);
     st->slots[slot].dump_since_ns += ns;
     st->slots[slot].grown_ns += ns;
@@ -187,6 +189,10 @@ uint64_t qe__super_deadlines(qe__super_state *st, uint64_t now)
             wake = now + 10 * QE__MS < wake ? now + 10 * QE__MS : wake;
         } else if (deadline > now) {
             wake = deadline < wake ? deadline : wake;
+        } else if (deadline < s->resumed_ns) {
+            /* The hold came between the worker's look at the clock and its word. */
+            postpone(&a->deadline_ns, s->held_ns);
+            wake = now;
         } else if (atomic_compare_exchange_strong(&a->deadline_ns, &deadline,
                                                   QE__DEADLINE_KILLED)) {
             begin_kill(st, i, now);

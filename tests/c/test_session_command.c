@@ -437,6 +437,35 @@ static void held_commands_do_not_run_out_of_time(void **state)
     assert_true(ends[0].duration_s >= 5);
 }
 
+/* Also between two steps of a command's start, at the time of which it is in a group
+ * that is not its own yet. */
+static void a_hold_may_come_at_any_moment(void **state)
+{
+    struct world *w = *state;
+    qe_event event;
+
+    for (int i = 0; i < 200; i++)
+        add_shell(w, "exit 0", (qe_unit){.timeout_ns = 20000 * WORLD_MS});
+    world_start(w);
+    while (!w->done) {
+        uint64_t until;
+
+        world_next(w, &event);
+        if (event.kind != QE_EV_START)
+            continue;
+        until = qe_now_ns() + event.unit * 37 % 400 * 1000;
+        while (qe_now_ns() < until) {}
+        assert_int_equal(qe_session_pause(w->session, true), 0);
+        until = qe_now_ns() + 3 * WORLD_MS;
+        while (qe_now_ns() < until && !w->done)
+            world_poll(w, &event);
+        assert_int_equal(qe_session_pause(w->session, false), 0);
+    }
+    assert_int_equal(w->session->alive, 0);
+    for (uint32_t i = 0; i < w->units; i++)
+        assert_int_equal(w->unit[i].outcome, QE_PASSED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -456,6 +485,7 @@ int main(void)
         T(commands_and_workers_do_not_mix),
         T(an_interrupt_reaches_what_runs),
         T(held_commands_do_not_run_out_of_time),
+        T(a_hold_may_come_at_any_moment),
 #undef T
     };
 
