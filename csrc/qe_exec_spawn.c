@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "qe_child.h"
@@ -89,7 +90,10 @@ static bool stopping(const spawner *s)
 
 static void rest(uint64_t ns)
 {
-    (void) poll(NULL, 0, (int) ((ns + QE__MS - 1) / QE__MS));
+    struct timespec time = {.tv_sec = (time_t) (ns / 1000000000),
+                            .tv_nsec = (long) (ns % 1000000000)};
+
+    (void) nanosleep(&time, NULL);
 }
 
 /* Whoever wants to run says so before it counts: of any that run, the last to say

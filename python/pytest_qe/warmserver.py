@@ -5,8 +5,9 @@
 SCRIPT is a program such as ``.venv/bin/pytest``, options what each run of it has.
 What it would import is imported once; a fork then takes milliseconds where a fresh
 interpreter takes a fifth of a second. The protocol is in csrc/qe_warm.h. The name of its
-socket, in the abstract namespace, is printed as the first line; it ends when there is
-anything to read from its standard input, or that has ended.
+socket, in the abstract namespace, is printed as the first line when it listens; the variable
+QE_WARM_SOCKET may give a descriptor that is bound already. It ends when there is anything to
+read from its standard input, or that has ended.
 
 Needs the standard library alone, as it runs with the interpreter of SCRIPT, whatever is
 installed there (Python 3.8 or newer, Linux).
@@ -40,13 +41,18 @@ _PDEATHSIG, _SUBREAPER = 1, 36  # of prctl(2)
 _MOST_BYTES = 64 << 20
 _FDS = struct.Struct("ii")
 _CREDENTIALS = struct.Struct("iII")
+_LENGTH = struct.Struct("=Q")
 _NO_LIMIT = (1 << 63) - 1  # what setrlimit takes here
 _DEAF_TO = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+_POPULATE_WRITE = 23  # of madvise(2), from Linux 5.14 on
+_POPULATE_BYTES = 64 << 20
+_QUIET_S = 0.07  # after the last event, before a fork is made in advance
 _LINGER_S = 2.0  # an abandoned command's process group keeps its number so long
 # What an interpreter looks at when it starts, so that a fork would not have seen it.
 _AT_START = ("PYTHON", "LC_", "LANG", "COV_CORE_", "COVERAGE_", "MALLOC_", "LD_")
 
 _WITHOUT, _ALL = "QE_WARM_WITHOUT", "*"  # plugins not to import before a fork
+_SOCKET = "QE_WARM_SOCKET"  # the number of a descriptor: where to listen, if that is known
 
 _libc = ctypes.CDLL(None)
 
@@ -62,6 +68,53 @@ class Job:
         self.argv = words[6 : 6 + count[0]]
         variables = words[6 + count[0] : 6 + count[0] + count[1]]
         self.environ = dict(word.split(b"=", 1) for word in variables if word.find(b"=") > 0)
+
+
+class Spare:
+    """A fork that was made in advance: when a request comes, the fork and most of its page
+    faults, a third of a short run, have happened while others waited for something."""
+
+    def __init__(self) -> None:
+        self.ours, self.its = socket.socketpair()
+        self.ours.settimeout(5)
+        self.pid = os.fork()
+        if self.pid == 0:
+            self.ours.close()
+            _libc.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            _copy_pages()
+        else:
+            self.its.close()
+
+    def give(self, body: bytes, fds: list[int]) -> bool:
+        """Has it do a job; False: it is not there any more, and nothing was started."""
+        try:
+            if _has_ended(self.pid):
+                return False
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, _FDS.pack(*fds))
+            self.ours.sendmsg([_LENGTH.pack(len(body))], [rights])
+            self.ours.sendall(body)
+            return True
+        except OSError:
+            os.kill(self.pid, signal.SIGKILL)  # not reaped yet
+            return False
+        finally:
+            self.ours.close()
+
+    def await_job(self) -> Job:
+        """In the fork."""
+        head, ancillary, _, _ = self.its.recvmsg(_LENGTH.size, socket.CMSG_SPACE(_FDS.size))
+        if len(head) < _LENGTH.size:
+            os._exit(0)  # there will be none
+        left = _LENGTH.unpack(head)[0]
+        parts = []
+        while left > 0:
+            part = self.its.recv(min(left, 1 << 20))
+            if part == b"":
+                os._exit(0)
+            parts.append(part)
+            left -= len(part)
+        self.its.close()
+        return Job(b"".join(parts).split(b"\0")[:-1], _descriptors(ancillary))
 
 
 class Client:
@@ -200,8 +253,13 @@ class Server:
             folder.startswith(b"/") for folder in path.split(b":")
         )
         self.clients: dict[Any, Client] = {}  # by connection
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind("")
+        self.spare: Spare | None = None
+        given = os.environ.pop(_SOCKET, None)
+        if given is not None:
+            self.listener = socket.socket(fileno=int(given))
+        else:
+            self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.listener.bind("")
         self.listener.listen(256)
         self.listener.setblocking(False)
         self.woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -224,7 +282,13 @@ class Server:
         """Returns in each fork, with its Job; in the server at its end, with None."""
         while True:
             wait = 0.5 if any(c.gone_since is not None for c in self.clients.values()) else None
-            for key, _ in self.selector.select(wait):
+            ready = self.selector.select(wait if self.spare is not None else _QUIET_S)
+            if not ready and self.spare is None:
+                self.spare = Spare()
+                if self.spare.pid == 0:
+                    self._leave_to()
+                    return self.spare.await_job()
+            for key, _ in ready:
                 if key.fileobj == 0:
                     return None
                 if key.fileobj == self.woken:
@@ -270,10 +334,7 @@ class Server:
         connection = client.connection
         # All descriptors come with the first byte.
         head, ancillary, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(_FDS.size))
-        for level, kind, data in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                whole = len(data) - len(data) % 4
-                client.fds += struct.unpack(f"{whole // 4}i", data[:whole])
+        client.fds += _descriptors(ancillary)
         while b"\n" not in head and len(head) < 64:
             more = connection.recv(4096)
             if more == b"":
@@ -299,7 +360,11 @@ class Server:
             raise ValueError("no such folder")
         if self.is_relative and not os.path.samefile(job.cwd, "."):
             raise ValueError("another folder at the start")
-        client.pid = os.fork()
+        spare, self.spare = self.spare, None
+        if spare is not None and spare.give(body, client.fds):
+            client.pid = spare.pid
+        else:
+            client.pid = os.fork()
         if client.pid == 0:
             self._leave_to()
             return job
@@ -357,6 +422,8 @@ class Server:
                     del self.clients[client.connection]
                     client.connection.close()
         known = {client.pid for client in self.clients.values()}
+        if self.spare is not None:
+            known.add(self.spare.pid)
         for pid in _children():
             if pid not in known and _has_ended(pid):
                 os.waitpid(pid, 0)  # an orphan of a command's
@@ -396,10 +463,21 @@ class Server:
             signal.signal(number, handler)
         self.selector.close()
         self.listener.close()
+        if self.spare is not None:
+            self.spare.ours.close()
         for client in self.clients.values():
             client.connection.close()
         os.close(self.woken)
         os.close(self.wake)
+
+
+def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    fds: list[int] = []
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            whole = len(data) - len(data) % 4
+            fds += struct.unpack(f"{whole // 4}i", data[:whole])
+    return fds
 
 
 def _kill_group(pid: int) -> None:
@@ -414,6 +492,21 @@ def _has_ended(pid: int) -> bool:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except OSError as error:
         return error.errno == errno.ECHILD
+
+
+def _copy_pages() -> None:
+    """What a fork shares with its parent is copied at its first write, page by page; nearly
+    all of it will be written to, as reference counts are. Here in one go."""
+    with open("/proc/self/maps") as file:
+        lines = [line.split() for line in file]
+    areas = []
+    for words in lines:
+        if words[1].startswith("rw") and words[1].endswith("p") and words[5:] in ([], ["[heap]"]):
+            begin, _, end = words[0].partition("-")
+            areas.append((int(begin, 16), int(end, 16)))
+    if sum(end - begin for begin, end in areas) <= _POPULATE_BYTES:
+        for first, last in areas:
+            _libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _POPULATE_WRITE)
 
 
 def _children() -> list[int]:
@@ -456,10 +549,12 @@ def become(job: Job, parent: int) -> None:
 
 def main() -> None:
     script = sys.argv[1]
+    gc.disable()  # nearly all that is made from here to the first fork stays in use
     os.setpgid(0, 0)  # the interrupt of a terminal is for who asks
     _libc.prctl(_SUBREAPER, 1, 0, 0, 0)
     for word in os.listdir("/proc/self/fd"):
-        if int(word) > 2:  # a command has three, whatever we were given
+        # A command has three, whatever we were given.
+        if int(word) > 2 and word != os.environ.get(_SOCKET):
             try:
                 os.close(int(word))
             except OSError:
@@ -480,11 +575,12 @@ def main() -> None:
     # What has been imported stays in use: no fork looks through it for garbage.
     gc.collect()
     gc.freeze()
+    gc.enable()
     parent = os.getpid()
     job = server.serve()
     if job is None:
         server.end()
-        return
+        os._exit(0)  # at once: nothing is left to be told or written
     become(job, parent)
     del server
     runpy.run_path(script, run_name="__main__")

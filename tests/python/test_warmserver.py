@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -342,7 +344,7 @@ def test_it_ends_with_its_standard_input(warm: Warm, qe: Qe) -> None:
     mark = os.environ["QE_TESTS_MARK"]
     warm.serve()
     warm.serve(PYTEST, "-p", "no:terminal")
-    assert len(processes_with(mark)) == 2
+    assert len(processes_with(mark)) >= 2  # and forks that were made in advance
     warm.close()
     warm.servers.clear()
     assert not processes_with(mark)
@@ -365,3 +367,48 @@ def test_a_test_that_signals_its_parent_ends_no_other_run(warm: Warm, qe: Qe, nu
     assert own is not None and own < 0
     after = warm.run(name, PYTEST, "-s", "test_next.py")
     assert str(warm.servers[0].pid) in after.stdout.decode()
+
+
+def spares(server: subprocess.Popen[bytes]) -> list[int]:
+    """Forks of a server that runs nothing."""
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    return [int(word) for word in children.read_text().split()]
+
+
+def await_spare(server: subprocess.Popen[bytes]) -> int:
+    until = time.monotonic() + 30
+    while not spares(server):
+        assert time.monotonic() < until, "no fork was made in advance"
+        time.sleep(0.01)
+    return spares(server)[0]
+
+
+def test_a_fork_is_made_in_advance_and_used(warm: Warm, qe: Qe) -> None:
+    qe.files(test_it="import os\ndef test_it(): print('I am', os.getpid())\n")
+    name = warm.serve()
+    spare = await_spare(warm.servers[0])
+    assert f"I am {spare}" in warm.run(name, PYTEST, "-s", "test_it.py").stdout.decode()
+    assert await_spare(warm.servers[0]) != spare
+
+
+def test_one_that_is_not_there_any_more_is_not_missed(warm: Warm, qe: Qe) -> None:
+    qe.files(test_it="def test_it(): pass\n")
+    name = warm.serve()
+    os.kill(await_spare(warm.servers[0]), signal.SIGKILL)
+    ends = warm.many(name, 3, PYTEST, "test_it.py")
+    assert [end.returncode for end in ends] == [0, 0, 0]
+
+
+def test_it_goes_with_its_server(warm: Warm, qe: Qe) -> None:
+    warm.serve()
+    server = warm.servers.pop()
+    spare = await_spare(server)
+    server.kill()
+    server.wait(30)
+    until = time.monotonic() + 30
+    while Path(f"/proc/{spare}").exists():
+        assert time.monotonic() < until, "the fork is still there"
+        time.sleep(0.01)
+    assert server.stdin is not None and server.stdout is not None
+    server.stdin.close()
+    server.stdout.close()

@@ -110,10 +110,10 @@ class TestExecutorAgent(Agent):
                     print(event["file"], event["ended"])
         """
         files = check_files(test_files)
+        began, since = time.monotonic(), time.time()
         chosen = _chosen(params)
         policy, adaptive = policy_of(chosen, self.settings, len(files))
         remembering = Remembering(self.memory, self.settings.folder(), files)
-        expected_ns = await asyncio.to_thread(remembering.expected_ns)
         servers = self._servers()
         self._stopped = False
         run = Run(
@@ -123,11 +123,11 @@ class TestExecutorAgent(Agent):
             self.settings,
             adaptive=adaptive,
             servers=servers,
-            expected_ns=expected_ns,
         )
-        began, since = time.monotonic(), time.time()
         ended = False
         try:
+            # While servers come up.
+            run.expect(await asyncio.to_thread(remembering.expected_ns))
             async for event in self._watched(run):
                 yield event
             ended = True

@@ -95,14 +95,12 @@ class Run:
         runs: int = 1,
         adaptive: Adaptive | None = None,
         servers: WarmServers | None = None,
-        expected_ns: Sequence[int] = (),
     ) -> None:
         self.files = [os.fspath(file) for file in files]
         self.framework = frameworks.lookup(framework).name
         self._settings = settings
-        # The order in which files begin shows in nothing but the time that all take.
-        self._policy = replace(policy, in_order=not any(expected_ns))
-        self._expected_ns = expected_ns
+        self._policy = policy
+        self._expected_ns: Sequence[int] = ()
         self._adaptive = adaptive
         self._servers = servers
         self._runs = runs
@@ -124,6 +122,12 @@ class Run:
         except BaseException:
             self._stack.close()
             raise
+
+    def expect(self, expected_ns: Sequence[int]) -> None:
+        """How long each file will take, 0 where nobody knows: the longest begin first."""
+        # The order in which files begin shows in nothing but the time that all take.
+        self._policy = replace(self._policy, in_order=not any(expected_ns))
+        self._expected_ns = expected_ns
 
     def command(self, file: str, run: int) -> frameworks.Command:
         """What is executed for a file; all is looked at before anything starts."""

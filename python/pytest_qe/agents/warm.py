@@ -8,6 +8,7 @@ import os
 import re
 import select
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -18,6 +19,7 @@ from ..frameworks import Command
 
 _SCRIPT = Path(__file__).parent.parent / "warmserver.py"
 _READY_S = 30.0
+_AT_ONCE = max(2, len(os.sched_getaffinity(0)))  # servers that come up at one time
 _DOWN = "warm: a server did not come up; fresh interpreters run instead"
 
 
@@ -59,42 +61,65 @@ class WarmServer:
         if python is None:
             raise ValueError(f"{script}: begins with no line that names a Python interpreter")
         changed = {**os.environ, **(env or {})}
-        environ = {name: value for name, value in changed.items() if value is not None}
-        self._process = subprocess.Popen(
-            [python, str(_SCRIPT), script, *options],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environ,
-            cwd=cwd,
-        )
-        self._name: str | None = None
-        self._lock = threading.Lock()  # sessions of several files ask at one time
+        self._environ = {name: value for name, value in changed.items() if value is not None}
+        self._argv = [python, str(_SCRIPT), script, *options]
+        self._cwd = cwd
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_up: bool | None = None
+        self._ended = False
+        self._lock = threading.Lock()
+        # Bound here, so that its address is known before it listens.
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.bind("")
+        self.name: str = self._socket.getsockname()[1:].decode()
 
-    def name(self) -> str:
-        """Where it listens, as soon as it does; "" where it does not come up."""
+    def start(self) -> None:
+        """Starts its process, once, without waiting for it; not after its end."""
         with self._lock:
-            if self._name is None:
-                self._name = self._await_name()
-            return self._name
+            if self._process is not None or self._ended:
+                return
+            fd = self._socket.fileno()
+            self._process = subprocess.Popen(
+                self._argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**self._environ, "QE_WARM_SOCKET": str(fd)},
+                cwd=self._cwd,
+                pass_fds=(fd,),
+            )
+            self._socket.close()
 
-    def _await_name(self) -> str:
-        assert self._process.stdout is not None
+    def wait(self) -> bool:
+        """Waits until it listens; False: it does not come up."""
+        process = self._process
+        if process is None:
+            return False
+        with self._lock:  # several sessions ask at one time
+            if self._is_up is None:
+                self._is_up = self._await_line(process)
+            return self._is_up
+
+    def _await_line(self, process: subprocess.Popen[bytes]) -> bool:
+        assert process.stdout is not None
         until = time.monotonic() + _READY_S
         line = b""
         while not line.endswith(b"\n"):
             left = until - time.monotonic()
-            if left <= 0 or not select.select([self._process.stdout], [], [], left)[0]:
+            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
                 break
-            more = os.read(self._process.stdout.fileno(), 64)
+            more = os.read(process.stdout.fileno(), 64)
             if more == b"":
                 break
             line += more
-        self._process.stdout.close()
-        return line.strip().decode() if line.endswith(b"\n") else ""
+        process.stdout.close()
+        return line.endswith(b"\n")
 
     def end(self) -> None:
         """Has it end, and what runs for it."""
+        self._ended = True
+        if self._process is None:
+            return
         pipe = self._process.stdin
         assert pipe is not None
         # A word, as forks of this process (such as sessions) may have the pipe, too.
@@ -106,14 +131,19 @@ class WarmServer:
 
     def close(self) -> None:
         """The same, and waits for that."""
-        self.end()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        with self._lock:  # it may be about to be started, or waited for
+            self.end()
+            self._socket.close()
+        process = self._process
+        if process is None:
+            return
+        if process.stdout is not None:
+            process.stdout.close()
         try:
-            self._process.wait(12)
+            process.wait(12)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            process.kill()
+            process.wait()
 
 
 class WarmServers:
@@ -126,6 +156,7 @@ class WarmServers:
     def __init__(self, each: int = 1) -> None:
         self._each = each
         self._sets: dict[tuple[object, ...], list[WarmServer]] = {}
+        self._starters: list[threading.Thread] = []
         self.notes: list[str] = []
 
     def prepare(self, command: Command) -> None:
@@ -140,22 +171,42 @@ class WarmServers:
             )
             return
         try:
-            self._sets[key] = [
+            servers = [
                 WarmServer(command.argv[0], _options(command), env=command.env, cwd=command.cwd)
                 for _ in range(self._each)
             ]
+            for server in servers[:_AT_ONCE]:
+                server.start()
         except (ValueError, OSError) as error:
             self._sets[key] = []
             self.notes.append(f"warm: {error}; fresh interpreters run instead")
+            return
+        self._sets[key] = servers
+        if len(servers) > _AT_ONCE:
+            starter = threading.Thread(target=self._start_rest, args=(servers,), daemon=True)
+            self._starters.append(starter)
+            starter.start()
+
+    def _start_rest(self, servers: Sequence[WarmServer]) -> None:
+        """The others, each when one has come up: more at once would come up no sooner, and
+        the first runs of all need the first servers alone. A run whose server is not there
+        yet has a fresh interpreter."""
+        for up, server in zip(servers, servers[_AT_ONCE:], strict=False):
+            up.wait()
+            with contextlib.suppress(OSError):
+                server.start()
 
     def name_for(self, command: Command, number: int) -> str:
         """The address of the server for a run of a command; "": there is none."""
         self.prepare(command)
         servers = self._sets[self._key(command)]
-        name = servers[number % len(servers)].name() if servers else ""
-        if servers and not name and _DOWN not in self.notes:
-            self.notes.append(_DOWN)
-        return name
+        if not servers:
+            return ""
+        if not all(server.wait() for server in servers[:_AT_ONCE]):
+            if _DOWN not in self.notes:
+                self.notes.append(_DOWN)
+            return ""
+        return servers[number % len(servers)].name
 
     @staticmethod
     def _key(command: Command) -> tuple[object, ...]:
@@ -167,6 +218,8 @@ class WarmServers:
             server.end()
         for server in servers:
             server.close()
+        for starter in self._starters:
+            starter.join()
         self._sets.clear()
 
 
