@@ -115,12 +115,16 @@ class Run:
         self.interrupted = False
         self.warnings: list[str] = []
         try:
-            self._commands = [self.command(file, run) for file in self.files for run in range(runs)]
-            if servers is not None:
-                for command in self._commands:
-                    servers.prepare(command)
+            self._commands: list[frameworks.Command] = []
+            for file in self.files:
+                for run in range(runs):
+                    self._commands.append(self.command(file, run))
+                    if servers is not None:  # they come up while the others are looked at
+                        servers.prepare(self._commands[-1])
         except BaseException:
             self._stack.close()
+            if servers is not None:
+                servers.close()
             raise
 
     def expect(self, expected_ns: Sequence[int]) -> None:

@@ -19,7 +19,7 @@ from ..frameworks import Command
 
 _SCRIPT = Path(__file__).parent.parent / "warmserver.py"
 _READY_S = 30.0
-_AT_ONCE = max(2, len(os.sched_getaffinity(0)))  # servers that come up at one time
+_AT_ONCE = max(1, len(os.sched_getaffinity(0)) // 2)  # servers that come up at one time
 _DOWN = "warm: a server did not come up; fresh interpreters run instead"
 
 
