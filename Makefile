@@ -269,6 +269,7 @@ build/bench/venv.stamp: build/sdist.stamp tools/venv.sh build/python.id
 	@mkdir -p build/bench
 	@[ -x build/bench/venv/bin/python ] || tools/venv.sh build/bench/venv
 	@build/bench/venv/bin/python $(PIP_INSTALL) --group bench
+	@build/bench/venv/bin/python $(PIP_INSTALL) build/dist/*.tar.gz
 	@build/bench/venv/bin/python $(PIP_INSTALL) --force-reinstall --no-deps build/dist/*.tar.gz
 	@touch $@
 

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .frameworks import Command
 
@@ -25,7 +25,12 @@ _COLOUR = re.compile(r"\x1b\[[0-9;:]*[A-Za-z]")
 _CUT = re.compile(r"^\[qe: \d+ bytes were left out ", re.MULTILINE)  # qe_excerpt.c
 _OUTCOMES = ("passed", "failed", "skipped", "errors")
 
-_Test = tuple[str, str, str]  # outcome, name, message
+
+class _Test(NamedTuple):
+    outcome: str
+    name: str = ""
+    message: str = ""
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class TestCounts:
         passed, failed, skipped: expected failures and what is yet to do are skipped.
         errors: what failed outside of a test: a file that cannot be loaded, a hook.
         failures: of what failed, the first 20: name and message, 2,000 characters of each.
+        cases: each of them: outcome (passed, failed, skipped, errors), name ("" where it is
+            not told), message and seconds (None where they are not told).
     """
 
     __test__ = False  # it is no test
@@ -47,6 +54,7 @@ class TestCounts:
     skipped: int
     errors: int
     failures: list[dict[str, str]] = field(default_factory=list)
+    cases: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, int]:
         """The numbers alone."""
@@ -60,12 +68,15 @@ def _short(text: object) -> str:
 
 def _counted(tests: Iterable[_Test]) -> TestCounts:
     numbers = dict.fromkeys(_OUTCOMES, 0)
-    failures: list[dict[str, str]] = []
-    for outcome, name, message in tests:
-        numbers[outcome] += 1
-        if outcome in ("failed", "errors") and len(failures) < _MOST_FAILURES:
-            failures.append({"name": _short(name), "message": _short(message)})
-    return TestCounts(total=sum(numbers.values()), failures=failures, **numbers)
+    cases: list[dict[str, Any]] = []
+    for test in tests:
+        numbers[test.outcome] += 1
+        cases.append({**test._asdict(), "name": _short(test.name), "message": _short(test.message)})
+    failed = [case for case in cases if case["outcome"] in ("failed", "errors")]
+    failures = [
+        {"name": case["name"], "message": case["message"]} for case in failed[:_MOST_FAILURES]
+    ]
+    return TestCounts(total=len(cases), failures=failures, cases=cases, **numbers)
 
 
 class _Malformed(ValueError):
@@ -81,6 +92,10 @@ def _report(path: str | None) -> bytes:
         raise _Malformed
     data.decode("utf-8")  # or it is malformed
     return data
+
+
+def _seconds(given: object, by: float = 1) -> float | None:
+    return given / by if isinstance(given, int | float) and 0 <= given < 1e9 else None
 
 
 # ----------------------------------------------------------------------- JUnit
@@ -118,6 +133,7 @@ def _cases(suite: Any, depth: int = 0) -> Iterator[Any]:
 def _case(case: Any, kind: str) -> _Test:
     name = case.name or ""
     where = case.classname or ""
+    seconds = _seconds(case.time)
     results = {r._tag: r for r in case.result}
     text = "\n".join(t for r in case.result for t in (r.message, r.text) if t)
     if where and where != name:
@@ -126,18 +142,18 @@ def _case(case: Any, kind: str) -> _Test:
         status = case._elem.get("status")
         skipped = results.get("skipped")
         if status == "disabled":
-            return "skipped", name, ""
+            return _Test("skipped", name)
         # What ctest cannot run has failed, whatever this says; not so what skips itself.
         if status == "notrun" and not (skipped and (skipped.message or "").startswith("SKIP_")):
-            return "errors", name, text
+            return _Test("errors", name, text, seconds)
         if status == "fail" and not text:
             text = case.system_out or ""
     for tag, outcome in (("failure", "failed"), ("error", "errors"), ("skipped", "skipped")):
         if tag in results:
             # Playwright's errors are tests that failed by anything but an expectation.
             failed = kind == "playwright" and outcome == "errors"
-            return "failed" if failed else outcome, name, text
-    return "passed", name, ""
+            return _Test("failed" if failed else outcome, name, text, seconds)
+    return _Test("passed", name, "", seconds)
 
 
 def _junit(data: bytes, kind: str) -> TestCounts:
@@ -147,8 +163,8 @@ def _junit(data: bytes, kind: str) -> TestCounts:
     tests = [_case(case, kind) for case in _cases(found)]
     if kind == "pytest":
         # One that fails, and then in its teardown, is there twice.
-        failed = {name for outcome, name, _ in tests if outcome == "failed"}
-        tests = [test for test in tests if not (test[0] == "errors" and test[1] in failed)]
+        failed = {test.name for test in tests if test.outcome == "failed"}
+        tests = [t for t in tests if not (t.outcome == "errors" and t.name in failed)]
     return _counted(tests)
 
 
@@ -167,10 +183,11 @@ def _jest(data: bytes, _: str) -> TestCounts:
         before = len(tests)
         for one in file["assertionResults"]:
             message = "\n".join(map(str, one.get("failureMessages") or ()))
-            tests.append((_JEST[one["status"]], str(one["fullName"]), message))
-        failed = any(outcome == "failed" for outcome, _, _ in tests[before:])
+            seconds = _seconds(one.get("duration"), 1000)
+            tests.append(_Test(_JEST[one["status"]], str(one["fullName"]), message, seconds))
+        failed = any(test.outcome == "failed" for test in tests[before:])
         if file["status"] == "failed" and not failed:
-            tests.append(("errors", os.path.basename(file["name"]), str(file["message"])))
+            tests.append(_Test("errors", os.path.basename(file["name"]), str(file["message"])))
     found = _counted(tests)
     if (report["numPassedTests"], report["numFailedTests"]) != (found.passed, found.failed):
         raise _Malformed
@@ -182,7 +199,15 @@ _LIST = {"passed": "passed", "failed": "failed", "skipped": "skipped", "error": 
 
 def _list(data: bytes, _: str) -> TestCounts:
     tests = json.loads(data)["tests"]
-    return _counted((_LIST[one["outcome"]], str(one["name"]), str(one["message"])) for one in tests)
+    return _counted(
+        _Test(
+            _LIST[one["outcome"]],
+            str(one["name"]),
+            str(one["message"]),
+            _seconds(one.get("milliseconds"), 1000),
+        )
+        for one in tests
+    )
 
 
 # -------------------------------------------------------------- what is printed
@@ -208,6 +233,7 @@ _GO = {"pass": "passed", "fail": "failed", "skip": "skipped"}
 def _go(command: Command, returncode: int | None, stdout: str, stderr: str) -> TestCounts:
     said: dict[tuple[str, str], list[str]] = {}
     ends: dict[tuple[str, str], str] = {}
+    seconds: dict[tuple[str, str], float | None] = {}
     begun: list[tuple[str, str]] = []
     built: list[str] = []
     for event in _events(stdout):
@@ -221,13 +247,15 @@ def _go(command: Command, returncode: int | None, stdout: str, stderr: str) -> T
             begun.append(key)
         elif action in _GO:
             ends[key] = _GO[action]
+            seconds[key] = _seconds(event.get("Elapsed"))
     tests: list[_Test] = []
     explained = set()  # packages with a test that failed, or never ended
     for key in dict.fromkeys([*begun, *ends]):
         package, name = key
         if name:  # one without an end went with its process
             outcome = ends.get(key, "errors")
-            tests.append((outcome, name, "".join(said.get(key, ()))))
+            text = "".join(said.get(key, ())) if outcome != "passed" else ""
+            tests.append(_Test(outcome, name, text, seconds.get(key)))
             if outcome in ("failed", "errors"):
                 explained.add(package)
     packages = dict.fromkeys(package for package, _ in [*begun, *ends])
@@ -236,7 +264,7 @@ def _go(command: Command, returncode: int | None, stdout: str, stderr: str) -> T
     for package in packages:
         if ends[package, ""] == "failed" and package not in explained:
             text = "".join([*built, *said.get((package, ""), ())])
-            tests.append(("errors", package, text))
+            tests.append(_Test("errors", package, text))
     return _counted(tests)
 
 
@@ -280,8 +308,8 @@ def _cargo(command: Command, returncode: int | None, stdout: str, stderr: str) -
     if (returncode == 0) != (failed == 0) or len(said) > failed:
         raise _Malformed
     names = [*said, *["" for _ in range(failed - len(said))]]
-    tests: list[_Test] = [("passed", "", "")] * passed + [("skipped", "", "")] * ignored
-    return _counted([*tests, *(("failed", n, "\n".join(said.get(n, ()))) for n in names)])
+    tests = [_Test("passed")] * passed + [_Test("skipped")] * ignored
+    return _counted([*tests, *(_Test("failed", n, "\n".join(said.get(n, ()))) for n in names)])
 
 
 _UNITTEST_END = re.compile(
@@ -320,7 +348,7 @@ def _unittest(command: Command, returncode: int | None, stdout: str, stderr: str
         name = re.sub(r"^(\S+ \([^)]*\)).*", r"\1", one[2])
         message = text[one.end() : after.start()].strip("-\n")
         if name not in blocks or outcome == "failed":
-            blocks[name] = (outcome, name, message)
+            blocks[name] = _Test(outcome, name, message)
     if heads != {"failed": told.get("failures", 0), "errors": told.get("errors", 0)}:
         raise _Malformed  # a test prints what looks like one
     tests = list(blocks.values())
@@ -333,8 +361,8 @@ def _unittest(command: Command, returncode: int | None, stdout: str, stderr: str
         passed = ran - inside - expected - surprises - skipped
         if passed < 0 or skipped:  # a class may skip itself, and then is no test that ran
             raise _Malformed
-    tests += [("passed", "", "")] * passed + [("skipped", "", "")] * (skipped + expected)
-    tests += [("failed", "", "unexpected success")] * surprises
+    tests += [_Test("passed")] * passed + [_Test("skipped")] * (skipped + expected)
+    tests += [_Test("failed", "", "unexpected success")] * surprises
     return _counted(tests)
 
 
@@ -367,7 +395,7 @@ def _tap(command: Command, returncode: int | None, stdout: str, stderr: str) -> 
             outcome = "passed" if line.ok else "failed"
             if line.skip or (line.todo and not line.ok):
                 outcome = "skipped"
-            tests.append((outcome, name, ""))
+            tests.append(_Test(outcome, name))
     if planned != len(tests):
         raise _Malformed
     return _counted(tests)

@@ -38,6 +38,8 @@ def test_pytest_files_of_a_folder_are_found_run_and_counted(cli: Cli) -> None:
     assert again.returncode == 1 and "1 failed" in again.stdout
     suites = {suite.name: suite for suite in JUnitXml.fromfile("out.xml")}
     assert (suites["tests/test_a.py"].tests, suites["tests/test_a.py"].failures) == (2, 0)
+    assert [case.name[-6:] for case in suites["tests/test_a.py"]] == ["test_1", "test_2"]
+    assert all(case.time is not None and case.time < 10 for case in suites["tests/test_a.py"])
     (case,) = suites["tests/deep/test_b.py"]
     assert case.name.endswith("test_3") and "no such sum" in case.result[0].message
     assert json.loads(Path("out.json").read_text())["pass_rate"] == 50.0

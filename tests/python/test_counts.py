@@ -105,7 +105,11 @@ def report(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("kind", FILES)
 def test_a_report_that_is_cut_off_anywhere_is_none(kind: str, report: Path) -> None:
     whole = FILES[kind].rstrip().encode()
-    assert numbers(of_file(kind, whole, report)) == [2, 1, 1, 0, 0]
+    found = of_file(kind, whole, report)
+    assert numbers(found) == [2, 1, 1, 0, 0]
+    assert found is not None
+    assert sorted(case["outcome"] for case in found.cases) == ["failed", "passed"]
+    assert all(case["name"] for case in found.cases)
     for at in range(len(whole)):
         assert of_file(kind, whole[:at], report) is None, whole[:at]
 

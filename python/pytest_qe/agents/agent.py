@@ -182,11 +182,13 @@ def share(part: int, all_: int) -> float:
 
 
 def _shortened(result: dict[str, Any]) -> dict[str, Any]:
-    """A result with only the ends of what was printed."""
+    """A result with only the ends of what was printed, and without a case for each test."""
     if "results" not in result:
         return result
     files = [
         {**one, "stdout": one["stdout"][-_TAIL:], "stderr": one["stderr"][-_TAIL:]}
         for one in result["results"]
     ]
+    for one in files:
+        one.pop("cases", None)
     return {**result, "results": files}

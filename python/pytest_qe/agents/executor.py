@@ -37,6 +37,9 @@ class TestExecutorAgent(Agent):
         output_bytes: how much is kept of each stream of an attempt, half of it from its
             beginning and half from its end; a line in between says how much was left out.
         price_per_cpu_hour: for the ``price`` of ``cost`` events.
+        cases: results have ``cases``, too: of every test ``name`` ("" where the framework
+            does not tell it), ``outcome`` (passed, failed, skipped, errors), ``message``
+            and ``seconds`` (None where they are not told).
 
     Example::
 

@@ -51,6 +51,7 @@ class Settings:
     grace: float = GRACE_S
     output_bytes: int = OUTPUT_BYTES
     price_per_cpu_hour: float | None = None
+    cases: bool = False
 
     def folder(self) -> str:
         """The project's."""
@@ -304,9 +305,13 @@ class Run:
             "rusage": {"cpu_seconds": end.cpu, "peak_memory_bytes": end.peak_bytes},
             "tests": None if found is None else found.as_dict(),
             "failures": [] if found is None else found.failures,
+            **self._cases([] if found is None else found.cases),
             "history": self._attempts[number],
             "ended": describe_end(end.returncode),
         }
+
+    def _cases(self, cases: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"cases": cases} if self._settings.cases else {}
 
     def _cost(self, attempts: Sequence[Event]) -> Event:
         cpu = sum(one["cpu_seconds"] for one in attempts)
@@ -333,6 +338,7 @@ class Run:
             "rusage": {"cpu_seconds": 0.0, "peak_memory_bytes": 0},
             "tests": None,
             "failures": [],
+            **self._cases([]),
             "history": self._attempts.get(number, []),
             "ended": "not run: the run was stopped",
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -129,7 +130,7 @@ class _Execution:
         self.files, self.framework, self.why = chosen(
             given.files, given.framework, given.cwd, given.template
         )
-        self.settings = given.settings()
+        self.settings = replace(given.settings(), cases=junit is not None)
         self.agent = TestExecutorAgent("qe", settings=self.settings)
 
     def run(self) -> int:

@@ -24,11 +24,11 @@ _NOT_ENDED = ("not_run", "interrupted")
 
 
 def write_junit(path: str, result: Event) -> None:
-    """Writes a result: a test suite for each file, with how many tests it has.
+    """Writes a result, with ``cases``: a test suite for each file.
 
-    A suite has a case for each test that is known to have failed, otherwise one for the
-    file. What failed before the last attempt is ``flakyFailure`` where that passed, and
-    ``rerunFailure`` where it failed too.
+    A suite has a case for each test that is known, otherwise one for the file. What failed
+    before the last attempt is ``flakyFailure`` where that passed, and ``rerunFailure`` where it
+    failed too.
 
     Raises: ``Cannot`` where the file cannot be written.
     """
@@ -52,9 +52,15 @@ def _clean(text: object) -> str:
     return _NOT_XML.sub("\ufffd", str(text))
 
 
+def _tells(one: Event) -> bool:
+    """Whether what is known of the tests says how the file ended."""
+    tests = one["tests"]
+    return one["passed"] or bool(tests and tests["failed"] + tests["errors"])
+
+
 def _counts(one: Event) -> dict[str, int]:
     tests = one["tests"]
-    if tests and (one["passed"] or tests["failed"] + tests["errors"]):
+    if tests and tests["total"] and _tells(one):
         return {
             "tests": tests["total"], "failures": tests["failed"], "errors": tests["errors"],
             "skipped": tests["skipped"],
@@ -86,8 +92,8 @@ def _suite(one: Event, framework: str) -> Any:
 
 def _cases(one: Event) -> list[TestCase]:
     file, ended = _clean(one["file"]), _clean(one["ended"])
-    if one["failures"] and not one["passed"]:
-        return [_failed(file, failure) for failure in one["failures"]]
+    if one["cases"] and _tells(one):
+        return [_case(file, number, case) for number, case in enumerate(one["cases"], 1)]
     case = TestCase(file, file, round(one["duration"], 6))
     if one["outcome"] in _NOT_ENDED:
         case.result = [Skipped(one["outcome"])]
@@ -98,12 +104,18 @@ def _cases(one: Event) -> list[TestCase]:
     return [case]
 
 
-def _failed(file: str, failure: dict[str, str]) -> TestCase:
-    case = TestCase(_clean(failure["name"]), file)
-    message = _clean(failure["message"])
-    found = Failure(message.split("\n")[0], "failed")
-    found.text = message
-    case.result = [found]
+def _case(file: str, number: int, known: Event) -> TestCase:
+    name = _clean(known["name"]) or f"test {number}, whose name is not told"
+    case = TestCase(name, file, known["seconds"])
+    message = _clean(known["message"])
+    first = message.split("\n")[0]
+    if known["outcome"] == "skipped":
+        case.result = [Skipped(first)]
+    elif known["outcome"] != "passed":
+        make = Failure if known["outcome"] == "failed" else Error
+        found = make(first, known["outcome"])
+        found.text = message
+        case.result = [found]
     return case
 
 

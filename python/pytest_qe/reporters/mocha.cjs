@@ -22,6 +22,7 @@ exports.mochaGlobalSetup = function () {
         name,
         outcome,
         message: text(error),
+        milliseconds: test.duration,
       });
   };
   this.on('pass', note('passed'));

@@ -31,7 +31,7 @@ module.exports = async function* (source) {
     const outcome = outcomeOf(type, data);
     if (outcome === null) continue;
     const message = type === 'test:fail' ? messageOf(data) : '';
-    tests.push({ name: data.name, outcome, message });
+    tests.push({ name: data.name, outcome, message, milliseconds: data.details?.duration_ms });
   }
   yield JSON.stringify({ tests });
 };
