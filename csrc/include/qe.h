@@ -496,4 +496,6 @@ QE_API void qe_free(void *p);
 
 #include "qe_adapt.h" /* how many commands at once */
 
+#include "qe_layers.h" /* layers of tests, and what of them starts when */
+
 #endif
