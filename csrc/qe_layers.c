@@ -2,7 +2,7 @@
  * Reads a configuration of layers. A host's schema says more of how it is written; here
  * everything that is read is looked at nevertheless, as nothing else stands before it.
  */
-#include "qe_layering.h"
+#include "qe_layers_values.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,7 +11,6 @@
 
 #include "qe_util.h"
 
-#define MOST 1e15       /* of any number: exact in a double */
 #define RETRIES_MAX 100 /* of a category */
 #define LAYERS_MAX 1000
 #define CATEGORIES_MAX 2000
@@ -76,182 +75,6 @@ bool qe__mistake(cJSON *errors, const char *path, const char *message,
     return good;
 }
 
-/* -------------------------------------------------------- values of all kinds */
-
-/* Where we are, so that a mistake can say it. */
-typedef struct reader {
-    qe_layers *l;
-    char path[QE__PATH_BYTES];
-} reader;
-
-static void wrong(reader *r, const char *key, const char *message)
-{
-    char path[QE__PATH_BYTES + 128];
-
-    (void) snprintf(path, sizeof(path), "%s%s%s", r->path,
-                    key[0] != '\0' && r->path[0] != '\0' ? "." : "", key);
-    if (!qe__mistake(r->l->errors, path, message, NULL, NULL)) {
-        r->l->out_of_memory = true;
-    }
-}
-
-static const cJSON *get(const cJSON *object, const char *key)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-
-    return cJSON_IsNull(item) ? NULL : item;
-}
-
-static double number(reader *r, const cJSON *object, const char *key,
-                     double least, double otherwise)
-{
-    const cJSON *item = get(object, key);
-    char text[80];
-
-    if (item == NULL) {
-        return otherwise;
-    }
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= least) ||
-        item->valuedouble > MOST) {
-        (void) snprintf(text, sizeof(text), "takes a number of at least %g",
-                        least);
-        wrong(r, key, text);
-        return otherwise;
-    }
-    return item->valuedouble;
-}
-
-static double whole(reader *r, const cJSON *object, const char *key,
-                    double least, double most, double otherwise)
-{
-    const cJSON *item = get(object, key);
-    char text[80];
-
-    if (item == NULL) {
-        return otherwise;
-    }
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= least) ||
-        item->valuedouble > most ||
-        floor(item->valuedouble) != item->valuedouble) {
-        (void) snprintf(text, sizeof(text),
-                        "takes a whole number from %g to %g", least, most);
-        wrong(r, key, text);
-        return otherwise;
-    }
-    return item->valuedouble;
-}
-
-/* More than none. */
-static double positive(reader *r, const cJSON *object, const char *key,
-                       double otherwise)
-{
-    double found = number(r, object, key, 0, otherwise);
-
-    if (found == 0 && get(object, key) != NULL) {
-        wrong(r, key, "takes a number greater than 0");
-        return otherwise;
-    }
-    return found;
-}
-
-static bool flag(reader *r, const cJSON *object, const char *key)
-{
-    const cJSON *item = get(object, key);
-
-    if (item != NULL && !cJSON_IsBool(item)) {
-        wrong(r, key, "takes true or false");
-    }
-    return cJSON_IsTrue(item);
-}
-
-/* Bytes: a number, or such as "512M", "2 GiB": K, M, G and T are powers of 1024. */
-static bool parse_size(const char *text, double *bytes)
-{
-    static const char units[] = "KMGT";
-    char *end;
-    const char *unit;
-
-    if (text[0] < '0' || text[0] > '9') {
-        return false;
-    }
-    *bytes = strtod(text, &end);
-    while (*end == ' ') {
-        end++;
-    }
-    unit = *end != '\0' ? strchr(units, *end) : NULL;
-    if (unit != NULL) {
-        *bytes = ldexp(*bytes, 10 * (int) (unit - units + 1));
-        end += end[1] == 'i' ? 2 : 1;
-    }
-    end += *end == 'B';
-    return *end == '\0' && *bytes >= 1 && *bytes <= MOST;
-}
-
-static uint64_t size(reader *r, const cJSON *object, const char *key)
-{
-    const cJSON *item = get(object, key);
-    double bytes = 0;
-
-    if (item == NULL) {
-        return 0;
-    }
-    if (cJSON_IsNumber(item)) {
-        bytes = item->valuedouble;
-    } else if (!cJSON_IsString(item) ||
-               !parse_size(item->valuestring, &bytes)) {
-        bytes = 0;
-    }
-    if (!(bytes >= 1 && bytes <= MOST)) {
-        wrong(r, key, "takes a number of bytes, or one such as 512M or 2G");
-        return 0;
-    }
-    return (uint64_t) bytes;
-}
-
-static void read_room(reader *r, const cJSON *object, const char *key,
-                      const char *instances, qe__room *room)
-{
-    const cJSON *item = get(object, key);
-    size_t n = strlen(r->path);
-
-    if (item == NULL) {
-        return;
-    }
-    if (!cJSON_IsObject(item)) {
-        wrong(r, key, "takes keys");
-        return;
-    }
-    (void) snprintf(r->path + n, sizeof(r->path) - n, ".%s", key);
-    room->memory_bytes = size(r, item, "memory");
-    room->cpu_milli =
-        (uint32_t) ceil(fmin(positive(r, item, "cpu", 0), 1e6) * 1000);
-    room->instances =
-        (uint32_t) whole(r, item, instances, 1, 1e6, room->instances);
-    r->path[n] = '\0';
-}
-
-/* Each text of a list, in turn; NULL behind the last, and where it is none. */
-static const cJSON *texts(reader *r, const cJSON *object, const char *key)
-{
-    const cJSON *list = get(object, key), *item;
-
-    if (list == NULL) {
-        return NULL;
-    }
-    if (!cJSON_IsArray(list)) {
-        wrong(r, key, "takes a list");
-        return NULL;
-    }
-    cJSON_ArrayForEach(item, list)
-    {
-        if (!cJSON_IsString(item)) {
-            wrong(r, key, "takes a list of names");
-            return NULL;
-        }
-    }
-    return list->child;
-}
-
 /* ------------------------------------------------------------ what it is made of */
 
 static uint32_t exclusive(qe_layers *l, const char *name)
@@ -270,25 +93,26 @@ static uint32_t exclusive(qe_layers *l, const char *name)
     return l->names++;
 }
 
-static void read_category(reader *r, const cJSON *item, uint32_t layer)
+static void read_category(qe__reader *r, const cJSON *item, uint32_t layer)
 {
     qe_layers *l = r->l;
     qe__category *c = &l->category[l->categories++];
-    const cJSON *needs = get(item, "resources");
+    const cJSON *needs = qe__read_get(item, "resources");
 
     c->layer = layer;
-    c->name = cJSON_GetStringValue(get(item, "name"));
+    c->name = cJSON_GetStringValue(qe__read_get(item, "name"));
     if (c->name == NULL || c->name[0] == '\0' || strchr(c->name, '/') != NULL) {
-        wrong(r, "name", "takes a name without a slash");
+        qe__read_wrong(r, "name", "takes a name without a slash");
         c->name = "";
     }
-    c->timeout_s = positive(r, item, "timeout_seconds", QE__TIMEOUT_S);
-    c->priority = whole(r, item, "priority_order", -1e9, 1e9, 0);
-    c->retries = (uint32_t) whole(r, item, "retries", 0, RETRIES_MAX, 0);
+    c->timeout_s = qe__read_positive(r, item, "timeout_seconds", QE__TIMEOUT_S);
+    c->priority = qe__read_whole(r, item, "priority_order", -1e9, 1e9, 0);
+    c->retries =
+        (uint32_t) qe__read_whole(r, item, "retries", 0, RETRIES_MAX, 0);
     c->room.instances = 1;
-    read_room(r, item, "resources", "instances", &c->room);
+    qe__read_room(r, item, "resources", "instances", &c->room);
     if (cJSON_IsObject(needs)) {
-        const cJSON *name = texts(r, needs, "exclusive");
+        const cJSON *name = qe__read_texts(r, needs, "exclusive");
 
         for (; name != NULL; name = name->next) {
             if (!qe__list_add(&c->exclusive, exclusive(l, name->valuestring))) {
@@ -298,12 +122,13 @@ static void read_category(reader *r, const cJSON *item, uint32_t layer)
     }
 }
 
-static void read_mode(reader *r, const cJSON *item, qe__layer *layer)
+static void read_mode(qe__reader *r, const cJSON *item, qe__layer *layer)
 {
-    const char *name = cJSON_GetStringValue(get(item, "execution_mode"));
+    const char *name =
+        cJSON_GetStringValue(qe__read_get(item, "execution_mode"));
 
     layer->mode = QE__MODE_SEQUENTIAL;
-    if (get(item, "execution_mode") == NULL) {
+    if (qe__read_get(item, "execution_mode") == NULL) {
         return;
     }
     for (size_t i = 0; name != NULL && i < QE__COUNT(modes); i++) {
@@ -313,13 +138,14 @@ static void read_mode(reader *r, const cJSON *item, qe__layer *layer)
             return;
         }
     }
-    wrong(r, "execution_mode",
-          "takes sequential, parallel, parallel_limited, hybrid or background");
+    qe__read_wrong(
+        r, "execution_mode",
+        "takes sequential, parallel, parallel_limited, hybrid or background");
 }
 
-static void read_criteria(reader *r, const cJSON *item, qe__layer *layer)
+static void read_criteria(qe__reader *r, const cJSON *item, qe__layer *layer)
 {
-    const cJSON *criteria = get(item, "success_criteria");
+    const cJSON *criteria = qe__read_get(item, "success_criteria");
     size_t n = strlen(r->path);
 
     layer->min_rate = layer->max_failures = -1;
@@ -327,25 +153,26 @@ static void read_criteria(reader *r, const cJSON *item, qe__layer *layer)
         return;
     }
     if (!cJSON_IsObject(criteria)) {
-        wrong(r, "success_criteria", "takes keys");
+        qe__read_wrong(r, "success_criteria", "takes keys");
         return;
     }
     (void) snprintf(r->path + n, sizeof(r->path) - n, ".success_criteria");
     layer->judged = criteria->child != NULL;
-    layer->min_rate = number(r, criteria, "min_pass_rate", 0, -1);
+    layer->min_rate = qe__read_number(r, criteria, "min_pass_rate", 0, -1);
     if (layer->min_rate > 100) {
-        wrong(r, "min_pass_rate", "takes percent, from 0 to 100");
+        qe__read_wrong(r, "min_pass_rate", "takes percent, from 0 to 100");
     }
-    layer->max_failures = whole(r, criteria, "max_failures", 0, 1e9, -1);
+    layer->max_failures =
+        qe__read_whole(r, criteria, "max_failures", 0, 1e9, -1);
     r->path[n] = '\0';
 }
 
-static void read_layer(reader *r, const cJSON *item)
+static void read_layer(qe__reader *r, const cJSON *item)
 {
     qe_layers *l = r->l;
     uint32_t number_of = l->layers;
     qe__layer *layer = &l->layer[l->layers++];
-    const cJSON *list = get(item, "categories"), *one;
+    const cJSON *list = qe__read_get(item, "categories"), *one;
     uint32_t i = 0;
 
     layer->id = item->string;
@@ -354,17 +181,19 @@ static void read_layer(reader *r, const cJSON *item)
     layer->min_rate = layer->max_failures = -1;
     (void) snprintf(r->path, sizeof(r->path), "layers.%.200s", item->string);
     if (!cJSON_IsObject(item)) {
-        wrong(r, "", "takes keys, such as categories");
+        qe__read_wrong(r, "", "takes keys, such as categories");
         return;
     }
     read_mode(r, item, layer);
-    layer->limit_s = 60 * positive(r, item, "max_duration_minutes", 0);
-    layer->multiplier = positive(r, item, "timeout_multiplier", 1);
-    layer->fail_fast = flag(r, item, "fail_fast");
-    read_room(r, item, "resource_limits", "parallel_instances", &layer->room);
+    layer->limit_s = 60 * qe__read_positive(r, item, "max_duration_minutes", 0);
+    layer->multiplier = qe__read_positive(r, item, "timeout_multiplier", 1);
+    layer->fail_fast = qe__read_flag(r, item, "fail_fast");
+    qe__read_room(r, item, "resource_limits", "parallel_instances",
+                  &layer->room);
     read_criteria(r, item, layer);
     if (!cJSON_IsArray(list) || list->child == NULL) {
-        wrong(r, "categories", "takes a list of at least one category");
+        qe__read_wrong(r, "categories",
+                       "takes a list of at least one category");
         return;
     }
     cJSON_ArrayForEach(one, list)
@@ -372,11 +201,11 @@ static void read_layer(reader *r, const cJSON *item)
         (void) snprintf(r->path, sizeof(r->path),
                         "layers.%.200s.categories[%u]", item->string, i++);
         if (l->categories == CATEGORIES_MAX) {
-            wrong(r, "", "there are too many categories");
+            qe__read_wrong(r, "", "there are too many categories");
             break;
         }
         if (!cJSON_IsObject(one)) {
-            wrong(r, "", "takes keys, such as name");
+            qe__read_wrong(r, "", "takes keys, such as name");
             continue;
         }
         read_category(r, one, number_of);
@@ -392,19 +221,19 @@ static uint32_t count_categories(const cJSON *layers)
 
     cJSON_ArrayForEach(item, layers)
     {
-        n += cJSON_GetArraySize(get(item, "categories"));
+        n += cJSON_GetArraySize(qe__read_get(item, "categories"));
     }
     return n < CATEGORIES_MAX ? (uint32_t) n : CATEGORIES_MAX;
 }
 
 static int read_all(qe_layers *l)
 {
-    reader r = {.l = l};
-    const cJSON *layers = get(l->config, "layers"), *item;
+    qe__reader r = {.l = l};
+    const cJSON *layers = qe__read_get(l->config, "layers"), *item;
     int count = cJSON_GetArraySize(layers);
 
     if (!cJSON_IsObject(layers) || count == 0 || count > LAYERS_MAX) {
-        wrong(&r, "layers", "takes layers by their ids, at least one");
+        qe__read_wrong(&r, "layers", "takes layers by their ids, at least one");
         return 0;
     }
     l->layer = calloc((size_t) count, sizeof(l->layer[0]));

@@ -21,6 +21,7 @@ typedef struct qe__stage_category {
     bool stopped, told;  /* that it is to stop, that it is skipped */
     enum qe_stage_why why;
     uint32_t of;
+    bool known;                /* how long it takes */
     double expected_s, path_s; /* path: with the longest of what needs it */
     uint64_t passed, failed;   /* tests of the last attempt */
 } qe__stage_category;
@@ -54,5 +55,12 @@ struct qe_stage {
 
 /* Whether all of it has ended. */
 bool qe__stage_layer_over(const qe_stage *s, uint32_t layer);
+
+bool qe__stage_has_room(const qe_stage *s, uint32_t category);
+void qe__stage_reserve(qe_stage *s, uint32_t category);
+void qe__stage_release(qe_stage *s, uint32_t category);
+/* Whether `first`, which waits for room, would wait longer if `other` began before it.
+ * What holds a name that it waits for gives its room back with that. */
+bool qe__stage_delays(const qe_stage *s, uint32_t other, uint32_t first);
 
 #endif

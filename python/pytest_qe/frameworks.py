@@ -56,6 +56,7 @@ class Framework:
     results: str
     install: str
     files: tuple[str, ...]
+    together: bool = False
 
     @property
     def python(self) -> bool:
@@ -98,7 +99,8 @@ def _table() -> tuple[dict[str, Framework], dict[str, tuple[str, ...]]]:
         }
         found[name] = Framework(
             name=name, target=entry["target"], locate=entry.get("locate"), cwd=entry.get("cwd"),
-            env=entry.get("env", {}), results=entry["results"], install=entry["install"], **lists,
+            env=entry.get("env", {}), results=entry["results"], install=entry["install"],
+            together=entry.get("together", False), **lists,
         )  # fmt: skip
     return found, places
 
@@ -179,6 +181,11 @@ def _is_named(word: str, args: Sequence[str]) -> bool:
     return any(arg == word or arg.startswith(f"{word}=") for arg in args)
 
 
+def number() -> int:
+    """One that no other report of this process has."""
+    return next(_numbers)
+
+
 def _words(what: str, given: object) -> list[str]:
     if isinstance(given, str | bytes) or not isinstance(given, Sequence):
         raise FrameworkError(f"{what}: takes a list of words, not {given!r}")
@@ -223,6 +230,7 @@ def command_for(
     template: Sequence[str] | None = None,
     reports: str | os.PathLike[str] | None = None,
     run: int = 0,
+    beside: Sequence[str | os.PathLike[str]] | None = None,
 ) -> Command:
     """The command that runs a test file. All is looked at; nothing is started or written.
 
@@ -237,6 +245,9 @@ def command_for(
         reports: a folder for the file with the results, whose name is a new one each time;
             None: no results are read, and nothing is added for them.
         run: which run of the file this is, from 0: those that run at one time differ.
+        beside: files and folders that the same command is to run, too; where it is given,
+            ``file`` may be a folder. Only for a framework that takes them ``together``, such
+            as pytest.
 
     Raises:
         UnknownFramework, MissingTool, MissingFile, FrameworkError: one line that says what
@@ -261,12 +272,21 @@ def command_for(
         raise MissingFile(f"there is no folder {folder}")
     if not given or "\0" in given:
         raise MissingFile(f"takes the path of a file, not {given!r}")
-    found = targets.locate(entry.name, entry.locate, entry.target, given, folder)
+    if beside and not entry.together:
+        raise FrameworkError(f"{entry.name} takes one file for a command, not {1 + len(beside)}")
+    forms = entry.target
+    if beside is not None and entry.together:
+        forms = {"folder": entry.target["file"], **entry.target}
+    found = targets.locate(entry.name, entry.locate, forms, given, folder)
+    others = [
+        targets.locate(entry.name, entry.locate, forms, os.fspath(other), folder).path
+        for other in beside or ()
+    ]
     tool = _tool(entry, words[0] if words else None, folder, environ)
 
     report = None
     if reports is not None:
-        report = os.path.join(os.path.abspath(os.fspath(reports)), f"{next(_numbers)}.report")
+        report = os.path.join(os.path.abspath(os.fspath(reports)), f"{number()}.report")
     holes = {**found.holes, "report": report or os.devnull, "reporters": str(_HERE / "reporters")}
     holes["slug"] = targets.slug(found.path, folder) + (f"-{run}" if run else "")
 
@@ -292,12 +312,11 @@ def command_for(
         elif group.get("only", found.shape) == found.shape:
             options += group["args"]
             changed |= {name: fill(value) for name, value in group.get("env", {}).items()}
-    target = entry.target[found.shape]
     middle = [*entry.start, *options]
     return Command(
         framework=entry.name,
         file=given,
-        argv=(tool, *map(fill, middle), *before, *map(fill, target), *after),
+        argv=(tool, *map(fill, middle), *before, *map(fill, forms[found.shape]), *others, *after),
         cwd=fill(entry.cwd) if entry.cwd else folder,
         env={**changed, **changes},
         report=report if kind in _IN_FILES else None,

@@ -15,6 +15,9 @@ from .safe import shown
 _WHERE = {
     "exec": ".executing",
     "hunt": ".hunting",
+    "run": ".running",
+    "layer": ".layering",
+    "layers": ".layering",
     "history": ".history",
     "show": ".stored",
     "store": ".stored",

@@ -1,0 +1,412 @@
+"""``qe layer`` and ``qe layers``: a project's tests by their layers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from . import ends
+from .background import cancel_command, logs_command, status_command, wait_command
+from .ends import Failed, Wrong
+from .layeroptions import config_option, env_option, listed
+
+Event = dict[str, Any]
+_MOST_LINES = 20  # of what a category has printed
+
+EXAMPLES = """\b
+Examples:
+  qe layer fast_feedback                 run a layer of test_layers.yaml
+  qe layer core_integration --env=staging --strategy=hybrid --json=result.json
+  qe layers list
+  qe layers graph --mermaid
+"""
+
+
+class _Layer(click.Group):
+    """`qe layer NAME` is `qe layer run NAME`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Layer, epilog=f"{EXAMPLES}\n\n{ends.STATUSES}", no_args_is_help=True)
+def layer_command() -> None:
+    """Run layers of a project's tests (`qe layer NAME...` is `qe layer run NAME...`), and look
+    after those that run in the background."""
+
+
+@layer_command.command("run", epilog=f"{EXAMPLES}\n\n{ends.STATUSES}")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@config_option
+@env_option
+@click.option(
+    "--strategy",
+    type=click.Choice(["sequential", "parallel", "limited", "hybrid"]),
+    help="How categories run, instead of what the layer says.",
+)
+@click.option("--max-parallel", type=click.IntRange(1), metavar="N", help="Categories at once.")
+@click.option(
+    "--timeout-multiplier",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    metavar="X",
+    help="Multiplies every limit of time.  [default: 1]",
+)
+@click.option("--fail-fast/--no-fail-fast", default=None, help="Start nothing after a failure.")
+@click.option("--real", is_flag=True, help="QE_LLM_MODE=real, whatever the layer says.")
+@click.option(
+    "--background", is_flag=True, help="Return at once; `qe layer status` tells what became of it."
+)
+@click.option("--json", "json_path", metavar="PATH", help="Write the result as JSON; - prints it.")
+@click.option("--json-lines", is_flag=True, help="Print each event as a line of JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the summary.")
+@click.option("-v", "--verbose", is_flag=True, help="Also what starts, and services.")
+def run_command(
+    names: tuple[str, ...],
+    config: str | None,
+    env: str | None,
+    strategy: str | None,
+    max_parallel: int | None,
+    timeout_multiplier: float,
+    fail_fast: bool | None,
+    real: bool,
+    background: bool,
+    json_path: str | None,
+    json_lines: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:  # fmt: skip
+    """Run layers of test_layers.yaml; those that they depend on run only if they are named."""
+    from ..orchestration.agent import (
+        ExecutionStrategy,
+        LayerExecutionAgent,
+        LayerExecutionConfig,
+    )
+    from ..orchestration.mistakes import ConfigError
+    from .options import check_writable
+
+    if json_path not in (None, "-"):
+        check_writable("--json", str(json_path))
+    agent = LayerExecutionAgent(config)
+    chosen = LayerExecutionConfig(
+        environment=env,
+        execution_strategy=ExecutionStrategy(_STRATEGIES[strategy]) if strategy else None,
+        fail_fast_enabled=fail_fast,
+        timeout_multiplier=timeout_multiplier,
+        max_parallel=max_parallel,
+        force_real_services=real,
+    )
+    try:
+        if background:
+            return _start(agent, names, env, sys.argv[1:])
+        return _run(agent, names, chosen, json_path, json_lines, quiet, verbose)
+    except ConfigError as error:
+        raise Wrong(listed(error)) from None
+
+
+def _start(agent: Any, names: tuple[str, ...], env: str | None, words: list[str]) -> int:
+    """What can be wrong is told here, where somebody looks."""
+    from ..orchestration.agent import Plans
+    from ..orchestration.background import Background
+
+    plans = Plans(agent.config_path, env)
+    for name in names:
+        trouble = agent.validate_layer(name, env)
+        if trouble:
+            raise Wrong("\n".join(trouble))
+    given = [word for word in words[1:] if word != "--background"]
+    if given[:1] == ["run"]:
+        del given[0]
+    run = Background(plans.config.folder).start(
+        names, [*given, f"--config={os.path.abspath(plans.config.file)}"]
+    )
+    click.echo(f"{run.id}  {', '.join(names)} in the background; its end: qe layer wait {run.id}")
+    return 0
+
+
+_STRATEGIES = {
+    "sequential": "sequential", "parallel": "parallel_unlimited", "limited": "parallel_limited",
+    "hybrid": "hybrid_smart",
+}  # fmt: skip
+
+
+def _run(
+    agent: Any,
+    names: tuple[str, ...],
+    chosen: Any,
+    json_path: str | None,
+    json_lines: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    from ..orchestration.agent import Plans
+    from ..orchestration.background import Background
+
+    background = os.environ.pop("QE_BACKGROUND", None)
+    plans = Plans(agent.config_path, chosen.environment)
+    result, status = show(
+        agent, agent.stream(names, chosen), plans, names, "",
+        json_path=json_path, json_lines=json_lines, quiet=quiet, verbose=verbose,
+    )  # fmt: skip
+    if background is not None:
+        cancelled = status > ends.INTERRUPTED
+        Background(plans.config.folder).ended(background, result, cancelled=cancelled)
+    return status
+
+
+def show(
+    agent: Any,
+    stream: Any,
+    plans: Any,
+    names: Sequence[str],
+    how: str,
+    *,
+    json_path: str | None,
+    json_lines: bool,
+    quiet: bool,
+    verbose: bool,
+) -> tuple[Event, int]:
+    """Runs a stream of layers, shows what happens, and sums up.
+
+    Returns: its result, and the exit status.
+    """
+    from ..orchestration.stage import GRACE_S
+    from .driving import drive, print_json, status_of, write_json
+    from .screen import Screen, many
+
+    layers = plans.merged["layers"]
+    total = sum(len(layers[name]["categories"]) for name in names if name in layers)
+    taken = json_lines or json_path == "-"
+    title = "" if not names else f"{many(total, 'category', 'categories')} of {', '.join(names)}"
+    screen = Screen(
+        sys.stderr if taken else sys.stdout, total, lambda event: _line(event, verbose),
+        quiet=quiet, title=f"{title} ({how})" if how and title else title,
+    )  # fmt: skip
+    with screen:
+        result, number, failed = drive(agent, stream, _View(screen, json_lines), GRACE_S)
+    try:
+        for line, style in _summary(result):
+            screen.say(line, style)
+    finally:
+        if json_path is not None:
+            write_json(json_path, result)
+    if json_lines:
+        print_json({"kind": "done", "result": result})
+    if failed is not None:
+        raise failed
+    return result, status_of(not result["success"], number)
+
+
+class _View:
+    """Shows events, and writes them as lines of JSON."""
+
+    def __init__(self, screen: Any, json_lines: bool) -> None:
+        self.screen, self.json_lines = screen, json_lines
+
+    def take(self, event: Event) -> None:
+        if event["kind"] == "done":
+            return
+        if self.json_lines:
+            from .driving import print_json
+
+            print_json(event)
+        shown = {**event, "told": event["kind"]}
+        if "category" in event:
+            shown["file"] = f"{event['layer']}/{event['category']}"
+        if event["kind"] in ("end", "skip"):
+            shown["kind"] = "retry" if event.get("again") else "result"
+            shown["passed"] = event.get("passed", event.get("why") == "cancelled")
+            shown["attempt"] = event.get("attempt", 0) + 1
+        self.screen.take(shown)
+
+    def note(self, text: str) -> None:
+        self.screen.note(text)
+
+
+def _counts(tests: dict[str, int] | None) -> str:
+    if not tests:
+        return ""
+    parts = [
+        f"{tests[name]} {name}" for name in ("passed", "failed", "errors", "skipped") if tests[name]
+    ]
+    return f"  ({', '.join(parts) or 'no tests'})"
+
+
+def _line(event: Event, verbose: bool) -> tuple[str, str, bool] | None:
+    from .screen import STYLES, seconds
+
+    told = event["told"]
+    if told == "end":
+        outcome = event["outcome"]
+        word = outcome if event["passed"] else outcome.upper()
+        text = f"{word:8} {event['file']}  {seconds(event['seconds'])}{_counts(event['tests'])}"
+        if event["again"]:
+            text += f"  attempt {event['attempt']}, again"
+        return text, STYLES.get(outcome, ""), True
+    if told == "skip":
+        of = f": {event['of']}" if event["of"] else ""
+        return f"skipped  {event['file']}  {_WHY[event['why']]}{of}", "yellow", True
+    if told == "layer":
+        rate = f", {event['pass_rate']:.1f} % of tests" if event["pass_rate"] is not None else ""
+        word = "succeeded" if event["success"] else "FAILED"
+        style = "green" if event["success"] else "bold red"
+        return f"layer    {event['layer']} {word}{rate}", style, True
+    if told == "service" and event["state"] == "failed":
+        return event["message"], "bold red", True
+    if told == "background":
+        return f"started  {event['layer']}  in the background: {event['run']['id']}", "", True
+    if told == "wait":
+        names = ", ".join(event["names"])
+        return f"waits    {event['file']}  another run has {names}", "yellow", True
+    if not verbose:
+        return None
+    if told == "service":
+        return f"service  {event['service']} {event['state']}", "dim", True
+    if told == "start":
+        return f"start    {event['file']}  attempt {event['attempt']}", "dim", True
+    return None
+
+
+_WHY = {
+    "dependency": "it needs what did not pass", "layer": "its layer needs what did not succeed",
+    "fail_fast": "its layer fails fast", "limit": "the time of its layer is over",
+    "cancelled": "the run was ended", "service": "a service that its layer needs is not there",
+}  # fmt: skip
+
+
+def _summary(result: Event) -> Iterator[tuple[str, str]]:
+    from .screen import many, seconds
+
+    for name, layer in result["layers"].items():
+        for category, end in layer["category_results"].items():
+            if not end["passed"]:
+                yield "", ""
+                yield f"{end['outcome'].upper()} {name}/{category}: {end['ended']}", "bold red"
+                yield from ((f"  | {line}", "") for line in _printed(end))
+                if end["suggestion"]:
+                    yield f"  {end['suggestion']}", "yellow"
+    passed = sum(
+        end["passed"]
+        for layer in result["layers"].values()
+        for end in layer["category_results"].values()
+    )
+    ran = sum(len(layer["category_results"]) for layer in result["layers"].values())
+    skipped = sum(len(layer["skipped"]) for layer in result["layers"].values())
+    words = f"{many(ran, 'category', 'categories')}: {passed} passed"
+    if ran > passed:
+        words += f", {ran - passed} failed"
+    if skipped:
+        words += f", {skipped} skipped"
+    style = "green" if result["success"] else "bold red"
+    if result["layers"]:
+        yield f"{words}; {seconds(result['total_duration'])}", style
+
+
+def _printed(end: Event) -> list[str]:
+    """The last lines of what a category has printed; of its failures, if these are known."""
+    lines: list[str] = []
+    for failure in end["failures"][:5]:
+        lines += [failure["name"], *(f"  {line}" for line in failure["message"].splitlines()[:6])]
+    if not lines:
+        lines = (end["stdout"] + end["stderr"]).rstrip().splitlines()
+    return lines[-_MOST_LINES:]
+
+
+for _command in (status_command, wait_command, cancel_command, logs_command):
+    layer_command.add_command(_command)
+
+
+# ------------------------------------------------------------------- qe layers
+
+
+@click.group(no_args_is_help=True)
+def layers_command() -> None:
+    """Look at the layers of a project, or write their configuration."""
+
+
+def _plans(config: str | None, env: str | None) -> Any:
+    from ..orchestration.agent import Plans
+    from ..orchestration.mistakes import ConfigError
+
+    try:
+        return Plans(config, env)
+    except ConfigError as error:
+        raise Wrong(listed(error)) from None
+
+
+@layers_command.command("list")
+@config_option
+@env_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_command(config: str | None, env: str | None, as_json: bool) -> int:
+    """Tell the layers and their categories."""
+    from .driving import print_json
+
+    plans = _plans(config, env)
+    if as_json:
+        print_json(plans.merged["layers"], indent=2)
+        return 0
+    for name, layer in plans.merged["layers"].items():
+        limit = layer.get("max_duration_minutes")
+        about = layer.get("execution_mode", "sequential") + (f", {limit:g} min" if limit else "")
+        click.echo(f"{name}  ({about})")
+        for category in layer["categories"]:
+            what = category.get("framework") or "command"
+            click.echo(
+                f"  {category['name']}  {what} {' '.join(category.get('paths', ()))}".rstrip()
+            )
+    return 0
+
+
+@layers_command.command("validate")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@config_option
+@env_option
+def validate_command(names: tuple[str, ...], config: str | None, env: str | None) -> int:
+    """Look for mistakes: of the configuration, and of tools and paths that there are not."""
+    from ..orchestration.agent import LayerExecutionAgent
+
+    plans = _plans(config, env)
+    agent = LayerExecutionAgent(config)
+    found = [line for name in names or plans.layers() for line in agent.validate_layer(name, env)]
+    if found:
+        raise Failed("\n".join(dict.fromkeys(found)))
+    count = len(names or plans.layers())
+    click.echo(f"{plans.config.file}: {count} layer{'s' if count > 1 else ''}, no mistakes")
+    return 0
+
+
+@layers_command.command("graph")
+@config_option
+@env_option
+@click.option("--mermaid", is_flag=True, help="As a Mermaid flowchart.")
+def graph_command(config: str | None, env: str | None, mermaid: bool) -> int:
+    """Draw what depends on what, in the order in which it would run."""
+    from ..orchestration.graphs import as_mermaid, as_text
+
+    plans = _plans(config, env)
+    plan = plans.prepare({}).plan
+    click.echo(as_mermaid(plan) if mermaid else as_text(plan))
+    return 0
+
+
+@layers_command.command("init")
+@click.option("--force", is_flag=True, help="Overwrite what is there.")
+@click.argument("folder", required=False, type=click.Path(), metavar="[FOLDER]")
+def init_command(folder: str | None, force: bool) -> int:
+    """Write a test_layers.yaml with the tests that are found in a project."""
+    from ..orchestration import defaults
+    from ..orchestration.mistakes import ConfigError
+
+    try:
+        written = defaults.write(folder or os.curdir, force=force)
+    except ConfigError as error:
+        raise Failed(listed(error)) from None
+    click.echo(f"{written}")
+    return 0

@@ -1,0 +1,64 @@
+"""Layers of tests, and what runs them.
+
+Nothing is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .agent import (
+        ExecutionStrategy,
+        LayerExecutionAgent,
+        LayerExecutionConfig,
+        LayerExecutionResult,
+        execute_layer_sync,
+    )
+    from .mistakes import ConfigError
+    from .orchestrator import (
+        ExecutionMode,
+        OrchestrationConfig,
+        OrchestrationResult,
+        TestOrchestratorAgent,
+    )
+
+_WHERE = {
+    "ConfigError": ".mistakes",
+    "ExecutionMode": ".orchestrator",
+    "ExecutionStrategy": ".agent",
+    "LayerExecutionAgent": ".agent",
+    "LayerExecutionConfig": ".agent",
+    "LayerExecutionResult": ".agent",
+    "OrchestrationConfig": ".orchestrator",
+    "OrchestrationResult": ".orchestrator",
+    "TestOrchestratorAgent": ".orchestrator",
+    "execute_layer_sync": ".agent",
+}
+
+__all__ = [
+    "ConfigError",
+    "ExecutionMode",
+    "ExecutionStrategy",
+    "LayerExecutionAgent",
+    "LayerExecutionConfig",
+    "LayerExecutionResult",
+    "OrchestrationConfig",
+    "OrchestrationResult",
+    "TestOrchestratorAgent",
+    "execute_layer_sync",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    found = getattr(importlib.import_module(_WHERE[name], __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,414 @@
+"""``LayerExecutionAgent``: one layer of a project's tests, by its configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import _core
+from ..errors import QeError
+from ..memory import Memory, MemoryStore, settled
+from . import config as configs
+from .mistakes import ConfigError, hint_for
+from .stage import Event, PlanError, StageRun
+
+_KEPT_S = 90 * 24 * 3600.0
+_EXPECTED = "aqe/layers/durations"
+LAST = "aqe/layers/last_execution"
+_WEIGHT = 0.5  # of the last duration, in what is expected of the next
+
+
+class ExecutionStrategy(str, enum.Enum):
+    """How the categories of a layer run.
+
+    - ``SEQUENTIAL``: one at a time, by ``priority_order``
+    - ``PARALLEL_UNLIMITED``: all at once, as far as dependencies and resources allow
+    - ``PARALLEL_LIMITED``: likewise, so many at once (``parallel_instances``; without it, one
+      a processor)
+    - ``HYBRID_SMART``: those first on which most time depends, by remembered durations; each
+      takes a processor that does not say what it takes
+    """
+
+    SEQUENTIAL = "sequential"
+    PARALLEL_UNLIMITED = "parallel_unlimited"
+    PARALLEL_LIMITED = "parallel_limited"
+    HYBRID_SMART = "hybrid_smart"
+
+
+@dataclass(frozen=True)
+class LayerExecutionConfig:
+    """How a layer is run; None: as the configuration says.
+
+    Args:
+        layer_name: its id.
+        execution_strategy: instead of that of its ``execution_mode``.
+        environment: whose ``environment_overrides`` are laid over the configuration.
+        fail_fast_enabled: nothing starts any more once a category has failed.
+        timeout_multiplier: beside that of the layer, of all its limits.
+        max_parallel: categories at once.
+        force_real_services: ``llm_requirements.mode`` is ``real``, whatever it says.
+        variables: changes of the environment of all that is executed.
+    """
+
+    layer_name: str = ""
+    execution_strategy: ExecutionStrategy | None = None
+    environment: str | None = None
+    fail_fast_enabled: bool | None = None
+    timeout_multiplier: float = 1.0
+    max_parallel: int | None = None
+    force_real_services: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def options(self) -> dict[str, Any]:
+        """As the core takes them; see ``qe_stage_new``."""
+        found: dict[str, Any] = {"timeout_multiplier": self.timeout_multiplier}
+        if self.execution_strategy is not None:
+            found["strategy"] = ExecutionStrategy(self.execution_strategy).value
+        if self.fail_fast_enabled is not None:
+            found["fail_fast"] = self.fail_fast_enabled
+        if self.max_parallel is not None:
+            found["max_parallel"] = self.max_parallel
+        return found
+
+
+@dataclass
+class LayerExecutionResult:
+    """What became of a layer.
+
+    Attributes:
+        layer_name, success: by its ``success_criteria``; without any, all categories passed.
+        total_duration: seconds.
+        categories_executed: their names, in the order in which they began.
+        category_results: of each the last ``end`` event, see ``StageRun``.
+        skipped: of each that did not run, ``why`` and ``of``.
+        errors, suggestions: a line each.
+        resources: ``cpu_seconds``, ``peak_memory_bytes``, ``services``.
+        pass_rate: of tests, in percent; None: not known.
+        cancelled: it was told to end.
+    """
+
+    layer_name: str
+    success: bool = False
+    total_duration: float = 0.0
+    categories_executed: list[str] = field(default_factory=list)
+    category_results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    skipped: dict[str, dict[str, Any]] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    suggestions: list[str] = field(default_factory=list)
+    resources: dict[str, Any] = field(default_factory=dict)
+    pass_rate: float | None = None
+    cancelled: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+class Plans:
+    """A configuration, read, checked, and laid out for a run.
+
+    Raises: ``ConfigError``, with every mistake.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str] | None = None, environment: str | None = None
+    ) -> None:
+        self.config = configs.read(path)
+        self.environment = environment
+        self.core = _core.Layers(self.config.json(), environment)
+        mistakes = configs.from_core(self.config, json.loads(self.core.errors()), environment)
+        if mistakes:
+            raise ConfigError(mistakes)
+        self.merged: dict[str, Any] = json.loads(self.core.merged())
+        configs.check_merged(self.config, self.merged, environment)
+
+    def layers(self) -> list[str]:
+        return list(self.merged["layers"])
+
+    def prepare(
+        self,
+        options: Mapping[str, Any],
+        *,
+        expected: Mapping[str, float] | None = None,
+        variables: Mapping[str, str] | None = None,
+        real: bool = False,
+    ) -> StageRun:
+        """A run of some layers.
+
+        Raises: ``ConfigError`` for what can never run; ``KeyError`` for an unknown layer.
+        """
+        for name in options.get("layers") or ():
+            if name not in self.merged["layers"]:
+                raise KeyError(name)
+        given = {"machine": machine(), "expected": dict(expected or {}), **options}
+        more = dict(variables or {})
+        if real:
+            more["QE_LLM_MODE"] = "real"
+        try:
+            return StageRun(
+                self.merged, self.core, given, self.config.folder,
+                environment=self.environment, variables=more,
+            )  # fmt: skip
+        except PlanError as error:
+            raise self.located(error) from None
+
+    def located(self, error: PlanError) -> ConfigError:
+        """What can never run, with its place in the file."""
+        return ConfigError(configs.from_core(self.config, error.errors, self.environment))
+
+
+def machine() -> dict[str, float]:
+    """What there is of it for this process: ``memory`` in bytes, ``cpu`` in processors."""
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return {"memory": pages * size, "cpu": len(os.sched_getaffinity(0))}
+
+
+class Collected:
+    """Makes results of layers out of the events of a run."""
+
+    def __init__(self, layers: Sequence[str]) -> None:
+        self.layers = {name: LayerExecutionResult(name) for name in layers}
+        self._began = time.monotonic()
+        self._cpu = dict.fromkeys(layers, 0.0)
+        self._peak = dict.fromkeys(layers, 0)
+        self._services: dict[str, str] = {}
+
+    def take(self, event: Event) -> None:
+        kind = event["kind"]
+        if kind == "service":
+            self._service(event)
+            return
+        if "layer" not in event:
+            return
+        result = self.layers[event["layer"]]
+        result.total_duration = time.monotonic() - self._began
+        if kind == "start" and event["category"] not in result.categories_executed:
+            result.categories_executed.append(event["category"])
+        elif kind == "end":
+            self._end(result, event)
+        elif kind == "skip":
+            result.skipped[event["category"]] = {"why": event["why"], "of": event["of"]}
+            result.cancelled = result.cancelled or event["why"] == "cancelled"
+        elif kind == "stop":
+            result.cancelled = result.cancelled or event["why"] == "cancelled"
+        elif kind == "layer":
+            result.success, result.pass_rate = event["success"], event["pass_rate"]
+            result.resources = {
+                "cpu_seconds": self._cpu[event["layer"]],
+                "peak_memory_bytes": self._peak[event["layer"]],
+                "services": dict(self._services),
+            }
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "success": all(result.success for result in self.layers.values()),
+            "total_duration": time.monotonic() - self._began,
+            "layers": {name: result.as_dict() for name, result in self.layers.items()},
+        }
+
+    def _service(self, event: Event) -> None:
+        self._services[event["service"]] = event["state"]
+        if event["state"] == "failed":
+            for result in self.layers.values():
+                if event["message"] not in result.errors:
+                    result.errors.append(event["message"])
+
+    def _end(self, result: LayerExecutionResult, event: Event) -> None:
+        name = event["category"]
+        self._cpu[event["layer"]] += event["cpu_seconds"]
+        self._peak[event["layer"]] = max(self._peak[event["layer"]], event["peak_memory_bytes"])
+        result.category_results[name] = event
+        if event["passed"] or event["again"]:
+            return
+        result.errors.append(f"{name}: {event['outcome']} ({event['ended']})")
+        if event["suggestion"]:
+            result.suggestions.append(f"{name}: {event['suggestion']}")
+
+
+class Durations:
+    """How long categories took, in an agent's memory."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def read(self) -> dict[str, float]:
+        try:
+            found = await settled(self._memory.retrieve(_EXPECTED))
+        except (QeError, OSError):
+            return {}  # then none are known
+        if not isinstance(found, Mapping):
+            return {}
+        return {
+            str(name): float(seconds)
+            for name, seconds in found.items()
+            if isinstance(seconds, int | float)
+        }
+
+    async def add(self, seen: Mapping[str, float]) -> None:
+        known = await self.read()
+        for name, seconds in seen.items():
+            before = known.get(name, seconds)
+            known[name] = before + _WEIGHT * (seconds - before)
+        try:
+            await settled(self._memory.store(_EXPECTED, known, ttl=_KEPT_S))
+        except (QeError, OSError):
+            pass  # what is not remembered is no reason to lose a result
+
+
+class LayerExecutionAgent:
+    """Runs one layer.
+
+    Args:
+        config_path: the configuration; None: ``test_layers.yaml`` here or in a folder above.
+        memory: where durations and results are kept, see ``TestExecutorAgent``.
+        on_progress: called with each event, see ``StageRun``.
+
+    Example::
+
+        agent = LayerExecutionAgent()
+        result = await agent.execute_layer("fast_feedback")
+        print(result.success, result.errors, result.suggestions)
+    """
+
+    def __init__(
+        self,
+        config_path: str | os.PathLike[str] | None = None,
+        *,
+        memory: Memory | None = None,
+        on_progress: Callable[[Event], Any] | None = None,
+    ) -> None:
+        self.config_path = config_path
+        self.memory: Memory | None = memory
+        self._on_progress = on_progress
+        self.last_result: dict[str, Any] | None = None
+        self._runs: set[StageRun] = set()
+
+    async def execute_layer(
+        self, name: str, config: LayerExecutionConfig | None = None
+    ) -> LayerExecutionResult:
+        """Runs a layer and waits for its end. Layers that it depends on are not run.
+
+        Raises:
+            ConfigError: what is wrong with the configuration, all of it.
+            ValueError: there is no layer of that name.
+        """
+        result: dict[str, Any] = {}
+        async for event in self.stream([name], config):
+            if event["kind"] == "done":
+                result = event["result"]["layers"][name]
+        return LayerExecutionResult(**result)
+
+    def execute_layer_sync(
+        self, name: str, config: LayerExecutionConfig | None = None
+    ) -> LayerExecutionResult:
+        """The same for those who have no event loop."""
+        return asyncio.run(self.execute_layer(name, config))
+
+    async def stream(
+        self,
+        names: Sequence[str],
+        config: LayerExecutionConfig | None = None,
+        *,
+        gates: bool = False,
+    ) -> AsyncIterator[Event]:
+        """The events of a run of some layers, in the end ``done`` with ``result``: ``success``,
+        ``total_duration``, ``layers`` (of each what ``LayerExecutionResult`` has), ``plan``.
+        Leaving the loop ends what runs."""
+        chosen = config or LayerExecutionConfig()
+        plans = Plans(self.config_path, chosen.environment)
+        check_names(names, plans)
+        memory = self.memory or MemoryStore(Path(plans.config.folder, ".qe", "history.db"))
+        durations = Durations(memory)
+        run = plans.prepare(
+            {**chosen.options(), "layers": list(names), "gates": gates},
+            expected=await durations.read(),
+            variables=chosen.variables,
+            real=chosen.force_real_services,
+        )
+        seen: dict[str, float] = {}
+        collected = Collected(names)
+        self._runs.add(run)
+        try:
+            async for event in run.events():
+                collected.take(event)
+                if event["kind"] == "end" and event["passed"]:
+                    seen[f"{event['layer']}/{event['category']}"] = event["seconds"]
+                if self._on_progress is not None:
+                    await settled(self._on_progress(event))
+                yield event
+        except PlanError as error:
+            raise plans.located(error) from None
+        finally:
+            self._runs.discard(run)
+            await durations.add(seen)
+            self.last_result = {**collected.as_dict(), "plan": run.plan}
+            await self._remember(memory)
+        yield {"kind": "done", "result": self.last_result}
+
+    async def _remember(self, memory: Memory) -> None:
+        try:
+            await settled(memory.store(LAST, self.last_result, ttl=_KEPT_S))
+        except (QeError, OSError, ValueError, TypeError):
+            pass
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """``cancel``, or with ``at_once`` ``kill``."""
+        if at_once:
+            self.kill()
+        else:
+            self.cancel()
+
+    def pause(self, on: bool) -> None:
+        """Holds what runs, or lets it go on."""
+        for run in self._runs:
+            run.pause(on)
+
+    def cancel(self) -> None:
+        """Ends what runs, with its grace; results have what is known by then."""
+        for run in self._runs:
+            run.cancel()
+
+    def kill(self) -> None:
+        """The same, without the grace."""
+        for run in self._runs:
+            run.kill()
+
+    def get_available_layers(self) -> list[str]:
+        """The ids of the configuration's layers. Raises: ``ConfigError``."""
+        return Plans(self.config_path).layers()
+
+    def validate_layer(self, name: str, environment: str | None = None) -> list[str]:
+        """What is wrong with a layer, a line each: nothing, if it is an empty list."""
+        try:
+            plans = Plans(self.config_path, environment)
+            check_names([name], plans)
+            plans.prepare({"layers": [name]}).check()
+        except ConfigError as error:
+            return [str(mistake) for mistake in error.mistakes]
+        except PlanError as error:
+            return [str(mistake) for mistake in plans.located(error).mistakes]
+        except ValueError as error:
+            return [str(error)]
+        return []
+
+
+def check_names(names: Sequence[str], plans: Plans) -> None:
+    """Raises: ``ValueError`` for a layer that there is not."""
+    for name in names:
+        if name not in plans.merged["layers"]:
+            hint = hint_for(name, plans.layers())
+            raise ValueError(f"there is no layer {name!r}; {hint}")
+
+
+def execute_layer_sync(
+    name: str, config: LayerExecutionConfig | None = None, **more: Any
+) -> LayerExecutionResult:
+    """Runs a layer by an agent of its own; ``more`` is what ``LayerExecutionAgent`` takes."""
+    return LayerExecutionAgent(**more).execute_layer_sync(name, config)

@@ -1,0 +1,218 @@
+"""Layers that run on in a process of their own, after the command has returned.
+
+What is known of one is in the project's store under ``aqe/layers/background/ID``: written when it
+starts, and by its process when it ends. That a process is the one that was started is known by
+its number, the time of its start and the boot: after a kill or a restart of the machine the
+state is ``lost``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..memory import MemoryStore
+
+PREFIX = "aqe/layers/background/"
+_KEPT_S = 30 * 24 * 3600.0
+_BEGIN_S = 0.05  # between two looks at a log that grows
+
+
+class UnknownRun(ValueError):
+    """There is no background run of that id."""
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> int | None:
+    """When a process started, in ticks since the boot; None: there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    fields = text.rpartition(b")")[2].split()
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+@dataclass(frozen=True)
+class BackgroundRun:
+    """What is known of a run: ``state`` is ``running``, ``passed``, ``failed``, ``cancelled`` or
+    ``lost``; ``result`` is there when it has ended."""
+
+    id: str
+    state: str
+    layers: list[str]
+    started: float
+    seconds: float
+    pid: int
+    log: str
+    result: dict[str, Any] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+class Background:
+    """The background runs of a project; not for use within an event loop.
+
+    Args:
+        folder: the project's, where its configuration is.
+        memory: its store; default: ``.qe/history.db`` in that folder.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], memory: MemoryStore | None = None) -> None:
+        self._folder = Path(os.path.abspath(folder))
+        self._memory = memory or MemoryStore(self._folder / ".qe" / "history.db")
+        self._files = self._folder / ".qe" / "layers"
+
+    def start(self, layers: Sequence[str], words: Sequence[str]) -> BackgroundRun:
+        """Starts ``qe layer`` with these words, on its own: the terminal's end is not its.
+
+        Raises: ``OSError``.
+        """
+        run = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        self._files.mkdir(parents=True, exist_ok=True)
+        log = self._files / f"{run}.log"
+        record: dict[str, Any] = {
+            "id": run, "layers": list(layers), "started": time.time(), "log": str(log),
+            "boot": _boot(), "state": "running",
+        }  # fmt: skip
+        with open(log, "xb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pytest_qe", "layer", "run", *words, "-v"],
+                stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
+                cwd=self._folder, start_new_session=True,
+                env={**os.environ, "QE_BACKGROUND": run},
+            )  # fmt: skip
+        record |= {"pid": process.pid, "ticks": _started(process.pid)}
+        self._keep(run, record)
+        # It is not ours to wait for.
+        process.returncode = 0
+        return self._of(record)
+
+    def ended(self, run: str, result: Mapping[str, Any], *, cancelled: bool) -> None:
+        """Told by the process itself, at its end."""
+        record = self._record(run)
+        state = "cancelled" if cancelled else "passed" if result["success"] else "failed"
+        seconds = time.time() - record["started"]
+        record |= {"state": state, "result": dict(result), "seconds": seconds}
+        self._keep(run, record)
+
+    def runs(self) -> list[BackgroundRun]:
+        """All that are remembered, the newest last."""
+        found = [self._of(record) for record in self._all().values()]
+        return sorted(found, key=lambda run: run.started)
+
+    def get(self, run: str) -> BackgroundRun:
+        """One run; the end of an id will do.
+
+        Raises: ``UnknownRun``.
+        """
+        return self._of(self._record(run))
+
+    def wait(self, run: str, timeout: float | None = None) -> BackgroundRun:
+        """Waits for its end, or so many seconds."""
+        record = self._record(run)
+        fd = self._handle(record)
+        if fd is not None:
+            try:
+                poller = select.poll()
+                poller.register(fd, select.POLLIN)
+                poller.poll(None if timeout is None else timeout * 1000)
+            finally:
+                os.close(fd)
+        return self.get(run)
+
+    def cancel(self, run: str) -> BackgroundRun:
+        """Asks it to end, as Ctrl-C would; what runs has its grace."""
+        fd = self._handle(self._record(run))
+        if fd is not None:
+            try:
+                signal.pidfd_send_signal(fd, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+            finally:
+                os.close(fd)
+        return self.get(run)
+
+    def log(self, run: str, *, follow: bool = False) -> Iterator[bytes]:
+        """What it has printed, and with ``follow`` prints until its end."""
+        record = self._record(run)
+        with open(record["log"], "rb") as file:
+            while True:
+                over = not follow or self._of(record).state != "running"
+                while part := file.read(1 << 16):
+                    yield part
+                if over:
+                    return
+                time.sleep(_BEGIN_S)
+
+    # ---------------------------------------------------------------- inside
+
+    def _keep(self, run: str, record: Mapping[str, Any]) -> None:
+        asyncio.run(self._memory.store(PREFIX + run, dict(record), ttl=_KEPT_S))
+
+    def _read(self, key: str) -> Any:
+        return asyncio.run(self._memory.retrieve(key))
+
+    def _all(self) -> dict[str, Any]:
+        return asyncio.run(self._memory.search(f"{PREFIX}*"))
+
+    def _record(self, run: str) -> dict[str, Any]:
+        found = self._read(PREFIX + run)
+        if found is None:
+            like = [key for key in self._all() if key.endswith(run) and run]
+            if len(like) != 1:
+                known = ", ".join(one.id for one in self.runs()[-5:]) or "none"
+                raise UnknownRun(f"there is no background run {run!r}; the last: {known}")
+            found = self._read(like[0])
+        assert isinstance(found, dict)
+        return found
+
+    def _is_alive(self, record: Mapping[str, Any]) -> bool:
+        return (
+            record["boot"] == _boot()
+            and record["ticks"] is not None
+            and _started(record["pid"]) == record["ticks"]
+        )
+
+    def _handle(self, record: Mapping[str, Any]) -> int | None:
+        """A descriptor of its process, so that the number cannot come to mean another one."""
+        try:
+            fd = os.pidfd_open(record["pid"])
+        except OSError:
+            return None
+        if record["state"] == "running" and self._is_alive(record):
+            return fd
+        os.close(fd)
+        return None
+
+    def _of(self, record: Mapping[str, Any]) -> BackgroundRun:
+        state = record["state"]
+        if state == "running" and not self._is_alive(record):
+            # It may have told its end since this was read.
+            now = self._read(PREFIX + record["id"])
+            if isinstance(now, dict) and now["state"] != "running":
+                record, state = now, now["state"]
+            else:
+                state = "lost"
+        seconds = record.get("seconds", time.time() - record["started"])
+        return BackgroundRun(
+            record["id"], state, record["layers"], record["started"], seconds, record["pid"],
+            record["log"], record.get("result"),
+        )  # fmt: skip

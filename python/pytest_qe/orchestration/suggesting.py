@@ -1,0 +1,37 @@
+"""What might help where a category has failed."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+_NO_MEMORY = re.compile(
+    r"MemoryError|Cannot allocate memory|out of memory|bad_alloc", re.IGNORECASE
+)
+_REFUSED = re.compile(r"Connection refused|ECONNREFUSED|could not connect to server", re.IGNORECASE)
+
+
+def suggestion(end: Mapping[str, Any], about: Mapping[str, Any]) -> str | None:
+    """One line, or None.
+
+    Args:
+        end: the ``end`` event of a category.
+        about: what the plan has of it.
+    """
+    text = f"{end['stdout'][-8192:]}\n{end['stderr'][-8192:]}"
+    memory = about["memory"]
+    if end["outcome"] == "timeout":
+        limit = about["timeout_s"]
+        usual = f"; it is expected to take {about['expected_s']:.1f} s" if about["known"] else ""
+        return f"it did not end within {limit:g} s{usual}: give it more by timeout_seconds"
+    if memory and (_NO_MEMORY.search(text) or end["returncode"] == -signal.SIGKILL):
+        return f"it may have {memory / 1048576:.0f} MiB of memory: give it more by resources.memory"
+    if end["returncode"] == -signal.SIGKILL:
+        return "it was killed: the machine may have had no memory left"
+    if _REFUSED.search(text):
+        return "something that it talks to is not there: name it in required_services"
+    if end["outcome"] == "error":
+        return "it could not be started: look at its command"
+    return None
