@@ -126,6 +126,19 @@ def test_installed_distribution_is_whole(e2e_python: Path) -> None:
     ]
 
 
+def test_installed_distribution_has_all_files_of_the_package(e2e_python: Path) -> None:
+    code = (
+        "import pathlib, pytest_qe\n"
+        "root = pathlib.Path(pytest_qe.__file__).parent\n"
+        "print(*(p.relative_to(root).as_posix() for p in root.rglob('*.*')), sep='\\n')\n"
+    )
+    done = subprocess.run([e2e_python, "-c", code], capture_output=True, text=True, check=True)
+    source = ROOT / "python" / "pytest_qe"
+    ours = {path.relative_to(source).as_posix() for path in source.rglob("*.*")}
+    missing = {name for name in ours if not name.endswith((".pyc", ".so"))}
+    assert missing - set(done.stdout.splitlines()) == set()
+
+
 def test_extension_keeps_to_the_stable_interface(e2e_python: Path) -> None:
     """Exports its initialiser alone, and uses no private name of the interpreter's."""
     code = "import pytest_qe._core as c; print(c.__file__)"
