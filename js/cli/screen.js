@@ -18,12 +18,20 @@ const shown = (text) =>
 
 /** The last lines of what a program printed that are not empty. */
 function lastLines(text, most, width = 400) {
+  return linesOf(text, width).slice(-most);
+}
+
+/** ... and the first ones. */
+function firstLines(text, most, width = 400) {
+  return linesOf(text, width).slice(0, most);
+}
+
+function linesOf(text, width) {
   const lines = text.replace(COLOUR, '').replaceAll('\r\n', '\n').replaceAll('\t', '    ');
   return lines
     .split('\n')
     .map(shown)
     .filter((line) => line.trim() !== '')
-    .slice(-most)
     .map((line) => (line.length <= width ? line : `${line.slice(0, width)}…`));
 }
 
@@ -104,4 +112,4 @@ class Screen {
   }
 }
 
-module.exports = { Screen, coloured, lastLines, many, seconds, shown };
+module.exports = { Screen, coloured, firstLines, lastLines, many, seconds, shown };

@@ -4,7 +4,7 @@
 const path = require('node:path');
 
 const { commandsIn } = require('../frameworks');
-const { lastLines, many, seconds, shown } = require('./screen');
+const { firstLines, lastLines, many, seconds, shown } = require('./screen');
 
 const LINES = 20; // of the output of a failure
 const MOST_TESTS = 10; // named of a file
@@ -57,11 +57,22 @@ function replayLine(file, framework, settings) {
   return elsewhere ? `(cd ${quoted(command.cwd)} && ${line})` : line;
 }
 
-/** The name of the stream that says why a file failed, and its last lines. */
-function saidLast({ stdout, stderr }) {
-  const short = stdout.trim().split('\n').length < 3;
-  const name = stdout.trim() === '' || (short && stderr.trim() !== '') ? 'stderr' : 'stdout';
-  return [name, lastLines(name === 'stderr' ? stderr : stdout, LINES)];
+/**
+ * What to show of what a failed file printed: titles, and lines. Where tests are named, what was
+ * printed adds to it, and one stream will do; where none is, as after a crash, the reason may be
+ * in either.
+ */
+function said({ stdout, stderr, failures, outcome }) {
+  const crashed = outcome === 'crashed'; // stacks begin with what happened, and where
+  const told = [
+    ['stdout, last', lastLines(stdout, LINES)],
+    crashed
+      ? ['stderr, first', firstLines(stderr, LINES)]
+      : ['stderr, last', lastLines(stderr, LINES)],
+  ].filter(([, lines]) => lines.length > 0);
+  if (failures.length === 0 || told.length < 2) return told;
+  // Programs that complain on the standard error, and say little beside it.
+  return stdout.trim().split('\n').length < 3 ? told.slice(1) : told.slice(0, 1);
 }
 
 /** The first line of a message. */
@@ -72,14 +83,15 @@ function failure(screen, one, framework, settings) {
   screen.say('');
   screen.say(`${word} ${one.file}  ${seconds(one.duration)}${howItEnded(one)}`, 'bold red');
   for (const { name, message } of one.failures.slice(0, MOST_TESTS)) {
-    const said = headOf(message);
-    screen.say(`  ${name}${said && `: ${said}`}`);
+    const head = headOf(message);
+    screen.say(`  ${name}${head && `: ${head}`}`);
   }
   const more = one.failures.length - MOST_TESTS;
   if (more > 0) screen.say(`  and ${more} more`);
-  const [name, lines] = saidLast(one);
-  if (lines.length > 0) screen.say(`  ${name}, last ${many(lines.length, 'line')}:`, 'dim');
-  for (const line of lines) screen.say(`  | ${line}`);
+  for (const [title, lines] of said(one)) {
+    screen.say(`  ${title} ${many(lines.length, 'line')}:`, 'dim');
+    for (const line of lines) screen.say(`  | ${line}`);
+  }
   const replay = replayLine(one.file, framework, settings);
   if (replay !== null) {
     screen.say('  run it alone:', 'dim');

@@ -68,6 +68,21 @@ def test_a_failure_has_its_last_output_and_a_line_to_copy(cli: Cli) -> None:
     assert again.returncode == 3 and again.stdout.endswith("line 50\na b\n")
 
 
+def test_a_crash_shows_where_it_happened(cli: Cli) -> None:
+    cli.write("test_a.py", "import ctypes\ndef test_1(): ctypes.string_at(0)\n")
+    done = cli.run("exec", "test_a.py", "--attempts=1")
+    assert done.returncode == 1 and "signal SIGSEGV" in done.stdout
+    assert "  | Fatal Python error: Segmentation fault\n" in done.stdout
+    assert "test_a.py\", line 2 in test_1\n" in done.stdout
+
+
+def test_where_no_test_is_named_both_streams_are_shown(cli: Cli) -> None:
+    cli.files(bad="seq 30; echo why >&2; exit 1")
+    done = cli.run("exec", SH, "bad.sh", "--attempts=1")
+    assert done.returncode == 1
+    assert "  | 30\n  stderr, last 1 line:\n  | why\n" in done.stdout
+
+
 def test_hostile_names_and_output_are_shown_as_text(cli: Cli) -> None:
     name = "a\x1b[2J\n'b.sh"
     Path(name).write_text("printf '\\033]0;title\\007::error::x\\n\\r\\xff'; exit 1\n")

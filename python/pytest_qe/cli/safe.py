@@ -32,10 +32,20 @@ def lines_of(text: str) -> list[str]:
     return [shown(line.expandtabs()) for line in plain.rstrip("\n").split("\n")]
 
 
+def first_lines(text: str, most: int, width: int = 400) -> list[str]:
+    """The first lines that are not empty, each cut at ``width``."""
+    found = [line for line in lines_of(text) if line.strip()]
+    return [_cut(line, width) for line in found[:most]]
+
+
 def last_lines(text: str, most: int, width: int = 400) -> list[str]:
     """The last lines that are not empty, each cut at ``width``."""
     found = [line for line in lines_of(text) if line.strip()]
-    return [line if len(line) <= width else f"{line[:width]}…" for line in found[-most:]]
+    return [_cut(line, width) for line in found[-most:]]
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else f"{line[:width]}…"
 
 
 def quoted(word: str) -> str:

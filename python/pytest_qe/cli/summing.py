@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..agents.running import Settings
 from ..frameworks import FrameworkError, command_for
-from .safe import command_line, last_lines
+from .safe import command_line, first_lines, last_lines
 from .screen import STYLES, many, seconds
 
 if TYPE_CHECKING:
@@ -58,19 +58,25 @@ def replay_line(file: str, framework: str, settings: Settings) -> str | None:
     return command_line(command.argv, command.cwd, command.env)
 
 
-def said_last(result: Event) -> tuple[str, list[str]]:
-    """The name of the stream that says why a file failed, and its last lines."""
-    for name in ("stdout", "stderr"):
-        lines = last_lines(result[name], _LINES)
-        other = result["stderr" if name == "stdout" else "stdout"]
-        if lines and (name == "stderr" or not _more_telling(other, result[name])):
-            return name, lines
-    return "stdout", last_lines(result["stdout"], _LINES)
+def said(result: Event) -> list[tuple[str, list[str]]]:
+    """What to show of what a failed file printed: titles, and lines.
 
-
-def _more_telling(other: str, text: str) -> bool:
-    """Programs that complain on the standard error, and say little beside it."""
-    return len(other.strip()) > 0 and len(text.strip().splitlines()) < 3
+    Where tests are named, what was printed adds to it, and one stream will do; where none
+    is, as after a crash, the reason may be in either.
+    """
+    out, err = (last_lines(result[name], _LINES) for name in ("stdout", "stderr"))
+    if result["outcome"] == "crashed":  # stacks begin with what happened, and where
+        err = first_lines(result["stderr"], _LINES)
+    end = "first" if result["outcome"] == "crashed" else "last"
+    told = [
+        (f"{name}, {which} {many(len(lines), 'line')}", lines)
+        for name, which, lines in (("stdout", "last", out), ("stderr", end, err))
+        if lines
+    ]
+    if not result["failures"] or len(told) < 2:
+        return told
+    # Programs that complain on the standard error, and say little beside it.
+    return told[1:] if len(result["stdout"].strip().splitlines()) < 3 else told[:1]
 
 
 def summary(screen: Screen, result: Event, settings: Settings) -> None:
@@ -123,15 +129,14 @@ def _failure(screen: Screen, one: Event, framework: str, settings: Settings) -> 
         f"{word} {one['file']}  {seconds(one['duration'])}{how_it_ended(one)}", STYLES["failed"]
     )
     for failure in one["failures"][:_MOST_TESTS]:
-        said = next(iter(last_lines(failure["message"].split("\n")[0], 1, 200)), "")
-        screen.say(f"  {failure['name']}" + (f": {said}" if said else ""))
+        head = next(iter(last_lines(failure["message"].split("\n")[0], 1, 200)), "")
+        screen.say(f"  {failure['name']}" + (f": {head}" if head else ""))
     if len(one["failures"]) > _MOST_TESTS:
         screen.say(f"  and {len(one['failures']) - _MOST_TESTS} more")
-    name, lines = said_last(one)
-    if lines:
-        screen.say(f"  {name}, last {many(len(lines), 'line')}:", "dim")
-    for line in lines:
-        screen.say(f"  | {line}")
+    for title, lines in said(one):
+        screen.say(f"  {title}:", "dim")
+        for line in lines:
+            screen.say(f"  | {line}")
     replay = replay_line(one["file"], framework, settings)
     if replay is not None:
         screen.say("  run it alone:", "dim")
