@@ -196,6 +196,24 @@ def test_the_hunter_stops_in_the_middle(project: Path, mark: str) -> None:
     asyncio.run(scenario())
 
 
+def test_a_stopped_hunter_waits_for_no_file_that_has_not_begun(project: Path, mark: str) -> None:
+    files = write(project, {f"{n:02}.sh": STAYS for n in range(60)})
+
+    async def scenario() -> None:
+        agent = FlakyTestHunterAgent(template=SHELL, grace=0.2)
+        call = asyncio.ensure_future(agent.detect_flaky_tests(files, 10, "command"))
+        await begun(project / "00.sh.on")
+        began = time.monotonic()
+        agent.stop()
+        result = await call
+        # Half a minute, if files were still taken up half a second apart.
+        assert time.monotonic() - began < 15
+        assert [one["file"] for one in result["files"]] == files
+        assert all(one["iterations"] == 0 for one in result["files"])
+
+    asyncio.run(scenario())
+
+
 def test_limits_hold_in_each_process(project: Path, mark: str) -> None:
     files = write(project, {"a.py": "", "b.py": "", "c.py": ""})
     (project / "a.py").write_text("x = bytearray(400_000_000)\n")

@@ -215,11 +215,15 @@ class _Hunt:
                     await self._one(run, queue, 0)
             else:
                 numbered = list(enumerate(self._runs))
-                await FILES.replace(retry_timeout=None)(
+                await FILES.replace(retry_timeout=None, limits=self._pace)(
                     numbered, lambda pair: self._one(pair[1], queue, pair[0])
                 )
         finally:
             queue.put_nowait(None)
+
+    def _pace(self) -> tuple[int, float]:
+        """After a stop, files that have not begun are only told: nothing to wait for."""
+        return FILES.max_concurrent, 0.0 if self._agent._stopped else FILES.throttle_period
 
     async def _one(self, run: Run, queue: asyncio.Queue[Event | None], first: int) -> None:
         """All runs of one file, or of all files together, whose number begins at ``first``."""
@@ -229,8 +233,11 @@ class _Hunt:
             # What has begun by then is let finish, within its own limit.
             limit = loop.call_later(FILES.retry_timeout or 0, run.no_more)
         try:
-            async for event in self._agent._watched(run):
-                queue.put_nowait(event)
+            if self._agent._stopped:
+                run.stop()
+            else:
+                async for event in self._agent._watched(run):
+                    queue.put_nowait(event)
         finally:
             if limit is not None:
                 limit.cancel()
