@@ -77,7 +77,12 @@ class Spare:
     def __init__(self) -> None:
         self.ours, self.its = socket.socketpair()
         self.ours.settimeout(5)
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            self.ours.close()
+            self.its.close()
+            raise
         if self.pid == 0:
             self.ours.close()
             _libc.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -284,8 +289,11 @@ class Server:
             wait = 0.5 if any(c.gone_since is not None for c in self.clients.values()) else None
             ready = self.selector.select(wait if self.spare is not None else _QUIET_S)
             if not ready and self.spare is None:
-                self.spare = Spare()
-                if self.spare.pid == 0:
+                try:
+                    self.spare = Spare()
+                except OSError:
+                    pass  # no more processes or descriptors now; a run may find one
+                if self.spare is not None and self.spare.pid == 0:
                     self._leave_to()
                     return self.spare.await_job()
             for key, _ in ready:

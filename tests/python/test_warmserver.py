@@ -399,6 +399,29 @@ def test_one_that_is_not_there_any_more_is_not_missed(warm: Warm, qe: Qe) -> Non
     assert [end.returncode for end in ends] == [0, 0, 0]
 
 
+def test_it_is_not_needed_where_no_process_can_be_made(
+    warm: Warm, qe: Qe, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    qe.files(test_it="def test_it(): pass\n")
+    folder = tmp_path_factory.mktemp("lib")
+    (folder / "sitecustomize.py").write_text(
+        "import errno, os, pathlib\n"
+        "fork, tried = os.fork, pathlib.Path(__file__).with_name('tried')\n"
+        "def full():\n"
+        "    os.fork = fork\n"
+        "    tried.touch()\n"
+        "    raise OSError(errno.EAGAIN, 'no more processes')\n"
+        "os.fork = full\n"
+    )
+    name = warm.serve(PYTHONPATH=str(folder))
+    until = time.monotonic() + 30
+    while not (folder / "tried").exists():
+        assert time.monotonic() < until, "no fork was made in advance"
+        time.sleep(0.01)
+    await_spare(warm.servers[0])
+    assert warm.run(name, PYTEST, "test_it.py", PYTHONPATH=str(folder)).returncode == 0
+
+
 def test_it_goes_with_its_server(warm: Warm, qe: Qe) -> None:
     warm.serve()
     server = warm.servers.pop()
