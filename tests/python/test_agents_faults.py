@@ -214,6 +214,41 @@ def test_a_stopped_hunter_waits_for_no_file_that_has_not_begun(project: Path, ma
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("of", ["executor", "hunter"])
+def test_a_stop_waits_for_no_server_that_comes_up(
+    project: Path, mark: str, tmp_path: Path, of: str
+) -> None:
+    # A plugin whose import hangs, with what it has started.
+    info = tmp_path / "lib" / "hangs-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hangs\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[pytest11]\nhangs = hangs\n")
+    (tmp_path / "lib" / "hangs.py").write_text(
+        "import pathlib, subprocess, time\nsubprocess.Popen(['sleep', '1000'])\n"
+        f"pathlib.Path({str(project / 'on')!r}).touch()\ntime.sleep(1000)\n"
+    )
+    files = write(project, {"test_a.py": PASSES, "test_b.py": PASSES})
+
+    async def scenario() -> None:
+        env = {"PYTHONPATH": str(tmp_path / "lib"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": None}
+        how: Any = {"warm": True, "env": env}
+        agent: TestExecutorAgent | FlakyTestHunterAgent
+        if of == "executor":
+            agent = TestExecutorAgent(**how)
+            call = asyncio.ensure_future(agent.execute_tests_parallel(files))
+        else:
+            agent = FlakyTestHunterAgent(**how)
+            call = asyncio.ensure_future(agent.detect_flaky_tests(files))
+        await begun(project / "on")
+        began = time.monotonic()
+        agent.stop()
+        result = await call
+        assert time.monotonic() - began < 15  # half a minute: it would have been given up
+        assert result["interrupted"] and not [w for w in result["warnings"] if "warm" in w]
+
+    asyncio.run(scenario())
+
+
 def test_limits_hold_in_each_process(project: Path, mark: str) -> None:
     files = write(project, {"a.py": "", "b.py": "", "c.py": ""})
     (project / "a.py").write_text("x = bytearray(400_000_000)\n")

@@ -145,6 +145,8 @@ class Run:
     def stop(self, *, at_once: bool = False) -> None:
         """Nothing new starts; what runs is interrupted, and has its grace, or is killed."""
         self.interrupted = True
+        if self._servers is not None:
+            self._servers.no_more()
         if self._session is not None and at_once:
             self._session.kill()
         elif self._session is not None:

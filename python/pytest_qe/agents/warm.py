@@ -8,6 +8,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -19,6 +20,7 @@ from ..frameworks import Command
 
 _SCRIPT = Path(__file__).parent.parent / "warmserver.py"
 _READY_S = 30.0
+_LOOK_S = 0.05  # how often a wait looks whether it is still wanted
 _AT_ONCE = max(1, len(os.sched_getaffinity(0)) // 2)  # servers that come up at one time
 _DOWN = "warm: a server did not come up; fresh interpreters run instead"
 
@@ -66,7 +68,7 @@ class WarmServer:
         self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
         self._is_up: bool | None = None
-        self._ended = False
+        self._unwanted = False
         self._lock = threading.Lock()
         # Bound here, so that its address is known before it listens.
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -76,7 +78,7 @@ class WarmServer:
     def start(self) -> None:
         """Starts its process, once, without waiting for it; not after its end."""
         with self._lock:
-            if self._process is not None or self._ended:
+            if self._process is not None or self._unwanted:
                 return
             fd = self._socket.fileno()
             self._process = subprocess.Popen(
@@ -91,7 +93,7 @@ class WarmServer:
             self._socket.close()
 
     def wait(self) -> bool:
-        """Waits until it listens; False: it does not come up."""
+        """Waits until it listens; False: it does not come up, or nobody wants it any more."""
         process = self._process
         if process is None:
             return False
@@ -104,10 +106,11 @@ class WarmServer:
         assert process.stdout is not None
         until = time.monotonic() + _READY_S
         line = b""
-        while not line.endswith(b"\n"):
-            left = until - time.monotonic()
-            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
-                break
+        while not line.endswith(b"\n") and time.monotonic() < until:
+            if not select.select([process.stdout], [], [], 0 if self._unwanted else _LOOK_S)[0]:
+                if self._unwanted:
+                    break
+                continue
             more = os.read(process.stdout.fileno(), 64)
             if more == b"":
                 break
@@ -115,9 +118,13 @@ class WarmServer:
         process.stdout.close()
         return line.endswith(b"\n")
 
+    def no_more(self) -> None:
+        """Nobody begins to use it: it is not started, and not waited for."""
+        self._unwanted = True
+
     def end(self) -> None:
         """Has it end, and what runs for it."""
-        self._ended = True
+        self._unwanted = True
         if self._process is None:
             return
         pipe = self._process.stdin
@@ -134,16 +141,26 @@ class WarmServer:
         with self._lock:  # it may be about to be started, or waited for
             self.end()
             self._socket.close()
-        process = self._process
-        if process is None:
-            return
-        if process.stdout is not None:
-            process.stdout.close()
+            process = self._process
+            if process is None:
+                return
+            if self._is_up is None:
+                self._is_up = self._await_line(process)
+        if not self._is_up:
+            # It imports plugins, for as long as they take, and nothing runs for it yet.
+            self._kill(process)
         try:
             process.wait(12)
         except subprocess.TimeoutExpired:
-            process.kill()
+            self._kill(process)
             process.wait()
+
+    @staticmethod
+    def _kill(process: subprocess.Popen[bytes]) -> None:
+        """With what plugins have started in its process group, which it makes first of all."""
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
 
 
 class WarmServers:
@@ -157,6 +174,7 @@ class WarmServers:
         self._each = each
         self._sets: dict[tuple[object, ...], list[WarmServer]] = {}
         self._starters: list[threading.Thread] = []
+        self._is_over = False
         self.notes: list[str] = []
 
     def prepare(self, command: Command) -> None:
@@ -203,7 +221,7 @@ class WarmServers:
         if not servers:
             return ""
         if not all(server.wait() for server in servers[:_AT_ONCE]):
-            if _DOWN not in self.notes:
+            if _DOWN not in self.notes and not self._is_over:
                 self.notes.append(_DOWN)
             return ""
         return servers[number % len(servers)].name
@@ -211,6 +229,13 @@ class WarmServers:
     @staticmethod
     def _key(command: Command) -> tuple[object, ...]:
         return command.argv[0], command.cwd, tuple(sorted(command.env.items(), key=str))
+
+    def no_more(self) -> None:
+        """Nothing new is to run: servers that have not come up are not waited for."""
+        self._is_over = True
+        for servers in list(self._sets.values()):
+            for server in servers:
+                server.no_more()
 
     def close(self) -> None:
         servers = [server for one in self._sets.values() for server in one]
