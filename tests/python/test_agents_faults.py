@@ -214,6 +214,23 @@ def test_a_stopped_hunter_waits_for_no_file_that_has_not_begun(project: Path, ma
     asyncio.run(scenario())
 
 
+def test_a_new_call_does_not_undo_the_stop_of_another(project: Path, mark: str) -> None:
+    files = write(project, {f"{n}.sh": STAYS for n in range(6)} | {"new.sh": "true\n"})
+
+    async def scenario() -> None:
+        agent = FlakyTestHunterAgent(template=SHELL, grace=0.2)
+        first = asyncio.ensure_future(agent.detect_flaky_tests(files[:6], 10, "command"))
+        await begun(project / "0.sh.on")
+        agent.stop()
+        second = await agent.detect_flaky_tests(files[6:], 10, "command")
+        assert not second["interrupted"] and second["total_runs"] == 10
+        result = await first
+        assert result["interrupted"]
+        assert not (project / "5.sh.on").exists()
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("of", ["executor", "hunter"])
 def test_a_stop_waits_for_no_server_that_comes_up(
     project: Path, mark: str, tmp_path: Path, of: str
@@ -275,10 +292,11 @@ def test_much_output_is_cut_and_that_is_said(project: Path) -> None:
     assert "bytes were left out here" in text and len(text) < 2200
 
 
-def test_a_store_that_fails_loses_no_result(project: Path) -> None:
+@pytest.mark.parametrize("why", [OSError(28, "No space left on device"), RuntimeError("gone")])
+def test_a_store_that_fails_loses_no_result(project: Path, why: Exception) -> None:
     class Broken:
         def store(self, key: str, value: Any, ttl: float | None = None) -> None:
-            raise OSError(28, "No space left on device")
+            raise why
 
         def retrieve(self, key: str) -> None: ...
         def delete(self, key: str) -> None: ...
@@ -288,7 +306,7 @@ def test_a_store_that_fails_loses_no_result(project: Path) -> None:
     agent = commands(memory=Broken())
     result = asyncio.run(agent.execute_tests_parallel(files, "command", ONCE))
     assert result["passed"] == 1
-    assert "not remembered: [Errno 28] No space left" in result["warnings"][0]
+    assert result["warnings"] == [f"the result is not remembered: {why}"]
 
 
 def test_any_memory_will_do(project: Path) -> None:

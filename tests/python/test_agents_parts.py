@@ -14,7 +14,7 @@ import pytest
 
 from conftest import HUNG
 from pytest_qe import agents
-from pytest_qe.agents import Metrics, QETask
+from pytest_qe.agents import Metrics, QETask, TestExecutorAgent
 
 parser = pytest.importorskip(
     "prometheus_client.openmetrics.parser", reason="prometheus_client is not installed"
@@ -82,6 +82,29 @@ def test_times_are_taken_in_each_form_that_is_usual() -> None:
 def test_what_is_no_task_is_refused_in_one_line(data: Any, text: str) -> None:
     with pytest.raises((ValueError, TypeError)) as caught:
         QETask.from_dict(data)
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"warm": "no"}, "warm: takes True or False, not 'no'"),
+        ({"limits": 5}, "limits: takes Limits, not 5"),
+        ({"cwd": 5}, "cwd: takes the path of a folder, not 5"),
+        ({"env": 5}, "env: takes a dict, not 5"),
+        ({"env": {"A": 1}}, "env: takes str, or None to take away, not 'A': 1"),
+        ({"env": {"A=B": "x"}}, "env: takes no 'A=B': 'x'"),
+        ({"env": {"A": "x\0y"}}, "env: takes no 'A': 'x\\x00y'"),
+        (
+            {"output_bytes": "1K"},
+            "output_bytes: takes 2 to 67108864 bytes of each stream, not '1K'",
+        ),
+        ({"on_start": 5}, "on_start: takes a function, not 5"),
+    ],
+)
+def test_what_an_agent_does_not_take_is_refused_in_one_line(given: Any, text: str) -> None:
+    with pytest.raises((ValueError, TypeError)) as caught:
+        TestExecutorAgent(**given)
     assert str(caught.value) == text
 
 

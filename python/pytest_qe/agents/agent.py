@@ -58,27 +58,23 @@ class Agent:
             )
         if settings is not None and more:
             raise TypeError(f"settings: has the place of {', '.join(sorted(more))}")
+        hooks = (on_start, on_attempt, on_retry, on_timeout, on_result, on_cost)
+        for name, hook in zip(_HOOKS, hooks, strict=True):
+            if hook is not None and not callable(hook):
+                raise TypeError(f"on_{name}: takes a function, not {hook!r}")
         self.agent_id = agent_id
         self.model = model
         self.memory: Memory = MemoryStore() if memory is None else memory
         self.metrics = Metrics()
         self.settings = Settings(**more) if settings is None else settings
         self.last_result: dict[str, Any] | None = None
-        self._hooks = dict(
-            zip(
-                _HOOKS,
-                (on_start, on_attempt, on_retry, on_timeout, on_result, on_cost),
-                strict=True,
-            )
-        )
+        self._hooks = dict(zip(_HOOKS, hooks, strict=True))
         self._runs: set[Stoppable] = set()
-        self._stopped = False
 
     def stop(self, *, at_once: bool = False) -> None:
         """Has what runs end: it is interrupted, given its grace (with ``at_once``: none), and
         what is known by then is returned, with ``interrupted`` set. May be called from another
         thread."""
-        self._stopped = True
         for run in list(self._runs):
             run.stop(at_once=at_once)
 
@@ -136,8 +132,6 @@ class Agent:
     async def _watched(self, run: Run) -> AsyncIterator[Event]:
         """The events of a run, after the hooks and the metrics have had them."""
         self._runs.add(run)
-        if self._stopped:
-            run.stop()
         try:
             async for event in run.events():
                 await self._tell(event)
@@ -157,7 +151,7 @@ class Agent:
         self.last_result = result
         try:
             await settled(self.memory.store(key, _shortened(result), ttl=ttl))
-        except (QeError, OSError, ValueError, TypeError) as error:
+        except Exception as error:  # of any store
             note = f"the result is not remembered: {error}"
             result["warnings"].append(note)
             _log.warning("%s", note)

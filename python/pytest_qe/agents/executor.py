@@ -118,7 +118,6 @@ class TestExecutorAgent(Agent):
         policy, adaptive = policy_of(chosen, self.settings, len(files))
         remembering = Remembering(self.memory, self.settings.folder(), files)
         servers = self._servers()
-        self._stopped = False
         run = Run(
             files,
             framework,
@@ -127,6 +126,7 @@ class TestExecutorAgent(Agent):
             adaptive=adaptive,
             servers=servers,
         )
+        self._runs.add(run)
         ended = False
         try:
             # While servers come up.
@@ -135,6 +135,7 @@ class TestExecutorAgent(Agent):
                 yield event
             ended = True
         finally:
+            self._runs.discard(run)
             if servers is not None:
                 servers.close()
             run.close()

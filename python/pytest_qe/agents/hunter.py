@@ -119,13 +119,14 @@ class FlakyTestHunterAgent(Agent):
                 f"all with a chance of {0.9**count:.0%}; 10 or more are better"
             )
             warnings.warn(notes[0], UserWarning, stacklevel=3)
-        self._stopped = False
+        self._runs.add(hunt)
         ended = False
         try:
             async for event in hunt.events():
                 yield event
             ended = True
         finally:
+            self._runs.discard(hunt)
             hunt.close()
             result = hunt.result()
             result["interrupted"] = hunt.interrupted or not ended
@@ -157,6 +158,7 @@ class _Hunt:
         self._servers = agent._servers(min(_SEEDS, iterations))
         self._judged: dict[int, dict[str, Any]] = {}
         self.adaptive: Adaptive | None = None
+        self._stopped = False
         self._runs: list[Run] = []
         try:
             # One run of all files where load decides, otherwise one of each.
@@ -182,7 +184,14 @@ class _Hunt:
 
     @property
     def interrupted(self) -> bool:
-        return self._agent._stopped or any(run.interrupted for run in self._runs)
+        return self._stopped or any(run.interrupted for run in self._runs)
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Nothing else begins; what runs hears of it from the agent."""
+        self._stopped = True
+
+    def pause(self, on: bool) -> None:
+        """What runs hears of it from the agent."""
 
     def close(self) -> None:
         if self._servers is not None:
@@ -223,7 +232,7 @@ class _Hunt:
 
     def _pace(self) -> tuple[int, float]:
         """After a stop, files that have not begun are only told: nothing to wait for."""
-        return FILES.max_concurrent, 0.0 if self._agent._stopped else FILES.throttle_period
+        return FILES.max_concurrent, 0.0 if self._stopped else FILES.throttle_period
 
     async def _one(self, run: Run, queue: asyncio.Queue[Event | None], first: int) -> None:
         """All runs of one file, or of all files together, whose number begins at ``first``."""
@@ -233,7 +242,7 @@ class _Hunt:
             # What has begun by then is let finish, within its own limit.
             limit = loop.call_later(FILES.retry_timeout or 0, run.no_more)
         try:
-            if self._agent._stopped:
+            if self._stopped:
                 run.stop()
             else:
                 async for event in self._agent._watched(run):
@@ -245,7 +254,7 @@ class _Hunt:
                 self._judged[first + place] = self._judge(run, place)
         for place in range(len(run.files)):
             verdict = self._judged[first + place]
-            stopped = run.interrupted or self._agent._stopped
+            stopped = run.interrupted or self._stopped
             if verdict["is_flaky"] and self._agent.causes and not stopped:
                 verdict["likely_causes"] = await self._looked_into(run, place, verdict)
             queue.put_nowait({"kind": "judged", **verdict})

@@ -58,11 +58,24 @@ class Settings:
         return os.path.abspath(os.getcwd() if self.cwd is None else os.fspath(self.cwd))
 
     def __post_init__(self) -> None:
+        if not isinstance(self.warm, bool):
+            raise TypeError(f"warm: takes True or False, not {self.warm!r}")
+        if not isinstance(self.limits, Limits):
+            raise TypeError(f"limits: takes Limits, not {self.limits!r}")
+        if self.cwd is not None and not isinstance(self.cwd, str | os.PathLike):
+            raise TypeError(f"cwd: takes the path of a folder, not {self.cwd!r}")
+        if not isinstance(self.env, Mapping):
+            raise TypeError(f"env: takes a dict, not {self.env!r}")
+        for name, value in self.env.items():
+            if not isinstance(name, str) or not isinstance(value, str | None):
+                raise TypeError(f"env: takes str, or None to take away, not {name!r}: {value!r}")
+            if not name or "=" in name or "\0" in name + (value or ""):
+                raise ValueError(f"env: takes no {name!r}: {value!r}")
         for name in ("grace", "price_per_cpu_hour"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and 0 <= value < 1e9):
                 raise ValueError(f"{name}: takes a number of 0 or more, not {value!r}")
-        if not 2 <= self.output_bytes <= 64 << 20:
+        if not isinstance(self.output_bytes, int) or not 2 <= self.output_bytes <= 64 << 20:
             raise ValueError(
                 f"output_bytes: takes 2 to {64 << 20} bytes of each stream, not "
                 f"{self.output_bytes!r}"
