@@ -68,12 +68,29 @@ def test_a_failure_has_its_last_output_and_a_line_to_copy(cli: Cli) -> None:
     assert again.returncode == 3 and again.stdout.endswith("line 50\na b\n")
 
 
+def test_a_link_to_nothing_keeps_no_folder_from_running(cli: Cli) -> None:
+    cli.write("tests/test_a.py", "def test_1(): pass\n")
+    Path("tests/test_b.py").symlink_to("nowhere.py")
+    done = cli.run("exec", "tests", "--attempts=1")
+    assert done.returncode == 0, done.stderr
+    assert "1 file: 1 passed" in done.stdout
+
+
+def test_the_id_of_a_test_is_told_from_a_file(cli: Cli) -> None:
+    cli.write("test_a.py", "def test_1(): pass\n")
+    done = cli.run("exec", "test_a.py::test_1")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: FILES: takes files, not one test: test_a.py, and -- -k EXPRESSION for some of it\n"
+    )
+
+
 def test_a_crash_shows_where_it_happened(cli: Cli) -> None:
     cli.write("test_a.py", "import ctypes\ndef test_1(): ctypes.string_at(0)\n")
     done = cli.run("exec", "test_a.py", "--attempts=1")
     assert done.returncode == 1 and "signal SIGSEGV" in done.stdout
     assert "  | Fatal Python error: Segmentation fault\n" in done.stdout
-    assert "test_a.py\", line 2 in test_1\n" in done.stdout
+    assert 'test_a.py", line 2 in test_1\n' in done.stdout
 
 
 def test_where_no_test_is_named_both_streams_are_shown(cli: Cli) -> None:

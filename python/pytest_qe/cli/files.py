@@ -48,6 +48,7 @@ def chosen(
     for name in given:
         if not name:  # such as a shell's variable that is not set
             raise Wrong("FILES: takes the path of a file, not ''")
+        _check_no_id(name, folder)
         for path in _matching(name, folder):
             for file in _in(path, folder, framework):
                 found.setdefault(os.path.normpath(os.path.join(folder, file)), file)
@@ -55,6 +56,16 @@ def chosen(
     if framework is not None:
         return files, framework, "as given"
     return files, *_detected(files, folder)
+
+
+def _check_no_id(name: str, folder: str) -> None:
+    file, colons, _ = name.partition("::")
+    if colons and os.path.isfile(os.path.join(folder, file)) and not os.path.lexists(
+        os.path.join(folder, name)
+    ):  # fmt: skip
+        raise Wrong(
+            f"FILES: takes files, not one test: {file}, and -- -k EXPRESSION for some of it"
+        )
 
 
 def _matching(name: str, folder: str) -> list[str]:
@@ -111,7 +122,9 @@ def _below(path: str) -> Iterator[str]:
             count += 1
             if count > _MOST:
                 raise Wrong(f"{path} holds more than {_MOST} files: name a smaller folder")
-            yield os.path.relpath(os.path.join(here, name), path)
+            file = os.path.join(here, name)
+            if os.path.isfile(file):  # no link to what is not there, no socket
+                yield os.path.relpath(file, path)
 
 
 # --------------------------------------------------------------- frameworks
