@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 from cli_help import SH, Cli, cli
@@ -58,12 +59,18 @@ def test_the_cause_is_found_by_experiment_in_pytest_files(cli: Cli) -> None:
         "def test_1(): pass\ndef test_2(): assert next(iter({'ab', 'cd'})) == 'ab'\n",
     )
     args = ["test_a.py", "-i", "12", "--timeout=0", "--", "-p", "pytest_qe.plugin"]
-    status, result = cli.json("hunt", *args)
-    assert status == 1
-    (one,) = result["flaky_list"]
+    done = cli.run("hunt", "--json=out.json", *args)
+    assert done.returncode == 1
+    (one,) = json.loads(Path("out.json").read_text())["flaky_list"]
     hunted = [cause for cause in one["likely_causes"] if cause.get("source") == "hunt"]
     assert hunted and hunted[0]["cause"] == "hash", one["likely_causes"]
     assert hunted[0]["replay"].startswith("pytest ")
+    # Its line shows it, with any PATH.
+    line = done.stdout.split("make it fail:\n")[1].splitlines()[0]
+    env = {"PATH": "/usr/bin:/bin", "PYTEST_PLUGINS": "pytest_qe.plugin"}
+    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    again = subprocess.run(line, shell=True, cwd=cli.path, capture_output=True, text=True, env=env)
+    assert again.returncode == 1 and "1 failed" in again.stdout
 
 
 def test_no_causes_takes_no_time_for_them(cli: Cli) -> None:

@@ -207,6 +207,7 @@ class _Hunt:
 
     def _flaky(self, screen: Screen, one: Event, replay: str | None) -> None:
         from .safe import last_lines
+        from .summing import proof_line
 
         screen.say("")
         screen.say(f"FLAKY {one['file']}", "bold red")
@@ -224,7 +225,7 @@ class _Hunt:
         if proofs:
             screen.say("  make it fail:", "dim")
         for proof in proofs:
-            screen.say(f"    {proof}", "cyan")
+            screen.say(f"    {proof_line(proof, one['file'], self.settings)}", "cyan")
         if replay is not None:
             screen.say("  run it alone:", "dim")
             screen.say(f"    {replay}", "cyan")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from ..agents.running import Settings
@@ -56,6 +57,18 @@ def replay_line(file: str, framework: str, settings: Settings) -> str | None:
     except (FrameworkError, OSError):
         return None  # it has gone since
     return command_line(command.argv, command.cwd, command.env)
+
+
+def proof_line(proof: str, file: str, settings: Settings) -> str:
+    """The command line of a hunt's cause, ``pytest ...``, as one for any folder: with the
+    pytest, the folder and the environment that the file ran in."""
+    try:
+        command = command_for(
+            "pytest", file, args=settings.args, cwd=settings.cwd, env=settings.env
+        )  # fmt: skip
+    except (FrameworkError, OSError):
+        return proof
+    return command_line([command.argv[0], *shlex.split(proof)[1:]], command.cwd, command.env)
 
 
 def said(result: Event) -> list[tuple[str, list[str]]]:
