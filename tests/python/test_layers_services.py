@@ -33,8 +33,9 @@ REDIS_TEST = """\
 import os, socket
 
 def ask(*words):
+    text = f"*{len(words)}\\r\\n" + "".join(f"${len(w)}\\r\\n{w}\\r\\n" for w in words)
     with socket.create_connection(("127.0.0.1", int(os.environ["REDIS_PORT"]))) as server:
-        server.sendall("".join([f"*{len(words)}\\r\\n", *(f"${len(w)}\\r\\n{w}\\r\\n" for w in words)]).encode())
+        server.sendall(text.encode())
         return server.recv(1024)
 
 def test_it_answers():
@@ -73,7 +74,8 @@ def ports(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
         "required_services": ["postgres", "redis"],
         "categories": [
             category("schema", f"psql {url} -q -c 'create table t (n int)'"),
-            category("rows", f"psql {url} -q -c 'insert into t values (42)'", depends_on=["schema"]),
+            category("rows", f"psql {url} -q -c 'insert into t values (42)'",
+                     depends_on=["schema"]),
             {"name": "query", "command": ["psql", url, "-t", "-c", "select n from t"],
              "depends_on": ["rows"]},
             {"name": "cache", "framework": "pytest", "paths": ["tests"],

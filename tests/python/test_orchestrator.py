@@ -135,10 +135,16 @@ def test_health_says_what_is_missing(cli: Cli) -> None:
         "b": {"categories": [{"name": "y", "command": ["no-such-program"]}]},
     }, services={"db": {"check": check}})  # fmt: skip
     found = asyncio.run(TestOrchestratorAgent().health_check())
-    assert not found["healthy"] and found["services"] == {"db": False}
+    assert not found["healthy"] and found["services"] == {"db": {"there": False, "start": False}}
     assert found["layers"]["a"] == [] and "no-such-program" in found["layers"]["b"][0]
     assert found["resources"]["cpu"] >= 1 and found["resources"]["memory"] > 1 << 20
+    done = cli.run("doctor", "--layers")
+    assert done.returncode == 1
+    words = " ".join(done.stdout.split())
+    assert "ok layer a all that it executes is here" in words
+    assert "BROKEN service db is not there start it by hand" in words
     cli.write("test_layers.yaml", "layers: 3")
+    assert "BROKEN configuration" in " ".join(cli.run("doctor", "--layers").stdout.split())
     found = asyncio.run(TestOrchestratorAgent().health_check())
     assert not found["healthy"] and len(found["config"]) == 1
     with pytest.raises(ConfigError):

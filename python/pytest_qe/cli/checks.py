@@ -336,3 +336,36 @@ def _history() -> Check:
     except (QeError, OSError) as error:
         return Check("history", "broken", f"{path}: {error}", remedy)
     return Check("history", "ok", f"{path}, {tests} tests, {keys} keys")
+
+
+def checks_of_layers(config: str | None, environment: str | None) -> list[Check]:
+    """What the layers of a project need: the configuration, tools, services, and room.
+
+    Args:
+        config: its file; None: the one that is found.
+        environment: whose overrides are laid over it.
+    """
+    import asyncio
+
+    from ..orchestration import TestOrchestratorAgent
+
+    health = asyncio.run(TestOrchestratorAgent(config).health_check(environment))
+    room = health["resources"]
+    found = [
+        Check("configuration", "broken", line, "correct it there") for line in health["config"]
+    ]
+    for name, missing in health["layers"].items():
+        found += [Check(f"layer {name}", "broken", line) for line in missing]
+        if not missing:
+            found.append(Check(f"layer {name}", "ok", "all that it executes is here"))
+    for name, one in health["services"].items():
+        if one["there"]:
+            found.append(Check(f"service {name}", "ok", "is there"))
+        elif one["start"]:
+            says = "is not there now: a layer that needs it starts it"
+            found.append(Check(f"service {name}", "none", says))
+        else:
+            found.append(Check(f"service {name}", "broken", "is not there", "start it by hand"))
+    memory = f"{room['memory'] / (1 << 30):.1f} GiB"
+    found.append(Check("machine", "ok", f"{room['cpu']:g} processors, {memory} of memory"))
+    return found

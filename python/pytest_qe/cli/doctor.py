@@ -7,10 +7,12 @@ import json
 import click
 
 from . import ends
+from .layeroptions import config_option, env_option
 
 EXAMPLES = """\b
 Examples:
   qe doctor
+  qe doctor --layers --env=staging
   qe doctor --json | jq '.checks[] | select(.state == "broken")'
 
 Exit status: 0; 1: something that qe needs is broken. What only some project needs (a framework
@@ -20,13 +22,20 @@ that is not installed) is no problem.
 
 @click.command(epilog=EXAMPLES)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor_command(as_json: bool) -> int:
+@click.option(
+    "--layers",
+    is_flag=True,
+    help="Instead: what the layers of test_layers.yaml need, and services.",
+)
+@config_option
+@env_option
+def doctor_command(as_json: bool, layers: bool, config: str | None, env: str | None) -> int:
     """Look for the tools of all frameworks, their versions, the limits of this machine, and
     what is missing."""
-    from .checks import checks
+    from .checks import checks, checks_of_layers
     from .screen import console_on
 
-    found = checks()
+    found = checks_of_layers(config, env) if layers else checks()
     broken = [one for one in found if one.state == "broken"]
     if as_json:
         made = {"ok": not broken, "checks": [one.as_dict() for one in found]}

@@ -271,9 +271,10 @@ class TestOrchestratorAgent:
         """What there is of what layers need.
 
         Returns: ``config`` (mistakes, a line each), ``layers`` (of each what is missing),
-            ``services`` (of each whether it is there now), ``resources`` (memory in bytes,
-            processors), ``healthy``: nothing is wrong with the configuration, and no tool is
-            missing; services that are not there may come up when they are needed.
+            ``services`` (of each ``there``: whether it is there now, and ``start``: whether the
+            configuration says how to start it), ``resources`` (memory in bytes, processors),
+            ``healthy``: nothing is wrong with the configuration, no tool is missing, and every
+            service is there or can be started.
         """
         found: dict[str, Any] = {
             "config": [], "layers": {}, "services": {}, "resources": machine(), "healthy": False,
@@ -287,9 +288,15 @@ class TestOrchestratorAgent:
             found["layers"][name] = await asyncio.to_thread(
                 self._layers.validate_layer, name, environment
             )
-        services = Services(plans.merged.get("services", {}), plans.config.folder)
-        found["services"] = await services.states()
-        found["healthy"] = not any(found["layers"].values())
+        config = plans.merged.get("services", {})
+        states = await Services(config, plans.config.folder).states()
+        found["services"] = {
+            name: {"there": there, "start": "start" in config[name]}
+            for name, there in states.items()
+        }
+        found["healthy"] = not any(found["layers"].values()) and all(
+            one["there"] or one["start"] for one in found["services"].values()
+        )
         return found
 
 
