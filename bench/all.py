@@ -20,6 +20,7 @@ import files
 import flaky
 import growth
 import javascript
+import layers
 import peers
 import reruns
 import workers
@@ -80,6 +81,7 @@ def main() -> None:
         ),
         "Commands of the core, beside `xargs -P` (`/bin/true`)": lambda: _table(args.spawn),
         "Whole files by pytest's own command": lambda: files.report(args.rounds),
+        "Layers of commands, beside `make -j2`": lambda: layers.report(args.rounds),
         "Statistics of a million attempts, on one processor": lambda: _table(args.stats),
         "Runs until a verdict, beside a fixed number": lambda: _table(args.sprt),
         "Growth": lambda: (
