@@ -890,6 +890,25 @@ export class MemoryStore implements Memory {
   close(): void;
 }
 
+/** A test's executions of one day (local time), commit, branch or condition. */
+export interface HistoryRow {
+  /** Which; "": not known. */
+  label: string;
+  /** First attempts that failed. */
+  failures: number;
+  /** ... and that passed. */
+  passes: number;
+  /** Passes on a retry. */
+  recovered: number;
+  /** When the first of its runs began: seconds since the epoch. */
+  first: number;
+  /** ... and the last. */
+  last: number;
+  /** Seconds that its passes took; 0: there are none. */
+  mean: number;
+  longest: number;
+}
+
 /** What happened in earlier runs: a database in one file, which several may hold open. */
 export class History {
   /**
@@ -906,6 +925,13 @@ export class History {
    * order. `stats.ratesFit` takes the numbers.
    */
   counts(): [id: string, failures: number, passes: number][];
+  /**
+   * How often a test has failed and passed, for each day, commit, branch or condition, the
+   * oldest first; nothing where it is not known.
+   *
+   * @example history.rates('bank.test.js::rate', 'day').map(({ label, failures }) => ...)
+   */
+  rates(id: string, by: 'day' | 'commit' | 'branch' | 'condition'): HistoryRow[];
   /**
    * Saves a run, whole or not at all.
    *

@@ -151,6 +151,36 @@ int append_key(void *list, const char *key, double expires_s)
     }
 }
 
+struct Row {
+    std::string label;
+    qe_history_row core;
+};
+
+// Called by the core, through which no exception may go.
+int append_row(void *list, const qe_history_row *row)
+{
+    try {
+        static_cast<std::vector<Row> *>(list)->push_back({row->label, *row});
+        return 0;
+    } catch (const std::exception &) {
+        return QE_ENOMEM;
+    }
+}
+
+const char *const BY[] = {"day", "commit", "branch", "condition"}; // as enum qe_history_by
+
+enum qe_history_by by_of(const Napi::Value &value, const std::string &name)
+{
+    std::string found = text_of(value, name);
+
+    for (size_t i = 0; i < std::size(BY); i++) {
+        if (found == BY[i]) {
+            return (enum qe_history_by) i;
+        }
+    }
+    refuse(value, name, "one of day, commit, branch, condition");
+}
+
 class History : public Napi::ObjectWrap<History> {
   public:
     explicit History(const Napi::CallbackInfo &info) : Napi::ObjectWrap<History>(info)
@@ -169,6 +199,7 @@ class History : public Napi::ObjectWrap<History> {
                            {
                                InstanceMethod<&History::durations>("durations"),
                                InstanceMethod<&History::counts>("counts"),
+                               InstanceMethod<&History::rates>("rates"),
                                InstanceMethod<&History::save>("save"),
                                InstanceMethod<&History::gc>("gc"),
                                InstanceMethod<&History::put>("put"),
@@ -222,6 +253,35 @@ class History : public Napi::ObjectWrap<History> {
             one.Set(0u, found[i].id);
             one.Set(1u, (double) found[i].failures);
             one.Set(2u, (double) found[i].passes);
+            result.Set((uint32_t) i, one);
+        }
+        return result;
+    }
+
+    // (id, a name of BY): of each label, the oldest first, how often the test has failed and
+    // passed, when (seconds since the epoch), and how long its passes took (seconds).
+    Napi::Value rates(const Napi::CallbackInfo &info)
+    {
+        Napi::Env env = info.Env();
+        std::string id = text_of(info[0], "id");
+        enum qe_history_by by = by_of(info[1], "by");
+        std::vector<Row> found;
+
+        open(env);
+        check(env, qe_history_rates(history_, id.c_str(), by, append_row, &found));
+        Napi::Array result = Napi::Array::New(env, found.size());
+        for (size_t i = 0; i < found.size(); i++) {
+            const qe_history_row &row = found[i].core;
+            Napi::Object one = Napi::Object::New(env);
+
+            one.Set("label", found[i].label);
+            one.Set("failures", (double) row.failures);
+            one.Set("passes", (double) row.passes);
+            one.Set("recovered", (double) row.recovered);
+            one.Set("first", row.first_s);
+            one.Set("last", row.last_s);
+            one.Set("mean", row.mean_s);
+            one.Set("longest", row.longest_s);
             result.Set((uint32_t) i, one);
         }
         return result;

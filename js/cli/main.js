@@ -26,6 +26,7 @@ function program(args, onEnd) {
   const commands = [
     require('./executing').command(args, onEnd),
     require('./hunting').command(args, onEnd),
+    require('./history').command(onEnd),
     ...require('./stored').commands(onEnd),
     require('./doctor').command(onEnd),
   ];

@@ -1,5 +1,5 @@
 'use strict';
-// `qe show`, `qe store` and `qe history`: what is remembered.
+// `qe show` and `qe store`: what agents have kept.
 
 const fs = require('node:fs');
 const { Command } = require('commander');
@@ -10,8 +10,8 @@ const { MemoryStore } = require('../memory');
 const { historyOfProject } = require('../places');
 const { print } = require('./driving');
 const { OK, failed, wrong } = require('./ends');
-const { number, option } = require('./options');
-const { seconds, shown } = require('./screen');
+const { HISTORY } = require('./history');
+const { shown } = require('./screen');
 
 const KEYS = [TestExecutor.KEY, FlakyTestHunter.KEY];
 
@@ -135,67 +135,6 @@ async function gc(given) {
   return OK;
 }
 
-/** The tests that are the flakiest, that fail most often, and that take longest. */
-function overview(history, limit) {
-  const counts = history.counts().map(([test, failures, passes]) => {
-    return { test, failures, passes, rate: failures / Math.max(1, failures + passes) };
-  });
-  const times = history.durations(counts.map(({ test }) => test));
-  const slow = counts.map(({ test }, i) => ({ test, seconds: times[i] }));
-  const top = (rows, value) => rows.sort((a, b) => value(b) - value(a)).slice(0, limit);
-  return {
-    flakiest: top(
-      counts.filter(({ failures, passes }) => failures > 0 && passes > 0),
-      ({ rate }) => Math.min(rate, 1 - rate),
-    ),
-    failing: top(
-      counts.filter(({ failures }) => failures > 0),
-      ({ rate, failures }) => rate + failures * 1e-9,
-    ),
-    slowest: top(
-      slow.filter((one) => one.seconds > 0),
-      (one) => one.seconds,
-    ),
-  };
-}
-
-function tellHistory(test, given) {
-  const none = () => failed('there is no history here or in a folder above: runs make it');
-  const found = withHistory(given, null, (history) => {
-    if (test === undefined) return overview(history, given.limit ?? 10);
-    const known = history.counts().find(([id]) => id === test);
-    if (known === undefined) throw failed(`the history knows no test '${shown(test)}'`);
-    const [, failures, passes] = known;
-    const [time] = history.durations([test]);
-    return { test, failures, passes, rate: failures / (failures + passes), seconds: time };
-  });
-  if (found === null) throw none();
-  if (given.json) {
-    print(`${JSON.stringify(found, null, 2)}\n`);
-    return OK;
-  }
-  const counted = ({ test: id, failures, passes, rate }) =>
-    `${`${Math.round(100 * rate)}%`.padStart(6)}  ${failures} of ${failures + passes} failed  ${shown(id)}`;
-  if (test !== undefined) {
-    print(`${counted(found)}\n${seconds(found.seconds).padStart(10)} expected\n`);
-    return OK;
-  }
-  const table = (title, rows, line) => {
-    print(`${title}:${rows.length > 0 ? '' : ' none'}\n`);
-    for (const row of rows) print(`  ${line(row)}\n`);
-  };
-  table('flakiest', found.flakiest, counted);
-  table('most often failing', found.failing, counted);
-  table(
-    'slowest',
-    found.slowest,
-    (row) => `${seconds(row.seconds).padStart(10)}  ${shown(row.test)}`,
-  );
-  return OK;
-}
-
-const HISTORY = ['--history <PATH>', 'the history (default: .qe/history.db here or above)'];
-
 /** @param {(status: number) => void} onEnd */
 function commands(onEnd) {
   const store = new Command('store').description('list, delete and tidy what is stored');
@@ -224,15 +163,7 @@ function commands(onEnd) {
     .option(...HISTORY)
     .addHelpText('after', '\nExamples:\n  qe show\n  qe show last | jq .pass_rate')
     .action(async (key, given) => onEnd(await show(key, given)));
-  const history = new Command('history')
-    .description('tell how often tests failed, and how long they take')
-    .argument('[TESTID]')
-    .addOption(option('--limit <N>', 'rows of each table (default: 10)', number(1, 1e6, true)))
-    .option('--json', 'print JSON')
-    .option(...HISTORY)
-    .addHelpText('after', '\nExamples:\n  qe history\n  qe history --limit=50 --json')
-    .action(async (test, given) => onEnd(tellHistory(test, given)));
-  return [history, showing, store];
+  return [showing, store];
 }
 
 module.exports = { commands };

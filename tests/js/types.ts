@@ -21,6 +21,7 @@ import {
   type Cause,
   type Finding,
   type Flakiness,
+  type HistoryRow,
   type Memory,
   type OutcomeName,
   type Pattern,
@@ -175,6 +176,7 @@ const history = new History('history.db');
 history.save(record, 1, 2, 3);
 const durations: number[] = history.durations(['a']);
 const counts: [string, number, number][] = history.counts();
+const daily: HistoryRow[] = history.rates('test', 'day');
 const value: string | null = history.get('key');
 history.put('key', 'value', 1);
 history.gc(10);
@@ -197,7 +199,7 @@ history.save({}, 1, 2, 3);
 // @ts-expect-error the numbers are fixed
 Outcome.passed = 2;
 
-void [version, processors, pattern, durations, counts, value, events, commands, files];
+void [version, processors, pattern, durations, counts, daily, value, events, commands, files];
 void [interval, verdict, shape, chosen, confirmed];
 export type { RunEvent };
 
