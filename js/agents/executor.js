@@ -4,6 +4,7 @@
 const counts = require('../counts');
 const { Agent, checkSignal, each, resultOf, secondsSince, share } = require('./agent');
 const { checkNames, policyOf } = require('./params');
+const { Remembering } = require('./remembering');
 const { Run, filesOf } = require('./running');
 
 const DAY_S = 24 * 3600;
@@ -25,7 +26,7 @@ function summed(run, seconds) {
     avgTimePerTest: each(seconds, results.length),
     flaky: results.filter(({ outcome }) => outcome === 'flaky').map(({ file }) => file),
     tests: counts.sum(results.map(({ tests }) => tests)),
-    warnings: [],
+    warnings: [...run.warnings],
   };
 }
 
@@ -55,14 +56,16 @@ class TestExecutor extends Agent {
     const { framework = 'jest', params, signal } = options;
     checkSignal(signal);
     const policy = policyOf(params);
+    const remembering = new Remembering(this.memory, this.settings.cwd, filesOf(files));
     const servers = this._servers();
     let run;
     try {
-      run = new Run(filesOf(files), framework, policy, this.settings, { servers });
+      run = new Run(files, framework, policy, this.settings, { servers });
     } catch (error) {
       await servers?.close();
       throw error;
     }
+    run.expect(remembering.expected()); // while servers come up
     const began = performance.now();
     const started = Date.now() / 1000;
     yield* this._stream(() => run.events(), {
@@ -74,7 +77,9 @@ class TestExecutor extends Agent {
         run.close();
         const result = { ...summed(run, secondsSince(began)), started, interrupted };
         if (policy.adaptive) result.adaptions = policy.adaptive.changes;
-        result.warnings.push(...(servers?.notes ?? []));
+        const runs = result.results.map((one) => [one]);
+        remembering.save(runs, started, result.executionTime);
+        result.warnings.push(...(servers?.notes ?? []), ...remembering.warnings);
         return result;
       },
     });

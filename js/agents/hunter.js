@@ -4,6 +4,7 @@
 const { Agent, checkSignal, resultOf } = require('./agent');
 const { Hunt } = require('./hunting');
 const { FILES, checkNames, flagOf, iterationsOf, numbersOf } = require('./params');
+const { Remembering } = require('./remembering');
 const { filesOf } = require('./running');
 
 const WEEK_S = 7 * 24 * 3600;
@@ -68,7 +69,10 @@ class FlakyTestHunter extends Agent {
       end: async (interrupted) => {
         await hunt.close();
         const result = { ...hunt.result(), interrupted };
+        const remembering = new Remembering(this.memory, this.settings.cwd, files);
+        remembering.save(hunt.results(), result.timestamp, result.executionTime);
         result.warnings.unshift(...notes);
+        result.warnings.push(...remembering.warnings);
         return result;
       },
     });

@@ -218,15 +218,18 @@ class Hunt {
     }
   }
 
-  #endsOf(run, place) {
+  #resultsOf(run, place) {
     const numbers = Array.from(
       { length: this.#iterations },
       (_, i) => place * this.#iterations + i,
     );
+    return numbers.map((n) => run.results.get(n)).filter((one) => one !== undefined);
+  }
+
+  #endsOf(run, place) {
     // In the order in which they began: patterns are of time. What was interrupted says nothing.
-    return numbers
-      .map((n) => run.results.get(n))
-      .filter((one) => one !== undefined && one.outcome !== 'interrupted')
+    return this.#resultsOf(run, place)
+      .filter((one) => one.outcome !== 'interrupted')
       .sort((a, b) => a.history[0].started - b.history[0].started);
   }
 
@@ -239,6 +242,11 @@ class Hunt {
     this.#under.delete(experiment);
     const known = new Set(found.map(({ cause }) => cause));
     return [...found, ...verdict.likelyCauses.filter(({ cause }) => !known.has(cause))];
+  }
+
+  /** Of each file the results of those of its runs that ended. */
+  results() {
+    return this.#runs.flatMap((run) => run.files.map((_, place) => this.#resultsOf(run, place)));
   }
 
   result() {
@@ -262,7 +270,10 @@ class Hunt {
       patternDistribution,
       files,
       timestamp: this.#since,
-      warnings: [...(this.#servers?.notes ?? [])],
+      warnings: [
+        ...this.#runs.flatMap((run) => [...new Set(run.warnings)]),
+        ...(this.#servers?.notes ?? []),
+      ],
     };
     if (this.adaptive) result.adaptions = this.adaptive.changes;
     return result;

@@ -53,10 +53,12 @@ class Run {
   #ended = new Map(); // attempts that are being settled
   #starts = new Map(); // when the attempts that run began
   #left = false;
+  #expected = [];
   results = new Map(); // likewise
   retries = 0;
   timeouts = 0;
   interrupted = false;
+  warnings = [];
 
   /**
    * @param {string[]} files
@@ -91,6 +93,11 @@ class Run {
       }
     });
     return { framework, commands };
+  }
+
+  /** Seconds that each file will take, 0 where nobody knows: the longest begin first. */
+  expect(expected) {
+    this.#expected = expected;
   }
 
   /** What is executed for a file that is not to write results. */
@@ -135,7 +142,8 @@ class Run {
         asks: true,
         workers: Math.min(adaptive?.most ?? policy.maxConcurrent, count),
         firstWorkers: adaptive ? Math.min(adaptive.running, count) : 0,
-        inOrder: true,
+        // The order in which files begin shows in nothing but the time that all take.
+        inOrder: !this.#expected.some((seconds) => seconds > 0),
         backoff: policy.retryBackoff,
         exactBackoff: !policy.jitter,
         throttle: adaptive?.throttle ?? policy.throttlePeriod,
@@ -179,6 +187,7 @@ class Run {
       item: number,
       retries: policy.retryAttempts - 1,
       timeout: policy.retryTimeout,
+      expected: this.#expected[Math.floor(number / this.runs)] ?? 0,
       argv,
       cwd,
       env,
@@ -263,8 +272,15 @@ class Run {
 
   #result(number, event, final, returncode, found) {
     const passed = final === 'passed' || final === 'flaky';
+    const file = this.#file(number);
+    if (passed && found === null && this.#commands[number].report !== null) {
+      this.warnings.push(
+        `${file}: exit status 0 and no report of ${this.framework}: it may have left before ` +
+          'its tests had ended',
+      );
+    }
     return {
-      file: this.#file(number),
+      file,
       // What it would have come to nobody knows.
       outcome: this.interrupted && !passed ? 'interrupted' : final,
       passed,

@@ -1,0 +1,131 @@
+'use strict';
+// What agents remember of files in the project's history: outcomes and durations.
+//
+// A file counts as a test there, by its path: `qe history` tells its rate, and the next run
+// takes the longest files first. As pytest_qe/agents/remembering.py.
+
+const fs = require('node:fs');
+const path = require('node:path');
+
+const qe = require('../addon');
+const { MemoryStore } = require('../memory');
+const { FOLDER, makeQeFolder } = require('../places');
+const { head } = require('../revision');
+const { Outcome } = require('../units');
+
+const KEEP_RUNS = 200;
+const KNOWN = ['passed', 'failed', 'error', 'timeout', 'crashed', 'flaky'];
+
+/** One line that says what failed. */
+function messageOf({ outcome, failures, ended }) {
+  if (outcome === 'passed') return null;
+  if (failures.length === 0) return ended;
+  const [{ name, message }] = failures;
+  return `${name}: ${message.trim().split('\n', 1)[0]}`;
+}
+
+/**
+ * The history beside an agent's store; nothing where the store is another one. Trouble is a
+ * line in `warnings`: what is not remembered is no reason to run nothing.
+ */
+class Remembering {
+  #file;
+  #folder;
+  #files;
+  warnings = [];
+
+  /**
+   * @param {object} memory the agent's
+   * @param {string} folder the project's
+   * @param {string[]} files as they were given
+   */
+  constructor(memory, folder, files) {
+    this.#file = memory instanceof MemoryStore ? memory.path : null;
+    this.#folder = path.resolve(folder ?? '.');
+    this.#files = files;
+  }
+
+  /** Seconds that each file will take; 0 where that is not known. */
+  expected() {
+    const unknown = this.#files.map(() => 0);
+    if (this.#file === null || !fs.existsSync(this.#file)) return unknown;
+    try {
+      return this.#with((history) => history.durations(this.#files.map((f) => this.#name(f))));
+    } catch (error) {
+      this.warnings.push(`the history cannot be read: ${error.message}`);
+      return unknown;
+    }
+  }
+
+  /**
+   * Saves what became of the files.
+   *
+   * @param {object[][]} runs of each file its results, one a run, as `Run.results` has them;
+   *   what was interrupted or not run is left out
+   * @param {number} began seconds since the epoch
+   * @param {number} wall seconds
+   */
+  save(runs, began, wall) {
+    if (this.#file === null) return;
+    try {
+      const record = this.#recordOf(runs);
+      if (record === null) return;
+      const folder = path.dirname(this.#file);
+      if (path.basename(folder) === FOLDER) makeQeFolder(folder);
+      this.#with((history) => {
+        history.save(record, began, wall, 1);
+        history.gc(KEEP_RUNS);
+      });
+    } catch (error) {
+      this.warnings.push(`the history was not saved: ${error.message}`);
+    }
+  }
+
+  #with(call) {
+    const history = new qe.History(this.#file);
+    try {
+      return call(history);
+    } finally {
+      history.close();
+    }
+  }
+
+  #recordOf(runs) {
+    const record = new qe.Record();
+    const { revision, branch } = head(this.#folder);
+    record.setCode(revision, branch);
+    let count = 0;
+    for (const [i, results] of runs.entries()) {
+      const known = results.filter(({ outcome }) => KNOWN.includes(outcome));
+      if (known.length === 0) continue;
+      const item = record.addTest(this.#name(this.#files[i]));
+      for (const [pass, result] of known.entries()) this.#add(record, item, pass, result);
+      const worst = known.find(({ passed }) => !passed) ?? known[0];
+      record.setOutcome(item, Outcome[worst.outcome], messageOf(worst));
+      count += 1;
+    }
+    return count > 0 ? record : null;
+  }
+
+  #add(record, item, pass, result) {
+    for (const { attempt, outcome, started, seconds, ...used } of result.history) {
+      record.addAttempt({
+        item,
+        pass,
+        attempt,
+        outcome: Outcome[outcome],
+        start: started,
+        duration: seconds,
+        cpu: used.cpuSeconds,
+        peakBytes: used.peakMemoryBytes,
+        message: outcome === 'passed' ? null : messageOf(result),
+      });
+    }
+  }
+
+  #name(file) {
+    return path.relative(this.#folder, path.resolve(this.#folder, file));
+  }
+}
+
+module.exports = { Remembering };
