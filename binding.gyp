@@ -16,6 +16,7 @@
         "js/addon/session.cc",
         "js/addon/shard.cc",
         "js/addon/stats.cc",
+        "js/addon/warm.cc",
         "js/addon/worker.cc"
       ],
       "include_dirs": [

@@ -3,12 +3,17 @@
 
 const { spawn } = require('node:child_process');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
+
+const { bindWarm } = require('./addon');
 
 const SCRIPT = path.join(__dirname, '..', 'python', 'pytest_qe', 'warmserver.py');
 const READY_MS = 30_000;
 const END_MS = 12_000;
 const MOST_BYTES = 4096;
+const SOCKET = 3; // of a server: the descriptor where it listens
+const AT_ONCE = Math.max(1, Math.floor(os.availableParallelism() / 2)); // that come up at a time
 
 /** The beginning of a file. */
 function beginningOf(file) {
@@ -46,54 +51,75 @@ function changed(env = {}) {
  * this process, too, however that ends: it listens for the end of a pipe.
  */
 class WarmServer {
-  #child;
-  #ended;
+  #start;
+  #socket;
+  #child = null;
+  #ended = Promise.resolve();
+  name; // its address, known before it listens
+  isUp = Promise.resolve(false); // of what has not been started
 
   constructor(script, options, { env, cwd }) {
     const python = interpreterOf(script);
     if (python === null) {
       throw new Error(`${script}: begins with no line that names a Python interpreter`);
     }
-    this.#child = spawn(python, [SCRIPT, script, ...options], {
-      cwd,
-      env: changed(env),
-      stdio: ['pipe', 'pipe', 'ignore'],
-    });
-    this.#child.stdin.on('error', () => {}); // it has gone already
+    const { fd, name } = bindWarm();
+    this.#socket = fd;
+    this.name = name;
+    this.#start = () =>
+      spawn(python, [SCRIPT, script, ...options], {
+        cwd,
+        env: { ...changed(env), QE_WARM_SOCKET: `${SOCKET}` },
+        stdio: ['pipe', 'pipe', 'ignore', fd],
+      });
+  }
+
+  /** Starts its process, once, without waiting for it; not after its end. */
+  start() {
+    if (this.#socket === null) return;
+    try {
+      this.#child = this.#start();
+    } catch {
+      return; // it does not come up
+    } finally {
+      this.#forget();
+    }
+    this.#child.stdin?.on('error', () => {}); // it has gone already
     this.#ended = new Promise((resolve) => {
       this.#child.on('error', resolve); // no such interpreter
       this.#child.on('close', resolve);
     });
-    this.name = this.#awaitName(); // '' where it does not come up
+    this.isUp = this.#awaitLine();
   }
 
-  async #awaitName() {
+  #forget() {
+    if (this.#socket !== null) fs.closeSync(this.#socket);
+    this.#socket = null;
+  }
+
+  async #awaitLine() {
     const { stdout } = this.#child;
     let limit;
     const line = new Promise((resolve) => {
-      let text = '';
-      stdout.setEncoding('latin1');
-      stdout.on('data', (more) => {
-        text += more;
-        if (text.includes('\n')) resolve(text.slice(0, text.indexOf('\n')).trim());
-      });
-      limit = setTimeout(() => resolve(''), READY_MS);
-      this.#ended.then(() => resolve(''));
+      stdout?.on('data', (bytes) => bytes.includes('\n') && resolve(true));
+      limit = setTimeout(() => resolve(false), READY_MS);
+      this.#ended.then(() => resolve(false));
     });
-    const name = await line;
+    const isUp = await line;
     clearTimeout(limit);
-    return name;
+    return isUp;
   }
 
   /** Has it end, and what runs for it. */
   end() {
-    this.#child.stdin.end();
+    this.#forget();
+    this.#child?.stdin?.end('\n'); // a word, as others may hold the pipe, too
   }
 
   /** The same, and waits for that. */
   async close() {
     this.end();
-    const limit = setTimeout(() => this.#child.kill('SIGKILL'), END_MS);
+    const limit = setTimeout(() => this.#child?.kill('SIGKILL'), END_MS);
     await this.#ended;
     clearTimeout(limit);
   }
@@ -136,8 +162,23 @@ class WarmServers {
       for (let i = 0; i < this.#each; i++) {
         servers.push(new WarmServer(command.argv[0], optionsOf(command), command));
       }
+      for (const server of servers.slice(0, AT_ONCE)) server.start();
+      this.#startRest(servers);
     } catch (error) {
+      for (const server of servers.splice(0)) server.end();
       this.notes.push(`warm: ${error.message}; fresh interpreters run instead`);
+    }
+  }
+
+  /**
+   * The others, each when one has come up: more at once would come up no sooner, and the
+   * first runs of all need the first servers alone. A run whose server is not there yet has a
+   * fresh interpreter.
+   */
+  async #startRest(servers) {
+    for (const [i, server] of servers.slice(AT_ONCE).entries()) {
+      await servers[i].isUp;
+      server.start();
     }
   }
 
@@ -145,9 +186,10 @@ class WarmServers {
   async nameFor(command, number) {
     const servers = this.#sets.get(keyOf(command)) ?? [];
     if (servers.length === 0) return '';
-    const name = await servers[number % servers.length].name;
-    if (name === '' && !this.notes.includes(DOWN)) this.notes.push(DOWN);
-    return name;
+    const first = await Promise.all(servers.slice(0, AT_ONCE).map(({ isUp }) => isUp));
+    if (first.every(Boolean)) return servers[number % servers.length].name;
+    if (!this.notes.includes(DOWN)) this.notes.push(DOWN);
+    return '';
   }
 
   async close() {

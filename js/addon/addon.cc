@@ -98,6 +98,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports)
     add_session(env, exports);
     add_shard(env, exports);
     add_stats(env, exports);
+    add_warm(env, exports);
     add_worker(env, exports);
     return exports;
 }

@@ -101,6 +101,7 @@ void add_record(Napi::Env env, Napi::Object exports);
 void add_shard(Napi::Env env, Napi::Object exports);
 void add_session(Napi::Env env, Napi::Object exports);
 void add_stats(Napi::Env env, Napi::Object exports);
+void add_warm(Napi::Env env, Napi::Object exports);
 void add_worker(Napi::Env env, Napi::Object exports);
 
 } // namespace qe

@@ -75,24 +75,28 @@ class Run {
     this.policy = policy;
     this.#settings = settings;
     this.#servers = servers;
-    const options = { ...settings, framework };
-    this.framework = this.#commandsOf(options, null, nameOf).framework; // before there is a folder
     this.#folder = scratch('qe-files');
-    this.#commands = this.#commandsOf(options, this.#folder, nameOf).commands;
-    if (servers) for (const command of this.#commands) servers.prepare(command);
+    try {
+      const { framework: name, commandFor } = commandsIn({ ...settings, framework }, this.#folder);
+      this.framework = name;
+      this.#commands = files.flatMap((file, i) => this.#commandsOf(file, commandFor, nameOf(i)));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
-  #commandsOf(options, reports, nameOf) {
-    const { framework, commandFor } = commandsIn(options, reports);
-    const commands = this.files.flatMap((file, i) => {
-      try {
-        return Array.from({ length: this.runs }, (_, run) => commandFor(file, run));
-      } catch (error) {
-        error.message = `${nameOf(i)}: ${error.message}`;
-        throw error;
-      }
-    });
-    return { framework, commands };
+  #commandsOf(file, commandFor, name) {
+    try {
+      return Array.from({ length: this.runs }, (_, run) => {
+        const command = commandFor(file, run);
+        this.#servers?.prepare(command); // it comes up while the others are looked at
+        return command;
+      });
+    } catch (error) {
+      error.message = `${name}: ${error.message}`;
+      throw error;
+    }
   }
 
   /** Seconds that each file will take, 0 where nobody knows: the longest begin first. */
