@@ -4,7 +4,7 @@
 
 const path = require('node:path');
 
-const { writeWhole } = require('./files');
+const { Xml } = require('./xml');
 
 // What XML 1.0 cannot hold; no reader takes it, escaped or not.
 // eslint-disable-next-line no-control-regex
@@ -13,7 +13,7 @@ const NOT_XML = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Surroga
 const COLOUR = /\u001b\[[0-9;]*m/g;
 
 const clean = (text) =>
-  String(text)
+  text
     .replace(COLOUR, '')
     .replace(NOT_XML, (c) => `#x${c.codePointAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
 
@@ -39,27 +39,15 @@ class Junit {
   constructor(name, hunts = false) {
     this.name = name;
     this.hunts = hunts;
-    const { DOMImplementation, XMLSerializer } = require('@xmldom/xmldom'); // other runs do without
-    this.document = new DOMImplementation().createDocument(null, 'testsuites');
-    this.serializer = new XMLSerializer();
-  }
-
-  #element(tag, attributes, text, children = []) {
-    const found = this.document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) {
-      found.setAttribute(name, clean(value));
-    }
-    if (text !== undefined) found.textContent = clean(text);
-    for (const child of children) found.appendChild(child);
-    return found;
+    this.xml = new Xml('testsuites', clean);
   }
 
   /** A failure that does not count: of an attempt before the last one, or of a pass. */
   #other(tag, text) {
     const message = firstLine(text);
     const [type] = TYPE.exec(message) ?? ['Error'];
-    return this.#element(tag, { message, type }, undefined, [
-      this.#element('stackTrace', {}, text),
+    return this.xml.element(tag, { message, type }, undefined, [
+      this.xml.element('stackTrace', {}, text),
     ]);
   }
 
@@ -91,45 +79,36 @@ class Junit {
     const within = titles.length > 0 ? [classOf(file), ...titles.slice(0, -1)] : [];
     const children = [];
     const failure = { message: firstLine(message) };
-    if (outcome === 'failed') children.push(this.#element('failure', failure, message));
+    if (outcome === 'failed') children.push(this.xml.element('failure', failure, message));
     const counts = outcome === 'failed' || outcome === 'error';
     const tag = counts ? 'rerunFailure' : 'flakyFailure';
     for (const text of this.#others(file, key, counts)) children.push(this.#other(tag, text));
-    if (outcome === 'skipped') children.push(this.#element('skipped', {}));
-    if (outcome === 'error') children.push(this.#element('error', failure, message));
+    if (outcome === 'skipped') children.push(this.xml.element('skipped', {}));
+    if (outcome === 'error') children.push(this.xml.element('error', failure, message));
     this.#counts.tests += 1;
     this.#counts.failures += outcome === 'failed' ? 1 : 0;
     this.#counts.errors += outcome === 'error' ? 1 : 0;
     this.#counts.skipped += outcome === 'skipped' ? 1 : 0;
     const time = Math.round(seconds * 1000) / 1000;
     this.#cases.push(
-      this.#element('testcase', { classname: within.join('.'), name, time }, undefined, children),
+      this.xml.element(
+        'testcase',
+        { classname: within.join('.'), name, time },
+        undefined,
+        children,
+      ),
     );
   }
 
-  /** Appends elements below another, each in a line of its own. */
-  #append(parent, children, margin) {
-    for (const child of children) {
-      parent.appendChild(this.document.createTextNode(`\n${margin}  `));
-      parent.appendChild(child);
-    }
-    parent.appendChild(this.document.createTextNode(`\n${margin}`));
-  }
-
   write(file) {
-    const { document } = this;
-    const suite = this.#element('testsuite', {
+    const suite = this.xml.element('testsuite', {
       name: this.name,
       timestamp: new Date(this.#started).toISOString(),
       time: (Date.now() - this.#started) / 1000,
       ...this.#counts,
     });
-    this.#append(suite, this.#cases, '  ');
-    const root = document.documentElement;
-    for (const [name, count] of Object.entries(this.#counts)) root.setAttribute(name, count);
-    this.#append(root, [suite], '');
-    const text = this.serializer.serializeToString(document);
-    writeWhole(file, `<?xml version="1.0" encoding="UTF-8"?>\n${text}\n`);
+    this.xml.append(suite, this.#cases, '  ');
+    this.xml.write(file, this.#counts, [suite]);
   }
 }
 

@@ -1,42 +1,108 @@
 'use strict';
-// The result of an execution as JUnit XML: a case for each test that failed, otherwise one for
-// the file.
+// The result of an execution as JUnit XML, as Maven Surefire and others read it.
 
-const { Junit } = require('../junit');
+const { Xml } = require('../xml');
+const { cannot } = require('./ends');
 
+const NOT_XML = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu;
 const NOT_ENDED = ['not_run', 'interrupted'];
 
-/** What JUnit calls the outcome of a file. */
-function outcomeOf({ passed, outcome }) {
-  if (passed) return 'passed';
-  if (NOT_ENDED.includes(outcome)) return 'skipped';
-  return outcome === 'failed' ? 'failed' : 'error';
+const rounded = (seconds, digits) => Math.round(seconds * 10 ** digits) / 10 ** digits;
+
+/** What a suite counts: tests where they are known, otherwise the file. */
+function countsOf({ tests, passed, outcome }) {
+  if (tests && (passed || tests.failed + tests.errors > 0)) {
+    const { total, failed, errors, skipped } = tests;
+    return { tests: total, failures: failed, errors, skipped };
+  }
+  return {
+    tests: 1,
+    failures: Number(outcome === 'failed'),
+    errors: Number(['crashed', 'timeout', 'error'].includes(outcome)),
+    skipped: Number(NOT_ENDED.includes(outcome)),
+  };
 }
 
-function writeJunit(file, { results }) {
-  const junit = new Junit('qe');
-  for (const one of results) {
-    const failed = one.history.filter(({ outcome }) => outcome !== 'passed');
-    for (const { attempt, outcome } of failed) {
-      junit.failed(one.file, one.file, `attempt ${attempt}: ${outcome}`);
-    }
-    const outcome = outcomeOf(one);
-    if (outcome === 'failed' && one.failures.length > 0) {
-      for (const { name, message } of one.failures) {
-        junit.add(one.file, { titles: [name], outcome, seconds: 0, message });
-      }
-    } else {
-      const { duration, ended } = one;
-      junit.add(one.file, {
-        titles: [],
-        outcome,
-        seconds: duration,
-        key: one.file,
-        message: ended,
-      });
-    }
+class Report {
+  #xml = new Xml('testsuites', (text) => text.replace(NOT_XML, '\ufffd'));
+
+  /** What became of a file that has no test that is known to have failed. */
+  #ended({ passed, outcome, ended }) {
+    if (NOT_ENDED.includes(outcome)) return [this.#xml.element('skipped', { message: outcome })];
+    if (passed) return [];
+    const tag = outcome === 'failed' ? 'failure' : 'error';
+    return [this.#xml.element(tag, { message: ended, type: outcome })];
   }
-  junit.write(file);
+
+  /** The attempts before the one that counts. */
+  #before({ history, passed }) {
+    const failed = history.slice(0, -1).filter(({ outcome }) => outcome !== 'passed');
+    return failed.map(({ attempt, outcome }) => {
+      const tag = `${passed ? 'flaky' : 'rerun'}${outcome === 'failed' ? 'Failure' : 'Error'}`;
+      return this.#xml.element(tag, { message: `attempt ${attempt}: ${outcome}`, type: outcome });
+    });
+  }
+
+  /** A case for each test that is known to have failed, otherwise one for the file. */
+  #cases(one) {
+    const { file, passed, failures, duration } = one;
+    const made = (attributes, children, i) => {
+      const testcase = this.#xml.element('testcase', attributes);
+      const before = i === 0 ? this.#before(one) : [];
+      this.#xml.append(testcase, [...children, ...before], '    ');
+      return testcase;
+    };
+    if (passed || failures.length === 0) {
+      const attributes = { name: file, classname: file, time: rounded(duration, 6) };
+      return [made(attributes, this.#ended(one), 0)];
+    }
+    return failures.map(({ name, message }, i) => {
+      const head = { message: message.split('\n', 1)[0], type: 'failed' };
+      const failure = this.#xml.element('failure', head, message);
+      return made({ name, classname: file }, [failure], i);
+    });
+  }
+
+  #suite(one, framework) {
+    const xml = this.#xml;
+    const { file: name, duration, outcome, attempts } = one;
+    const suite = xml.element('testsuite', {
+      name,
+      time: rounded(duration, 6),
+      ...countsOf(one),
+    });
+    const told = Object.entries({ framework, outcome, attempts });
+    const properties = xml.element('properties');
+    xml.append(
+      properties,
+      told.map(([key, value]) => xml.element('property', { name: `qe.${key}`, value })),
+      '    ',
+    );
+    const printed = ['stdout', 'stderr'].map((stream, i) =>
+      xml.element(['system-out', 'system-err'][i], {}, one[stream]),
+    );
+    xml.append(suite, [properties, ...this.#cases(one), ...printed], '  ');
+    return suite;
+  }
+
+  write(file, { results, framework, executionTime }) {
+    const totals = { tests: 0, failures: 0, errors: 0, skipped: 0 };
+    for (const counts of results.map(countsOf)) {
+      for (const name of Object.keys(totals)) totals[name] += counts[name];
+    }
+    const suites = results.map((one) => this.#suite(one, framework));
+    this.#xml.write(file, { name: 'qe', ...totals, time: rounded(executionTime, 3) }, suites);
+  }
+}
+
+/** Writes a result, whole or not at all: a test suite for each file. */
+function writeJunit(file, result) {
+  try {
+    new Report().write(file, result);
+  } catch (error) {
+    if (error.code === undefined) throw error;
+    throw cannot(`${file}: ${error.message}`);
+  }
 }
 
 module.exports = { writeJunit };

@@ -99,14 +99,10 @@ function failure(screen, one, framework, settings) {
   }
 }
 
-function sum(result) {
-  const of = (outcome) => result.results.filter((one) => one.outcome === outcome).length;
-  const [notRun, interrupted, flaky] = [of('not_run'), of('interrupted'), of('flaky')];
-  const failed = result.failed - notRun - interrupted;
+function sum(result, failed, stopped, flaky) {
   const parts = [`${result.passed} passed${flaky ? ` (${flaky} flaky)` : ''}`];
   if (failed) parts.push(`${failed} failed`);
-  if (interrupted) parts.push(`${interrupted} interrupted`);
-  if (notRun) parts.push(`${notRun} not run`);
+  if (stopped) parts.push(`${stopped} not run to the end`);
   let text = `${many(result.total, 'file')}: ${parts.join(', ')}`;
   const { tests, retries, timeouts } = result;
   if (tests) text += `; ${many(tests.total, 'test')}: ${counted(tests)}`;
@@ -122,6 +118,7 @@ function summary(screen, result, settings) {
       failure(screen, one, result.framework, settings);
     }
   }
+  const stopped = result.results.filter(({ outcome }) => NOT_ENDED.includes(outcome)).length;
   const flaky = result.results.filter(({ outcome }) => outcome === 'flaky');
   if (flaky.length > 0) screen.say('');
   for (const { file, attempts } of flaky) {
@@ -130,11 +127,13 @@ function summary(screen, result, settings) {
   for (const warning of result.warnings) screen.say(`warning: ${warning}`, 'yellow');
   screen.say('');
   if (result.interrupted) {
-    const known = result.results.filter(({ outcome }) => !NOT_ENDED.includes(outcome)).length;
-    screen.say(`interrupted: ${known} of ${many(result.total, 'file')} have ended`, 'yellow');
+    const known = result.total - stopped;
+    screen.say(`interrupted: ${known} of ${many(result.total, 'file')} ran to the end`, 'yellow');
   }
-  const style = result.failed ? 'bold red' : flaky.length > 0 ? 'bold yellow' : 'bold green';
-  screen.say(sum(result), style);
+  const failed = result.failed - stopped;
+  const calm = flaky.length === 0 && stopped === 0;
+  const style = failed > 0 ? 'bold red' : calm ? 'bold green' : 'bold yellow';
+  screen.say(sum(result, failed, stopped, flaky.length), style);
 }
 
 module.exports = { STYLES, headOf, howItEnded, replayLine, shown, summary };

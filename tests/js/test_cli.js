@@ -49,7 +49,7 @@ test('exec: JSON, lines of JSON and JUnit XML, with keys as Python has them', as
     true,
   );
   const xml = fs.readFileSync(path.join(cwd, 'out.xml'), 'utf8');
-  assert.match(xml, /<testsuites tests="2" failures="1" errors="0" skipped="0">/);
+  assert.match(xml, /<testsuites name="qe" tests="2" failures="1" errors="0" skipped="0" time="/);
   const piped = await qe(cwd, 'exec', 'good.js', '--json=-', '-q');
   assert.equal(JSON.parse(piped.stdout).passed, 1);
   assert.match(piped.stderr, /^1 file: 1 passed/m);
@@ -187,7 +187,7 @@ for (const [signal, status] of Object.entries({ SIGINT: 130, SIGTERM: 143 })) {
     if (child.exitCode === null) await new Promise((resolve) => child.on('close', resolve));
     assert.equal(child.exitCode, status, said);
     assert.match(said, /interrupted: what runs has 0\.2 s to end/);
-    assert.match(said, /^interrupted: 0 of 1 file have ended$/m);
+    assert.match(said, /^interrupted: 0 of 1 file ran to the end$/m);
     assert.deepEqual(processesWith('QE_TEST_MARK', mark), []);
   });
 }
