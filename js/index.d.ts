@@ -531,6 +531,11 @@ export interface Run<U extends Unit = Unit, End = unknown> extends AsyncIterable
   stop(interrupt?: boolean): void;
   /** Of commands: from now on at most `running` at once, `throttle` seconds between starts. */
   limit(running: number, throttle: number): void;
+  /**
+   * Of commands: holds what runs (SIGSTOP), or lets it go on; its time limits stand still
+   * meanwhile. It takes effect within some hundredths of a second.
+   */
+  pause(on: boolean): void;
 }
 
 /**

@@ -201,6 +201,11 @@ class Run {
     this.#session.kill();
   }
 
+  /** Commands are held, with what they have started, or go on; their limits stand still. */
+  pause(on) {
+    this.#session.pause(on);
+  }
+
   /** Of commands: from now on at most so many at once, so many seconds between two starts. */
   limit(running, throttle) {
     this.#session.limit(running, throttle);

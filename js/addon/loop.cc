@@ -139,6 +139,10 @@ void obey(Loop &loop, Batch &batch)
     if (uint32_t workers = loop.grow.exchange(0)) {
         (void) qe_session_grow(loop.session, workers); // without: fewer are enough
     }
+    if (bool pause = loop.pause; pause != loop.paused) {
+        loop.paused = pause;
+        (void) qe_session_pause(loop.session, pause);
+    }
     if (loop.stop.exchange(false)) {
         (void) qe_session_stop(loop.session, loop.interrupt);
     }

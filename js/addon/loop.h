@@ -40,6 +40,7 @@ struct Loop {
     bool asks = false;     // the host settles each attempt; until then the next one waits
     Words argv;
     std::atomic<bool> stop{false}, interrupt{false}, kill{false}, quit{false};
+    std::atomic<bool> pause{false};  // what runs is to be held
     std::atomic<uint32_t> grow{0}; // so many workers are wanted now
     std::atomic<bool> no_more{false}; // passes
     std::vector<Pass> passes; // that the core is to be told of; with the mutex
@@ -47,6 +48,7 @@ struct Loop {
     bool limits = false;           // likewise:
     uint32_t running = 0;
     uint64_t throttle_ns = 0;
+    bool paused = false; // the core has been told so; of the loop's thread
     size_t asked = 0;  // verdicts that are still to come
     bool over = false; // the core has told all
     std::mutex mutex;

@@ -56,6 +56,7 @@ class Session : public Napi::ObjectWrap<Session> {
                                InstanceMethod<&Session::no_more>("noMore"),
                                InstanceMethod<&Session::stop>("stop"),
                                InstanceMethod<&Session::kill>("kill"),
+                               InstanceMethod<&Session::pause>("pause"),
                                InstanceMethod<&Session::close>("close"),
                            });
     }
@@ -226,6 +227,12 @@ class Session : public Napi::ObjectWrap<Session> {
     void kill(const Napi::CallbackInfo &)
     {
         loop_->kill = true;
+    }
+
+    // (whether): commands are held, or go on.
+    void pause(const Napi::CallbackInfo &info)
+    {
+        loop_->pause = flag_of(info[0], "on");
     }
 
     // Ends everything that is left, at once.

@@ -65,7 +65,7 @@ function checkMemory(memory) {
 
 class Agent {
   #hooks = {};
-  #stopping = new Set(); // what ends each call that is under way
+  #calls = new Set(); // that are under way
   agentId;
   model;
   memory;
@@ -102,7 +102,12 @@ class Agent {
    * @param {boolean} [options.atOnce] without grace: it is killed
    */
   stop({ atOnce = false } = {}) {
-    for (const stop of this.#stopping) stop({ atOnce });
+    for (const call of this.#calls) call.stop({ atOnce });
+  }
+
+  /** Holds all that runs, or lets it go on: its time limits stand still meanwhile. */
+  pause(on) {
+    for (const call of this.#calls) call.run.pause(on);
   }
 
   /** What was found last, by any process of the project; null where it is not known. */
@@ -148,30 +153,30 @@ class Agent {
   /**
    * The events of a call, after hooks and metrics have had them; then "done" with its result.
    *
-   * @param {() => AsyncGenerator} begin
-   * @param {() => void} stop interrupts what runs
+   * @param {Run | Hunt} run what goes on
    * @param {(interrupted: boolean) => Promise<object>} end ends what is left; the result
    */
-  async *_stream(begin, { signal, stop, end, ttl }) {
+  async *_stream(run, { signal, end, ttl }) {
     let interrupted = false;
-    const onStop = ({ atOnce = false } = {}) => {
+    const stop = ({ atOnce = false } = {}) => {
       interrupted = true;
-      stop({ atOnce });
+      run.stop({ atOnce });
     };
-    const onAbort = () => onStop();
-    this.#stopping.add(onStop);
+    const call = { run, stop };
+    const onAbort = () => stop();
+    this.#calls.add(call);
     signal?.addEventListener('abort', onAbort, { once: true });
-    if (signal?.aborted) onStop();
+    if (signal?.aborted) stop();
     let result;
     let ended = false;
     try {
-      for await (const event of begin()) {
+      for await (const event of run.events()) {
         await this.#tell(event);
         yield event;
       }
       ended = true;
     } finally {
-      this.#stopping.delete(onStop);
+      this.#calls.delete(call);
       signal?.removeEventListener('abort', onAbort);
       result = await end(interrupted || !ended);
       await this.#remember(result, ttl);

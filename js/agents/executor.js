@@ -68,10 +68,9 @@ class TestExecutor extends Agent {
     run.expect(remembering.expected()); // while servers come up
     const began = performance.now();
     const started = Date.now() / 1000;
-    yield* this._stream(() => run.events(), {
+    yield* this._stream(run, {
       signal,
       ttl: DAY_S,
-      stop: (how) => run.stop(how),
       end: async (interrupted) => {
         await servers?.close();
         run.close();

@@ -62,10 +62,9 @@ class FlakyTestHunter extends Agent {
       );
       process.emitWarning(notes[0], 'QeWarning');
     }
-    yield* this._stream(() => hunt.events(), {
+    yield* this._stream(hunt, {
       signal,
       ttl: WEEK_S,
-      stop: (how) => hunt.stop(how),
       end: async (interrupted) => {
         await hunt.close();
         const result = { ...hunt.result(), interrupted };

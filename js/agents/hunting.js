@@ -144,6 +144,11 @@ class Hunt {
     }
   }
 
+  /** Holds what runs, or lets it go on. */
+  pause(on) {
+    for (const run of [...this.#runs, ...this.#under]) run.pause(on);
+  }
+
   async close() {
     this.#quit.abort();
     for (const run of this.#runs) run.close();

@@ -254,6 +254,11 @@ declare class Agent<Result> {
    * returned, with `interrupted` set. `atOnce`: without grace, it is killed.
    */
   stop(options?: { atOnce?: boolean }): void;
+  /**
+   * Holds all that runs (SIGSTOP), or lets it go on; its time limits stand still meanwhile. It
+   * takes effect within some hundredths of a second.
+   */
+  pause(on: boolean): void;
   /** What was found last, by any process of the project, in Python too; null: not known. */
   remembered(): Promise<Result | null>;
   /** Does a task; what goes wrong in it is its `error`. */

@@ -116,6 +116,11 @@ class Run {
     else this.#session?.stop(true);
   }
 
+  /** Holds what runs, or lets it go on. */
+  pause(on) {
+    this.#session?.pause(on);
+  }
+
   /** Nothing new starts. */
   noMore() {
     this.#session?.stop();

@@ -9,6 +9,36 @@ const { snake } = require('../agents/keys');
 const { FAILED, OK, cannot } = require('./ends');
 
 const SIGNALS = ['SIGINT', 'SIGTERM'];
+const HELD_MS = 100; // what runs is held by then
+const STOPPED_MS = 50; // ... and this process has met its signal
+
+/**
+ * SIGTSTP (Ctrl-Z) holds what runs, which has process groups of its own, and then this
+ * process, until SIGCONT. Returns what has that end.
+ */
+function heedStop(agent) {
+  let timer;
+  const on = () => {
+    agent.pause(true);
+    clearTimeout(timer);
+    timer = setTimeout(stopHere, HELD_MS);
+  };
+  const stopHere = () => {
+    // By its default: the kernel stops nothing that no shell could have go on.
+    process.off('SIGTSTP', on);
+    process.kill(process.pid, 'SIGTSTP');
+    timer = setTimeout(goOn, STOPPED_MS); // which is after SIGCONT
+  };
+  const goOn = () => {
+    process.on('SIGTSTP', on);
+    agent.pause(false);
+  };
+  process.on('SIGTSTP', on);
+  return () => {
+    clearTimeout(timer);
+    process.off('SIGTSTP', on);
+  };
+}
 
 /**
  * The first SIGINT or SIGTERM asks, the second ends what runs, a third this process.
@@ -36,6 +66,7 @@ function heed(agent, note, grace) {
 /** Runs a stream to its end: {result, signal: what ended it early, or null}. */
 async function drive(agent, stream, view, grace) {
   const heard = heed(agent, view.note, grace);
+  const leaveStop = heedStop(agent);
   let result;
   try {
     for await (const event of stream) {
@@ -44,6 +75,7 @@ async function drive(agent, stream, view, grace) {
     }
   } finally {
     heard.leave();
+    leaveStop();
   }
   return { result, signal: heard.first };
 }

@@ -1,11 +1,14 @@
 'use strict';
 // `qe exec`: runs test files, each until it passes or has no attempt left.
 
+const fs = require('node:fs');
+
 const { TestExecutor } = require('../agents/executor');
-const { adaptive, presets } = require('../agents/params');
+const { EXECUTE, adaptive, presets } = require('../agents/params');
 const { Command, Option } = require('commander');
 const { drive, printLine, statusOf, writeJson } = require('./driving');
 const { STATUSES, wrong } = require('./ends');
+const { Expected } = require('./expected');
 const { chosen } = require('./files');
 const { addShared, check, checkWritable, number, option, settings } = require('./options');
 const { Screen, many, seconds } = require('./screen');
@@ -69,6 +72,12 @@ function lineOf(event, verbose) {
   }
 }
 
+/** The last execution; null: there is none. Nothing is made to look for it. */
+async function lastOf(agent) {
+  if (!fs.existsSync(agent.memory.path)) return null;
+  return agent.remembered().catch(() => null); // what is stored there is not ours
+}
+
 async function execute(names, given, args) {
   check(given);
   if (given.junit !== undefined) {
@@ -80,21 +89,29 @@ async function execute(names, given, args) {
   const { files, framework, why } = chosen(names, given);
   const made = settings(given, args);
   const agent = new TestExecutor({ agentId: 'qe', ...made });
+  const params = paramsOf(given);
+  const expected = new Expected(
+    await lastOf(agent),
+    files,
+    params.maxConcurrent ?? EXECUTE.maxConcurrent.is,
+  );
   const taken = given.jsonLines || given.json === '-';
   const screen = new Screen(taken ? process.stderr : process.stdout, files.length, {
     title: `${many(files.length, 'file')} by ${framework} (${why})`,
     quiet: given.quiet,
+    left: () => expected.words(),
   });
   const view = {
     note: (text) => screen.say(text, 'yellow'),
     take(event) {
       if (given.jsonLines) printLine(event);
+      expected.take(event);
       screen.take(event, lineOf(event, given.verbose ?? false));
     },
   };
   let ended;
   try {
-    const stream = agent.stream(files, { framework, params: paramsOf(given) });
+    const stream = agent.stream(files, { framework, params });
     ended = await drive(agent, stream, view, agent.settings.grace);
   } finally {
     screen.close();

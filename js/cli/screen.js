@@ -55,11 +55,14 @@ function seconds(value) {
 /** A number with its noun. */
 const many = (count, one, more = `${one}s`) => `${count} ${count === 1 ? one : more}`;
 
+const REDRAW_MS = 200;
+
 class Screen {
   #stream;
   #paint;
   #bars = null;
   #bar = null;
+  #drawing; // again and again
   #bad = 0;
   #quiet;
   #title; // not before something happens: what was asked for may make no sense
@@ -67,18 +70,20 @@ class Screen {
   /**
    * @param {number} total how many ends there will be
    * @param {string} title
+   * @param {() => string} left what is said of the time that is left
    */
-  constructor(stream, total, { title, quiet }) {
+  constructor(stream, total, { title, quiet, left = () => '' }) {
     this.#stream = stream;
     this.#paint = colours.createColors(coloured(stream));
     this.#quiet = quiet;
     this.#title = quiet ? null : title;
     if (stream.isTTY && !isDumb() && !process.env.CI && !quiet) {
       const { MultiBar, Presets } = require('cli-progress');
-      const format = '{bar} {value} of {total}{failed}, {duration_formatted}';
+      const format = '{bar} {value} of {total}{failed}, {duration_formatted}{left}';
       const options = { stream, format, hideCursor: true, clearOnComplete: true, barsize: 30 };
       this.#bars = new MultiBar(options, Presets.shades_classic);
-      this.#bar = this.#bars.create(total, 0, { failed: '' });
+      this.#bar = this.#bars.create(total, 0, { failed: '', left: left() });
+      this.#drawing = setInterval(() => this.#bar.update({ left: left() }), REDRAW_MS).unref();
     }
   }
 
@@ -107,6 +112,7 @@ class Screen {
   }
 
   close() {
+    clearInterval(this.#drawing);
     this.#bars?.stop();
     this.#bars = null;
   }
