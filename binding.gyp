@@ -12,6 +12,7 @@
         "js/addon/event.cc",
         "js/addon/hunt.cc",
         "js/addon/loop.cc",
+        "js/addon/machine.cc",
         "js/addon/record.cc",
         "js/addon/session.cc",
         "js/addon/shard.cc",

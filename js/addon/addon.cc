@@ -94,6 +94,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports)
     add_adapt(env, exports);
     add_cause(env, exports);
     add_hunt(env, exports);
+    add_machine(env, exports);
     add_record(env, exports);
     add_session(env, exports);
     add_shard(env, exports);

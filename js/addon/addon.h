@@ -97,6 +97,7 @@ Napi::Object event_object(Napi::Env env, const Event &event);
 void add_adapt(Napi::Env env, Napi::Object exports);
 void add_cause(Napi::Env env, Napi::Object exports);
 void add_hunt(Napi::Env env, Napi::Object exports);
+void add_machine(Napi::Env env, Napi::Object exports);
 void add_record(Napi::Env env, Napi::Object exports);
 void add_shard(Napi::Env env, Napi::Object exports);
 void add_session(Napi::Env env, Napi::Object exports);

@@ -146,15 +146,62 @@ test('show and store: what is remembered', async (t) => {
   assert.deepEqual([gone.status, gone.stderr], [1, `error: nothing is stored under '${key}'\n`]);
 });
 
+const checksOf = ({ stdout }) =>
+  Object.fromEntries(JSON.parse(stdout).checks.map(({ name, ...check }) => [name, check]));
+
 test('doctor says what is here', async (t) => {
   const { cwd } = suite(t, 'node', {});
   const done = await qe(cwd, 'doctor', '--json');
   assert.equal(done.status, 0);
-  const { ok, checks } = JSON.parse(done.stdout);
-  assert.equal(ok, true);
-  const node = checks.find(({ name }) => name === 'node');
+  assert.equal(JSON.parse(done.stdout).ok, true);
+  const { node, jest, memfd, processes } = checksOf(done);
   assert.deepEqual([node.state, node.says], ['ok', `${process.version}, ${process.execPath}`]);
-  assert.equal(checks.find(({ name }) => name === 'jest').state, 'ok');
+  assert.deepEqual([jest.state, memfd.says], ['ok', 'can be made']);
+  assert.match(processes.says, /^ulimit -u: (\d+|no limit)/);
+});
+
+const python = path.join(ROOT, 'build', 'venv', 'bin', 'qe');
+const installed = { skip: !fs.existsSync(python) && 'pytest-qe is not installed in build/venv' };
+
+test('doctor looks at what that of pytest-qe looks at', installed, async (t) => {
+  const { cwd } = suite(t, 'node', {});
+  const env = cleanEnv({ PATH: `${path.dirname(python)}:${process.env.PATH}` });
+  const both = [[process.execPath, BIN], [python]].map((argv) =>
+    run([...argv, 'doctor', '--json'], { cwd, env }).then(checksOf),
+  );
+  const [ours, { python: own, ...theirs }] = await Promise.all(both);
+  assert.equal(own.state, 'ok'); // what runs that doctor
+  assert.deepEqual(Object.keys(ours).sort(), Object.keys(theirs).sort());
+  for (const name of ['plugin', 'pytest', 'processes', 'memfd', 'pidfd', 'namespaces', 'history']) {
+    assert.equal(ours[name].state, theirs[name].state, name);
+  }
+  assert.equal(ours.plugin.says, theirs.plugin.says);
+  assert.deepEqual(ours.processes, theirs.processes);
+});
+
+test('doctor says what is broken or poor, and what to do', async (t) => {
+  const { cwd } = suite(t, 'node', {});
+  fs.mkdirSync(path.join(cwd, '.qe'));
+  const file = path.join(cwd, '.qe', 'history.db');
+  fs.writeFileSync(file, 'no database');
+  const script = 'ulimit -n 500; TMPDIR=/nonexistent exec "$@" doctor --json';
+  const done = await run(['sh', '-c', script, 'sh', process.execPath, BIN], { cwd });
+  assert.equal(done.status, 1, done.stderr);
+  const { history, descriptors, temporary } = checksOf(done);
+  assert.deepEqual(
+    [history.state, history.remedy],
+    ['broken', `move it away: mv ${file} ${file}.broken`],
+  );
+  assert.equal(temporary.state, 'broken');
+  assert.deepEqual(descriptors, {
+    state: 'poor',
+    says: 'ulimit -n: 500, may be raised to 500',
+    remedy: 'ulimit -n 1024',
+  });
+  const told = await qe(cwd, 'doctor');
+  assert.equal(told.status, 1);
+  assert.match(told.stdout, /^BROKEN {2}history .*\n +move it away: mv /m);
+  assert.match(told.stdout, /^1 of these must be mended$/m);
 });
 
 test('completion knows commands, options and their values', async (t) => {
