@@ -22,19 +22,24 @@ function short(given) {
   return points.length > MOST_TEXT ? `${points.slice(0, MOST_TEXT - 1).join('')}…` : text;
 }
 
-/** Of tests as [outcome, name, message]: their numbers, and what failed. */
+/** Of tests as [outcome, name, message, seconds]: their numbers, what failed, and each. */
 function counted(all) {
   const tests = { total: 0, passed: 0, failed: 0, skipped: 0, errors: 0 };
-  const failures = [];
-  for (const [outcome, name, message] of all) {
+  const cases = all.map(([outcome, name, message, seconds]) => {
     tests.total++;
     tests[outcome]++;
-    if ((outcome === 'failed' || outcome === 'errors') && failures.length < MOST_FAILURES) {
-      failures.push({ name: short(name), message: short(message) });
-    }
-  }
-  return { tests, failures };
+    return { outcome, name: short(name), message: short(message), seconds: seconds ?? null };
+  });
+  const failures = cases
+    .filter(({ outcome }) => outcome === 'failed' || outcome === 'errors')
+    .slice(0, MOST_FAILURES)
+    .map(({ name, message }) => ({ name, message }));
+  return { tests, failures, cases };
 }
+
+/** A time that a report tells, in so many parts of a second; null where it is none. */
+const secondsOf = (given, by = 1) =>
+  typeof given === 'number' && given >= 0 && given < 1e9 ? given / by : null;
 
 /** The text of a report: UTF-8, and not too much of it. */
 function textOf(file) {
@@ -92,6 +97,8 @@ function caseOf(element, kind) {
   const name = where !== '' && where !== title ? `${where} › ${title}` : title;
   const said = (result) => [attribute(result, 'message'), result.textContent];
   const all = RESULTS.flatMap(([tag]) => elements(element, tag));
+  const time = attribute(element, 'time').trim();
+  const seconds = time === '' ? null : secondsOf(Number(time));
   let text = all.flatMap(said).filter(Boolean).join('\n');
   if (kind === 'ctest') {
     const status = attribute(element, 'status');
@@ -99,7 +106,7 @@ function caseOf(element, kind) {
     if (status === 'disabled') return ['skipped', name, ''];
     // What ctest cannot run has failed, whatever this says; not so what skips itself.
     const own = skipped !== undefined && attribute(skipped, 'message').startsWith('SKIP_');
-    if (status === 'notrun' && !own) return ['errors', name, text];
+    if (status === 'notrun' && !own) return ['errors', name, text, seconds];
     if (status === 'fail' && text === '') {
       text = elements(element, 'system-out')[0]?.textContent ?? '';
     }
@@ -108,9 +115,9 @@ function caseOf(element, kind) {
     if (elements(element, tag).length === 0) continue;
     // Playwright's errors are tests that failed by anything but an expectation.
     const failed = kind === 'playwright' && outcome === 'errors';
-    return [failed ? 'failed' : outcome, name, text];
+    return [failed ? 'failed' : outcome, name, text, seconds];
   }
-  return ['passed', name, ''];
+  return ['passed', name, '', seconds];
 }
 
 const junit = (text, kind) => {
@@ -147,10 +154,11 @@ function known(outcomes, name) {
 function jest(text) {
   const report = JSON.parse(text);
   const tests = report.testResults.flatMap((file) => {
-    const own = file.assertionResults.map(({ status, fullName, failureMessages }) => [
+    const own = file.assertionResults.map(({ status, fullName, failureMessages, duration }) => [
       known(JEST, status),
       fullName,
       (failureMessages ?? []).join('\n'),
+      secondsOf(duration, 1000),
     ]);
     if (file.status === 'failed' && !own.some(([outcome]) => outcome === 'failed')) {
       own.push(['errors', path.basename(file.name), file.message]);
@@ -165,7 +173,12 @@ function jest(text) {
 }
 
 const list = (text) =>
-  JSON.parse(text).tests.map(({ name, outcome, message }) => [known(LIST, outcome), name, message]);
+  JSON.parse(text).tests.map(({ name, outcome, message, milliseconds }) => [
+    known(LIST, outcome),
+    name,
+    message,
+    secondsOf(milliseconds, 1000),
+  ]);
 
 // ----------------------------------------------------------------------------
 
@@ -180,7 +193,8 @@ function testsOf({ kind, report }, returncode, stdout, stderr) {
 
 /**
  * The tests of a command that has ended: {tests: {total, passed, failed, skipped, errors},
- * failures: [{name, message}]}; null where they are not known.
+ * failures: [{name, message}], cases: [{outcome, name, message, seconds}]}; null where they
+ * are not known.
  */
 function read(command, returncode, stdout, stderr) {
   try {

@@ -1,7 +1,7 @@
 'use strict';
 // Tests by what their command has printed, where it writes no file. Each function takes
-// (returncode, stdout, stderr), gives [outcome, name, message] of each test, and throws
-// where the text is not all, or not what it should be.
+// (returncode, stdout, stderr), gives [outcome, name, message, seconds] of each test, the
+// last where it is told, and throws where the text is not all, or not what it should be.
 
 // eslint-disable-next-line no-control-regex
 const COLOUR = /\x1b\[[0-9;:]*[A-Za-z]/g;
@@ -32,7 +32,8 @@ function* eventsOf(stdout) {
 function packagesOf(stdout) {
   const packages = new Map();
   let built = '';
-  for (const { Action: action, Package: name, Test: test, Output: text } of eventsOf(stdout)) {
+  for (const event of eventsOf(stdout)) {
+    const { Action: action, Package: name, Test: test, Output: text, Elapsed: seconds } = event;
     if (typeof action !== 'string') throw new Malformed();
     if (action === 'build-output') built += text;
     if (name === undefined) continue;
@@ -44,7 +45,7 @@ function packagesOf(stdout) {
     const one = test === undefined ? within : within.tests.get(test);
     if (action === 'run') one.begun = true;
     if (action === 'output') one.text += text;
-    if (GO.has(action)) one.end = GO.get(action);
+    if (GO.has(action)) Object.assign(one, { end: GO.get(action), seconds });
   }
   return { packages, built };
 }
@@ -58,7 +59,12 @@ function go(returncode, stdout) {
     const own = [...tests]
       .filter(([, test]) => test.begun || test.end !== null)
       // One without an end went with its process.
-      .map(([title, test]) => [test.end ?? 'errors', title, test.text]);
+      .map(([title, { end: how, text: said, seconds }]) => [
+        how ?? 'errors',
+        title,
+        how === 'passed' ? '' : said,
+        seconds,
+      ]);
     const explained = own.some(([outcome]) => outcome === 'failed' || outcome === 'errors');
     if (end === 'failed' && !explained) own.push(['errors', name, built + text]);
     found.push(...own);

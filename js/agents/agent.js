@@ -23,6 +23,7 @@ const OPTIONS = [
   'memory',
   ...SETTINGS,
   'pricePerCpuHour',
+  'cases',
   ...HOOKS.map(hookOf),
 ];
 const TASK = ['taskId', 'taskType', 'context', 'status', 'createdAt', 'result', 'error'];
@@ -34,11 +35,16 @@ const share = (part, all) => (all === 0 ? 0 : rounded((100 * part) / all));
 const secondsSince = (began) => (performance.now() - began) / 1000;
 const each = (value, n) => (n === 0 ? 0 : value / n);
 
-/** A result with only the ends of what was printed. */
+/** A result with only the ends of what was printed, and without a case for each test. */
 function shortened(result) {
   if (!result.results) return result;
   const results = result.results.map((one) => {
-    return { ...one, stdout: one.stdout.slice(-TAIL), stderr: one.stderr.slice(-TAIL) };
+    return {
+      ...one,
+      cases: undefined,
+      stdout: one.stdout.slice(-TAIL),
+      stderr: one.stderr.slice(-TAIL),
+    };
   });
   return { ...result, results };
 }

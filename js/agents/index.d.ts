@@ -86,6 +86,17 @@ export interface FileAttempt {
   peakMemoryBytes: number;
 }
 
+/** A test, as the report of its framework tells it. */
+export interface TestCase {
+  /** "": the framework does not tell it. */
+  name: string;
+  /** "errors": what failed outside of a test. */
+  outcome: 'passed' | 'failed' | 'skipped' | 'errors';
+  message: string;
+  /** null: not told. */
+  seconds: number | null;
+}
+
 /** What became of a file. */
 export interface FileEnd {
   /** As it was given. */
@@ -108,6 +119,8 @@ export interface FileEnd {
   /** Its tests; null where they are not known. */
   tests: TestCounts | null;
   failures: TestFailure[];
+  /** Of every test, with the option `cases`. */
+  cases?: TestCase[];
   /** All attempts. */
   history: FileAttempt[];
   /** How it ended, in words. */
@@ -165,6 +178,8 @@ export interface AgentOptions extends Omit<FileOptions, 'framework'> {
   outputBytes?: number;
   /** For the `price` of "cost" events. */
   pricePerCpuHour?: number | null;
+  /** Results have `cases`, too: each test; default false. */
+  cases?: boolean;
   /** Called with each event of their kind, and awaited; what one throws ends the run. */
   onStart?: Hook<'start'>;
   onAttempt?: Hook<'attempt'>;

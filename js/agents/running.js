@@ -302,9 +302,14 @@ class Run {
       rusage: { cpuSeconds: event.cpu, peakMemoryBytes: event.peakBytes },
       tests: found?.tests ?? null,
       failures: found?.failures ?? [],
+      ...this.#casesOf(found?.cases),
       history: this.#attempts.get(number),
       ended: describeEnd(returncode),
     };
+  }
+
+  #casesOf(cases = []) {
+    return this.#settings.cases ? { cases } : {};
   }
 
   #cost(attempts) {
@@ -335,6 +340,7 @@ class Run {
       rusage: { cpuSeconds: 0, peakMemoryBytes: 0 },
       tests: null,
       failures: [],
+      ...this.#casesOf(),
       history,
       ended: 'not run: the run was stopped',
     };

@@ -87,7 +87,7 @@ async function execute(names, given, args) {
     checkWritable('--junit', given.junit);
   }
   const { files, framework, why } = chosen(names, given);
-  const made = settings(given, args);
+  const made = { ...settings(given, args), cases: given.junit !== undefined };
   const agent = new TestExecutor({ agentId: 'qe', ...made });
   const params = paramsOf(given);
   const expected = new Expected(

@@ -9,9 +9,13 @@ const NOT_ENDED = ['not_run', 'interrupted'];
 
 const rounded = (seconds, digits) => Math.round(seconds * 10 ** digits) / 10 ** digits;
 
+/** Whether what is known of the tests says how the file ended. */
+const tells = ({ passed, tests }) => passed || (tests !== null && tests.failed + tests.errors > 0);
+
 /** What a suite counts: tests where they are known, otherwise the file. */
-function countsOf({ tests, passed, outcome }) {
-  if (tests && (passed || tests.failed + tests.errors > 0)) {
+function countsOf(one) {
+  const { tests, outcome } = one;
+  if (tests?.total > 0 && tells(one)) {
     const { total, failed, errors, skipped } = tests;
     return { tests: total, failures: failed, errors, skipped };
   }
@@ -43,23 +47,34 @@ class Report {
     });
   }
 
-  /** A case for each test that is known to have failed, otherwise one for the file. */
+  /** What became of a test. */
+  #came({ outcome, message }) {
+    if (outcome === 'passed') return [];
+    const [first] = message.split('\n', 1);
+    const said = first === '' ? {} : { message: first };
+    if (outcome === 'skipped') return [this.#xml.element('skipped', said)];
+    const tag = outcome === 'failed' ? 'failure' : 'error';
+    return [this.#xml.element(tag, { ...said, type: outcome }, message)];
+  }
+
+  /** A case for each test that is known, otherwise one for the file. */
   #cases(one) {
-    const { file, passed, failures, duration } = one;
-    const made = (attributes, children, i) => {
-      const testcase = this.#xml.element('testcase', attributes);
-      const before = i === 0 ? this.#before(one) : [];
-      this.#xml.append(testcase, [...children, ...before], '    ');
-      return testcase;
+    const { file, cases, duration } = one;
+    const made = (name, seconds, children) => {
+      const time = seconds === null ? {} : { time: rounded(seconds, 6) };
+      return [this.#xml.element('testcase', { name, classname: file, ...time }), children];
     };
-    if (passed || failures.length === 0) {
-      const attributes = { name: file, classname: file, time: rounded(duration, 6) };
-      return [made(attributes, this.#ended(one), 0)];
-    }
-    return failures.map(({ name, message }, i) => {
-      const head = { message: message.split('\n', 1)[0], type: 'failed' };
-      const failure = this.#xml.element('failure', head, message);
-      return made({ name, classname: file }, [failure], i);
+    const all =
+      cases.length > 0 && tells(one)
+        ? cases.map((each, i) => {
+            const name = each.name || `test ${i + 1}, whose name is not told`;
+            return made(name, each.seconds, this.#came(each));
+          })
+        : [made(file, duration, this.#ended(one))];
+    all[0][1].push(...this.#before(one));
+    return all.map(([testcase, children]) => {
+      this.#xml.append(testcase, children, '    ');
+      return testcase;
     });
   }
 

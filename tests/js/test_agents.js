@@ -102,6 +102,24 @@ test('storage: the result is remembered for a day, as Python has it', async (t) 
   assert.ok(expires >= before + 86400 && expires <= Date.now() / 1000 + 86401, `${expires}`);
 });
 
+test('cases: each test is told, and is not remembered', async (t) => {
+  const made = suite(t, 'mocha', { good: '', bad: FAILS });
+  const agent = executor(t, made, { cases: true });
+  const { results } = await agent.executeTestsParallel(made.files, {
+    framework: 'mocha',
+    params: QUICK,
+  });
+  const [[good], [bad]] = results.map(({ cases }) => cases);
+  assert.deepEqual([good.name, good.outcome, good.message], ['good', 'passed', '']);
+  assert.ok(good.seconds >= 0 && good.seconds < 10);
+  assert.deepEqual([bad.outcome, /always/.test(bad.message)], ['failed', true]);
+  const stored = await agent.remembered();
+  assert.equal('cases' in stored.results[0], false);
+  const without = executor(t, made);
+  const again = await without.executeTestsParallel(['good.js'], { framework: 'mocha' });
+  assert.equal('cases' in again.results[0], false);
+});
+
 test('that a result cannot be remembered is a warning', async (t) => {
   const made = suite(t, 'node', { good: '' });
   const memory = { store: () => Promise.reject(new Error('full')) };

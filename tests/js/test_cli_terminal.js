@@ -8,13 +8,19 @@ const path = require('node:path');
 const { test } = require('node:test');
 
 const qe = require('../..');
-const { FAILS, HANGS, failsFirst, project, suite } = require('./agents');
+const { FAILS, failsFirst, project, suite } = require('./agents');
 const { ROOT, alive, cleanEnv, processesWith, run, until } = require('./helpers');
 
 const BIN = path.join(ROOT, 'js', 'bin', 'qe.js');
 const PYTHON = path.join(ROOT, 'build', 'venv', 'bin', 'qe');
 const installed = { skip: !fs.existsSync(PYTHON) && 'pytest-qe is not installed in build/venv' };
 const SHELL = '--command=sh {file}';
+const SEVERAL = `
+const test = require('node:test');
+test('fine', () => {});
+test('left out', { skip: true }, () => {});
+test('says nothing', () => { throw new Error(''); });
+`;
 const TICKS = 'i=0; while [ $i -lt 30 ]; do i=$((i + 1)); echo x >>ticks; sleep 0.05; done';
 
 // ------------------------------------------------------------------- JUnit XML
@@ -33,39 +39,72 @@ print(json.dumps(told(E.parse(sys.argv[1]).getroot())))`;
   return JSON.parse(parsed.stdout);
 }
 
-test('--junit: a suite for each file, as the other host writes it', installed, async (t) => {
-  const odd = 'console.log("\\u001b[31m <&> ]]> \\uffff");' + "throw new Error('a\\n<b> \\u0001');";
-  const { cwd, files } = suite(t, 'node', {
-    good: '',
-    bad: FAILS,
-    odd,
-    hang: HANGS,
-    shaky: failsFirst('runs', 1),
-  });
-  const name = 'we"<i rd&.js';
-  fs.writeFileSync(path.join(cwd, name), 'process.exit(3);');
-  const words = ['exec', ...files, name, '-f', 'node', '--attempts=2', '--backoff=0', '-q'];
-  const more = ['--timeout=3', '--grace=0.2', '--junit=out.xml'];
+/** What each host writes of the same files: its tree. */
+async function bothTrees(cwd, ...words) {
   const trees = [];
   for (const argv of [[process.execPath, BIN], [PYTHON]]) {
     fs.rmSync(path.join(cwd, 'runs'), { force: true });
-    const done = await run([...argv, ...words, ...more], { cwd });
+    const done = await run([...argv, 'exec', ...words, '--junit=out.xml', '-q'], { cwd });
     assert.equal(done.status, 1, done.stderr);
     trees.push(await treeOf(path.join(cwd, 'out.xml')));
   }
-  const [tree, python] = trees;
+  return trees;
+}
+
+const outcomesOf = ([, , , suites]) =>
+  suites.map(([, , , [properties]]) => properties[3][1][1].value);
+
+test('--junit: a suite for each file, as the other host writes it', installed, async (t) => {
+  const odd = 'console.log("\\u001b[31m <&> ]]> \\uffff");' + "throw new Error('a\\n<b> \\u0001');";
+  const shaky = failsFirst('runs', 1);
+  const { cwd, files } = suite(t, 'node', { good: '', bad: FAILS, odd, shaky });
+  const name = 'we"<i rd&.js';
+  fs.writeFileSync(path.join(cwd, name), 'process.exit(3);');
+  fs.writeFileSync(path.join(cwd, 'several.js'), SEVERAL);
+  files.push(name, 'several.js');
+  const [tree, python] = await bothTrees(
+    cwd,
+    ...files,
+    '-f',
+    'node',
+    '--attempts=2',
+    '--backoff=0',
+  );
   assert.deepEqual(tree, python);
   const [tag, totals, , suites] = tree;
-  assert.deepEqual(
-    [tag, totals],
-    ['testsuites', { name: 'qe', tests: '6', failures: '2', errors: '2', skipped: '0' }],
-  );
+  const counts = { tests: '8', failures: '3', errors: '1', skipped: '1' };
+  assert.deepEqual([tag, totals], ['testsuites', { name: 'qe', ...counts }]);
   assert.deepEqual(
     suites.map(([, attributes]) => attributes.name),
-    [...files, name],
+    files,
   );
-  const outcomes = suites.map(([, , , [properties]]) => properties[3][1][1].value);
-  assert.deepEqual(outcomes, ['passed', 'failed', 'failed', 'timeout', 'flaky', 'failed']);
+  const several = suites.at(-1)[3].filter(([kind]) => kind === 'testcase');
+  assert.deepEqual(
+    several.map(([, { name: title }, , ended]) => [title, ended.map(([kind]) => kind)]),
+    [
+      ['fine', ['rerunFailure']], // of the file: it is told with the first
+      ['left out', ['skipped']],
+      ['says nothing', ['failure']],
+    ],
+  );
+  const fails = ['failed', 'failed'];
+  assert.deepEqual(outcomesOf(tree), ['passed', ...fails, 'flaky', ...fails]);
+});
+
+test('--junit: what no test explains is of the file', installed, async (t) => {
+  const cwd = project(t, { 'hang.sh': 'exec sleep 300', 'crash.sh': 'kill -SEGV $$' });
+  const words = ['hang.sh', 'crash.sh', SHELL, '--attempts=2', '--backoff=0', '--timeout=3'];
+  const [tree, python] = await bothTrees(cwd, ...words);
+  assert.deepEqual(tree, python);
+  assert.deepEqual(outcomesOf(tree), ['timeout', 'crashed']);
+  const [, , , [, [, , , [, [, , , ended]]]]] = tree;
+  assert.deepEqual(
+    ended.map(([kind, { message }]) => [kind, message]),
+    [
+      ['error', 'signal SIGSEGV'],
+      ['rerunError', 'attempt 1: crashed'],
+    ],
+  );
 });
 
 test('--junit: what did not run to the end is skipped', async (t) => {
