@@ -27,7 +27,17 @@ const failsFirst = (counter, times) => `
 const FAILS = "throw new Error('always');";
 const HANGS = 'while (true);';
 
-/** A project with files, and this repository's frameworks; removed when the test is over. */
+/** Makes a project's history: without one it would be what is in a folder above. */
+function makeHistory(folder) {
+  const file = path.join(folder, '.qe', 'history.db');
+  fs.mkdirSync(path.dirname(file));
+  new qe.History(file).close();
+}
+
+/**
+ * A project with files, a history, and this repository's frameworks; removed when the test is
+ * over.
+ */
 function project(t, files = {}) {
   const folder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'qe-test-')));
   t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
@@ -35,6 +45,7 @@ function project(t, files = {}) {
   for (const [name, text] of Object.entries({ 'package.json': '{}', ...files })) {
     fs.writeFileSync(path.join(folder, name), text);
   }
+  makeHistory(folder);
   return folder;
 }
 
@@ -48,4 +59,4 @@ function suite(t, framework, bodies) {
   return { cwd, files: entries.map(([file]) => file), memory };
 }
 
-module.exports = { FAILS, HANGS, KINDS, failsFirst, project, suite };
+module.exports = { FAILS, HANGS, KINDS, failsFirst, makeHistory, project, suite };

@@ -181,7 +181,6 @@ test('doctor looks at what that of pytest-qe looks at', installed, async (t) => 
 
 test('doctor says what is broken or poor, and what to do', async (t) => {
   const { cwd } = suite(t, 'node', {});
-  fs.mkdirSync(path.join(cwd, '.qe'));
   const file = path.join(cwd, '.qe', 'history.db');
   fs.writeFileSync(file, 'no database');
   const script = 'ulimit -n 500; TMPDIR=/nonexistent exec "$@" doctor --json';

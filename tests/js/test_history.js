@@ -36,7 +36,6 @@ function save(history, started, { revision, branch, condition }, tests) {
 function remembered(t) {
   const cwd = project(t);
   const file = path.join(cwd, '.qe', 'history.db');
-  fs.mkdirSync(path.dirname(file));
   const history = new qe.History(file);
   const code = { revision: 'a'.repeat(40), branch: 'main', condition: 'ordinary' };
   save(history, SINCE, code, {
@@ -135,7 +134,9 @@ test('rates are told with their interval, passes on a retry apart', async (t) =>
 test('what cannot be told is one line', async (t) => {
   const cwd = project(t);
   for (const [words, status, text] of [
-    [[], 1, /^error: there is no \.qe\/history\.db here or above: --history says where\n$/],
+    [[], 1, /^error: .*history\.db knows no test that ran to its end\n$/],
+    [['none'], 1, /^error: .*history\.db knows no run of none\n$/],
+    [['--history=none.db'], 1, /^error: none\.db: there is no such history\n$/],
     [['--by=week'], 2, /^error: option '--by <WHAT>' argument 'week' is invalid\. Allowed/],
     [['--limit=0'], 2, /^error: option '--limit <N>' .* whole number from 1 to/],
   ]) {
