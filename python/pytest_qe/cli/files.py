@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from .. import frameworks
+from .. import frameworks, testfiles
 from .ends import Wrong
 
 _SCRIPTS = (".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".jsx", ".tsx")
-_NOT_OURS = frozenset({"node_modules", "__pycache__", "target", "vendor"})
-_MOST = 100_000  # files; more are a mistake
-#: Packages that a project's package.json may name, and the frameworks that they are.
-_PACKAGES = {
-    "jest": "jest",
-    "vitest": "vitest",
-    "mocha": "mocha",
-    "@playwright/test": "playwright",
-    "cypress": "cypress",
-}
 
 
 def chosen(
@@ -90,7 +78,7 @@ def _in(name: str, folder: str, framework: str | None) -> list[str]:
     files = [
         os.path.normpath(os.path.join(name, file))
         for file in sorted(_below(path))
-        if _is(file, patterns)
+        if testfiles.matches(file, patterns)
     ]
     if not files:
         what = f"of {framework}: {', '.join(patterns)}" if framework is not None else "known"
@@ -102,29 +90,11 @@ def _any_patterns() -> list[str]:
     return sorted({p for name in frameworks.names() for p in frameworks.lookup(name).files})
 
 
-def _is(file: str, patterns: Sequence[str]) -> bool:
-    """Whether the end of a path matches; a pattern with a ``/`` names the folder, too."""
-    return any(fnmatch.fnmatchcase(f"/{file}", f"*/{pattern}") for pattern in patterns)
-
-
-def _below(path: str) -> Iterator[str]:
-    """All files, but for those of tools and environments."""
-    count = 0
-    for here, folders, names in os.walk(path):
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".")
-            and name not in _NOT_OURS
-            and not os.path.exists(os.path.join(here, name, "pyvenv.cfg"))
-        ]
-        for name in names:
-            count += 1
-            if count > _MOST:
-                raise Wrong(f"{path} holds more than {_MOST} files: name a smaller folder")
-            file = os.path.join(here, name)
-            if os.path.isfile(file):  # no link to what is not there, no socket
-                yield os.path.relpath(file, path)
+def _below(path: str) -> list[str]:
+    try:
+        return list(testfiles.below(path))
+    except testfiles.TooMany as error:
+        raise Wrong(str(error)) from None
 
 
 # --------------------------------------------------------------- frameworks
@@ -162,7 +132,7 @@ def _by_package(path: Path) -> tuple[str, str]:
     """By the nearest package.json that has one of them."""
     for folder in path.parents:
         if (folder / "package.json").is_file():
-            found, script = _packages(folder / "package.json")
+            found, script = testfiles.packages(folder / "package.json")
             named = [name for name in found if name in script.replace("/", " ").split()]
             if "node" in script and "--test" in script and not named:
                 return "node", f"by the script test of {folder / 'package.json'}"
@@ -176,18 +146,3 @@ def _by_package(path: Path) -> tuple[str, str]:
         if (folder / ".git").exists():
             break
     return "node", "as no package.json has another"
-
-
-def _packages(path: Path) -> tuple[list[str], str]:
-    """The frameworks that a package.json has, and its script ``test``."""
-    try:
-        data: Any = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return [], ""
-    parts = [data.get(key) for key in ("dependencies", "devDependencies", "scripts")] if isinstance(
-        data, dict
-    ) else []  # fmt: skip
-    named, more, scripts = ([p if isinstance(p, dict) else {} for p in parts] + [{}, {}, {}])[:3]
-    found = [name for package, name in _PACKAGES.items() if package in named or package in more]
-    script = scripts.get("test")
-    return found, script if isinstance(script, str) else ""
