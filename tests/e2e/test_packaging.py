@@ -74,7 +74,7 @@ def test_free_threaded_python_is_refused() -> None:
     assert_stops_with_one_line(setup_py("bdist_wheel", code=code), "free-threaded")
 
 
-def test_elsewhere_than_on_linux_the_wheel_is_pure(tmp_path: Path) -> None:
+def test_elsewhere_than_on_linux_the_wheel_is_pure_and_whole(tmp_path: Path) -> None:
     # Every check would fail here: none may be made.
     code = "import sysconfig; sysconfig.get_config_vars(); sys.platform = 'freebsd14'"
     done = setup_py(
@@ -89,7 +89,11 @@ def test_elsewhere_than_on_linux_the_wheel_is_pure(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(wheel) as archive:
-        assert not [name for name in archive.namelist() if name.endswith(".so")]
+        names = set(archive.namelist())
+    assert not [name for name in names if name.endswith(".so")]
+    for ending in ("py", "pyi", "json", "cjs"):
+        for path in (ROOT / "python" / "pytest_qe").rglob(f"*.{ending}"):
+            assert path.relative_to(ROOT / "python").as_posix() in names
 
 
 def test_source_distribution_holds_every_source() -> None:
