@@ -240,6 +240,13 @@ def test_aliases_stand_for_values_and_share_nothing() -> None:
     assert one["command"] is not two["command"]
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_anchor_may_be_given_again() -> None:
+    text = "layers: {a: {categories: [{name: &x a, command: *x}, {name: &x b, command: *x}]}}"
+    one, two = parse(text).data["layers"]["a"]["categories"]
+    assert (one["command"], two["command"]) == (["a"], ["b"])
+
+
 # ------------------------------------------------------------- mistakes in YAML
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -754,6 +761,55 @@ def test_what_comes_of_an_override_is_checked() -> None:
         f"t.yaml:12: {begin}.unit.categories[1]: lacks the key 'framework' or 'command'",
         f"t.yaml:13: {begin}.e2e: lacks the key 'categories'",
     ]
+
+
+def test_places_in_overrides_that_there_are_not() -> None:
+    found = parse(UNIT, "t.yaml")
+    assert found.where("layers.unit.categories[0].name", "staging") == (
+        "layers.unit.categories[0].name", 4)  # fmt: skip
+    assert told(
+        found,
+        {"path": "environment_overrides", "message": "there is no such environment",
+         "unknown": "stagin", "known": ["test", "staging"]},
+        environment="stagin",
+    ) == ["t.yaml:1: environment_overrides: there is no such environment: 'stagin'; "
+          "did you mean 'staging'?"]  # fmt: skip
+
+
+def test_paths_that_are_not_there(tmp_path: Path) -> None:
+    (tmp_path / "tests" / "unit").mkdir(parents=True)
+    (tmp_path / "tests" / "unit" / "test_a.py").write_text("")
+    (tmp_path / "test_layers.yaml").write_text(
+        "layers:\n"
+        "  unit:\n"
+        "    categories:\n"
+        "      - name: all\n"
+        "        framework: pytest\n"
+        "        paths:\n"
+        "          - tests/unit\n"
+        "          - ./tests/**/test_*.py\n"
+        "          - .\n"
+        "          - tests/unti/test_a.py\n"
+        "          - tests/unit/test_*.js\n"
+        "          - nowhere\n"
+        "      - {name: made, command: make}\n"
+        "environment_overrides:\n"
+        "  staging: {layers: {unit: {categories: [{name: all, paths: [test]}]}}}\n"
+    )
+    found = read(folder=tmp_path)
+    at = "layers.unit.categories[0].paths"
+    assert [str(one).removeprefix(f"{found.file}:") for one in config.missing(found)] == [
+        f"10: {at}[3]: there is no 'tests/unti/test_a.py'; did you mean 'tests/unit/test_a.py'?",
+        f"11: {at}[4]: nothing matches 'tests/unit/test_*.js'",
+        f"12: {at}[5]: there is no 'nowhere'",
+    ]
+    merged = json.loads(found.json())
+    merged["layers"]["unit"]["categories"][0]["paths"] = ["test"]
+    (line,) = config.missing(found, merged, "staging")
+    assert str(line).removeprefix(f"{found.file}:") == (
+        "15: environment_overrides.staging.layers.unit.categories[0].paths[0]: "
+        "there is no 'test'; did you mean 'tests'?"
+    )
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,9 @@ def project(folder: Path, files: Mapping[str, str | dict[str, Any]]) -> Path:
 def layers_of(folder: Path) -> dict[str, Any]:
     """What is written for a project, read by the reader; all that it names is there."""
     written = text_for(folder)
-    data = config.parse(written.text).data
+    read = config.parse(written.text, str(folder / "test_layers.yaml"))
+    assert config.missing(read) == []
+    data = read.data
     for name in re.findall(r"qe layer (\w+)' runs", written.text):
         assert name in data["layers"]
     for layer in data["layers"].values():

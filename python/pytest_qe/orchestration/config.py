@@ -7,6 +7,7 @@ in the same way.
 
 from __future__ import annotations
 
+import glob
 import json
 import math
 import os
@@ -19,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from . import schema, yamlfile
-from .mistakes import ConfigError, Mistake, hint_for, short
+from .mistakes import ConfigError, Mistake, hint_for, nearest, short
 from .yamlfile import joined
 
-__all__ = ["NAMES", "Config", "check_merged", "find", "from_core", "parse", "read"]
+__all__ = ["NAMES", "Config", "check_merged", "find", "from_core", "missing", "parse", "read"]
 
 #: What the file is called.
 NAMES = ("test_layers.yaml", "test_layers.yml")
@@ -92,7 +93,7 @@ class Config:
         if match is not None:
             layer, number, rest = match[1], int(match[2]), match[3]
             base = _names(self.data, layer)
-            mine = _names(self.data["environment_overrides"].get(environment, {}), layer)
+            mine = _names(self.data.get("environment_overrides", {}).get(environment, {}), layer)
             merged = base + [name for name in mine if name not in base]
             if number < len(merged) and merged[number] in mine:
                 place = mine.index(merged[number])
@@ -345,3 +346,46 @@ def check_merged(config: Config, merged: object, environment: str | None = None)
     found = schema.against(merged)
     if found:
         raise ConfigError(_placed(config, found, environment))
+
+
+def missing(
+    config: Config, data: Mapping[str, Any] | None = None, environment: str | None = None
+) -> list[Mistake]:
+    """The paths of categories that are not there, as mistakes; empty: all are.
+
+    Args:
+        config: what was read; its folder is where paths begin.
+        data: what came of it with its overrides; None: what was read.
+        environment: what was laid over it.
+    """
+    found = []
+    for layer, keys in (config.data if data is None else data).get("layers", {}).items():
+        for number, category in enumerate(keys.get("categories", ())):
+            for place, path in enumerate(category.get("paths", ())):
+                if not _is_there(config.folder, path):
+                    at = f"layers.{layer}.categories[{number}].paths[{place}]"
+                    what = "nothing matches" if glob.has_magic(path) else "there is no"
+                    found.append((at, f"{what} {short(path)}", _near(config.folder, path)))
+    return _placed(config, found, environment)
+
+
+def _is_there(folder: str, path: str) -> bool:
+    if os.path.lexists(os.path.join(folder, path)):
+        return True
+    return glob.has_magic(path) and any(glob.iglob(path, root_dir=folder, recursive=True))
+
+
+def _near(folder: str, path: str) -> str:
+    """The path with its first part that is not there as it may have been meant."""
+    parts = path.split("/")
+    for count, part in enumerate(parts):
+        before = "/".join(parts[:count])
+        try:
+            there = sorted(os.listdir(os.path.join(folder, before)))
+        except OSError:
+            return ""
+        if part not in there and part not in ("", ".", ".."):
+            near = None if glob.has_magic(part) else nearest(part, there)
+            meant = "/".join([*parts[:count], near or "", *parts[count + 1 :]])
+            return f"did you mean {meant!r}?" if near else ""
+    return ""

@@ -113,6 +113,7 @@ class _Reader:
         self.file = file
         self.parsed = Parsed()
         self.yaml = YAML(typ="safe", pure=True)
+        self.yaml.composer.warn_double_anchors = False  # YAML takes them
         self._within: set[int] = set()  # the nodes that we are in
         self._count = 0
 
