@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_qe import frameworks
-from pytest_qe.orchestration import config, mistakes, schema, yamlfile
-from pytest_qe.orchestration.config import Config, check_merged, find, from_core, parse, read
+from pytest_qe.orchestration import checking, config, mistakes, schema, yamlfile
+from pytest_qe.orchestration.checking import check_merged, checked, from_core, missing
+from pytest_qe.orchestration.config import Config, find, parse, read
 from pytest_qe.orchestration.mistakes import ConfigError
 
 #: Every key of the format, each with a value that is right.
@@ -64,7 +65,7 @@ environment_overrides:
       unit:
         fail_fast: false
         categories: [{name: fast, retries: 0}, {name: new, framework: "go test"}]
-    services: {database: {start: other 'pg'}, web: {check: {command: curl x}}}
+    services: {database: {start: other 'pg'}, other: {check: {command: curl x}}}
   staging: {}
 """
 
@@ -105,7 +106,7 @@ def test_everything_that_the_format_has_is_taken() -> None:
     over = found.data["environment_overrides"]["own-one"]
     assert over["layers"]["unit"]["categories"][1]["framework"] == "go"
     assert over["services"]["database"]["start"] == ["other", "pg"]
-    assert over["services"]["web"]["check"]["command"] == ["curl", "x"]
+    assert over["services"]["other"]["check"]["command"] == ["curl", "x"]
     assert found.environments == ["own-one", "staging"]
     assert json.loads(found.json()) == found.data
 
@@ -210,14 +211,19 @@ def test_defaults_of_layers_and_services(kind: str, key: str, value: object) -> 
     assert schema.schema()["$defs"][kind]["properties"][key]["default"] == value
 
 
-@pytest.mark.parametrize(
-    "size",
-    ["1", "512M", "2G", "2 G", "2GB", "2GiB", "10KiB", "1T", "5B", 1, 10**15],
-)
+SIZES = ["1", "512M", "2G", "2 G", "2GB", "2GiB", "10KiB", "1T", "5B", 1, 10**15]
+
+
+def sized(size: object) -> str:
+    categories = [{"name": "a", "command": "a"}]
+    unit = {"resource_limits": {"memory": size}, "categories": categories}
+    return f"layers: {json.dumps({'unit': unit})}"
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_sizes(size: object) -> None:
-    text = json.dumps({"unit": {"resource_limits": {"memory": size}, "categories": [
-        {"name": "a", "command": "a"}]}})  # fmt: skip
-    assert parse(f"layers: {text}").data["layers"]["unit"]["resource_limits"]["memory"] == size
+    data = parse(sized(size)).data
+    assert data["layers"]["unit"]["resource_limits"]["memory"] == size
 
 
 def test_yaml_is_1_2() -> None:
@@ -798,18 +804,90 @@ def test_paths_that_are_not_there(tmp_path: Path) -> None:
     )
     found = read(folder=tmp_path)
     at = "layers.unit.categories[0].paths"
-    assert [str(one).removeprefix(f"{found.file}:") for one in config.missing(found)] == [
+    assert [str(one).removeprefix(f"{found.file}:") for one in missing(found)] == [
         f"10: {at}[3]: there is no 'tests/unti/test_a.py'; did you mean 'tests/unit/test_a.py'?",
         f"11: {at}[4]: nothing matches 'tests/unit/test_*.js'",
         f"12: {at}[5]: there is no 'nowhere'",
     ]
     merged = json.loads(found.json())
     merged["layers"]["unit"]["categories"][0]["paths"] = ["test"]
-    (line,) = config.missing(found, merged, "staging")
+    (line,) = missing(found, merged, "staging")
     assert str(line).removeprefix(f"{found.file}:") == (
         "15: environment_overrides.staging.layers.unit.categories[0].paths[0]: "
         "there is no 'test'; did you mean 'tests'?"
     )
+
+
+def refused(text: str, environment: str | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        checked(parse(text, "t.yaml"), environment)
+    return [str(one).removeprefix("t.yaml:") for one in caught.value.mistakes]
+
+
+@pytest.mark.parametrize("environment", [None, "own-one", "staging", "production"])
+def test_the_core_takes_what_the_schema_takes(environment: str | None) -> None:
+    merged = json.loads(checked(parse(WHOLE), environment).merged())
+    unit = merged["layers"]["unit"]
+    assert unit["fail_fast"] is (environment != "own-one")
+    names = [one["name"] for one in unit["categories"]]
+    assert names == ["fast", "made", "new"][: 3 if environment == "own-one" else 2]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_core_takes_the_sizes_that_the_schema_takes(size: object) -> None:
+    checked(parse(sized(size)))
+
+
+def test_names_that_there_are_not() -> None:
+    assert refused(
+        UNIT + "        depends_on: [fats, unit/fast, e2e/all, e3e/all]\n"
+        "    dependencies: [e2ee]\n"
+        "    required_services: [databse]\n"
+        "    success_criteria: {required_categories: [fastt]}\n"
+        "  e2e: {categories: [{name: all, command: x}]}\n"
+        "services: {database: {check: {command: x}}}\n"
+    ) == [
+        "6: layers.unit.categories[0].depends_on[0]: there is no category of that name: 'fats'; "
+        "did you mean 'fast'?",
+        "6: layers.unit.categories[0].depends_on[1]: a category cannot depend on itself",
+        "6: layers.unit.categories[0].depends_on[3]: there is no layer of that name: 'e3e'; "
+        "did you mean 'e2e'?",
+        "7: layers.unit.dependencies[0]: there is no layer of that name: 'e2ee'; "
+        "did you mean 'e2e'?",
+        "8: layers.unit.required_services[0]: there is no service of that name: 'databse'; "
+        "did you mean 'database'?",
+        "9: layers.unit.success_criteria.required_categories[0]: there is no category of that "
+        "name: 'fastt'; did you mean 'fast'?",
+    ]
+
+
+def test_what_depends_on_itself_in_an_override_alone() -> None:
+    text = (
+        UNIT + "      - {name: slow, command: x, depends_on: [fast]}\n"
+        "environment_overrides:\n"
+        "  staging:\n"
+        "    layers:\n"
+        "      unit:\n"
+        "        categories: [{name: fast, depends_on: [slow]}]\n"
+    )
+    checked(parse(text))
+    (line,) = refused(text, "staging")
+    assert "depends on itself: " in line
+
+
+def test_an_environment_that_there_is_not() -> None:
+    text = UNIT + "environment_overrides:\n  mine: {}\n"
+    checked(parse(text), "mine")
+    checked(parse(text), "production")
+    assert refused(text, "stagin") == [
+        "6: environment_overrides: there is no such environment: 'stagin'; did you mean 'staging'?"
+    ]
+
+
+def test_two_categories_of_one_name() -> None:
+    assert refused(UNIT + "      - {name: fast, command: x}\n") == [
+        "6: layers.unit.categories[1].name: another category of the layer has that name"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -828,7 +906,7 @@ def test_a_name_that_is_not_there(name: str, known: list[str], line: str) -> Non
     assert mistakes.unknown_name("layer", name, known) == line
 
 
-@pytest.mark.parametrize("module", [config, mistakes, schema, yamlfile])
+@pytest.mark.parametrize("module", [checking, config, mistakes, schema, yamlfile])
 def test_examples(module: Any) -> None:
     failed, count = doctest.testmod(module)
     assert count > 0

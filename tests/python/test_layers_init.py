@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents_help import settle_environment
-from pytest_qe.orchestration import config, finding
+from pytest_qe.orchestration import checking, config, finding
 from pytest_qe.orchestration.defaults import LAYERS, text_for, write
 from pytest_qe.orchestration.mistakes import ConfigError
 
@@ -39,7 +39,9 @@ def layers_of(folder: Path) -> dict[str, Any]:
     """What is written for a project, read by the reader; all that it names is there."""
     written = text_for(folder)
     read = config.parse(written.text, str(folder / "test_layers.yaml"))
-    assert config.missing(read) == []
+    assert checking.missing(read) == []
+    for environment in (None, *read.environments):
+        checking.checked(read, environment)
     data = read.data
     for name in re.findall(r"qe layer (\w+)' runs", written.text):
         assert name in data["layers"]

@@ -1,13 +1,11 @@
 """``test_layers.yaml``: found, read, and checked against its schema.
 
 Every mistake is told at once, as a line that names the file, the line and the key, and what
-would be right. Names, cycles and what can never fit the core finds; ``from_core`` tells those
-in the same way.
+would be right. Names, cycles and what can never fit the core finds: see ``checking``.
 """
 
 from __future__ import annotations
 
-import glob
 import json
 import math
 import os
@@ -20,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from . import schema, yamlfile
-from .mistakes import ConfigError, Mistake, hint_for, nearest, short
+from .mistakes import ConfigError, Mistake, short
 from .yamlfile import joined
 
-__all__ = ["NAMES", "Config", "check_merged", "find", "from_core", "missing", "parse", "read"]
+__all__ = ["NAMES", "Config", "find", "parse", "read"]
 
 #: What the file is called.
 NAMES = ("test_layers.yaml", "test_layers.yml")
@@ -85,6 +83,21 @@ class Config:
                 return path, 1
             above = _parent(above)
             over_above = _parent(over_above)
+
+    def mistakes(
+        self, found: Iterable[schema.Found], environment: str | None = None
+    ) -> list[Mistake]:
+        """What is wrong, with places in the file and in its order.
+
+        Args:
+            found: path, message and hint of each; paths as ``where`` takes them.
+            environment: the one that is laid over the rest.
+        """
+        told = set()
+        for path, message, hint in found:
+            shown, line = self.where(path, environment)
+            told.add(Mistake(self.file, line, shown, message, hint))
+        return sorted(told)
 
     def _over(self, path: str, environment: str) -> str:
         """The path in the overrides: categories are found there by their names."""
@@ -225,18 +238,8 @@ def parse(text: str, file: str = NAMES[0]) -> Config:
     if not found:
         found = list(_settled(data))
     if found:
-        raise ConfigError(_placed(config, found))
+        raise ConfigError(config.mistakes(found))
     return config
-
-
-def _placed(
-    config: Config, found: Iterable[schema.Found], environment: str | None = None
-) -> list[Mistake]:
-    mistakes = []
-    for path, message, hint in found:
-        shown, line = config.where(path, environment)
-        mistakes.append(Mistake(config.file, line, shown, message, hint))
-    return sorted(set(mistakes))
 
 
 def _numbers(value: object, path: str) -> Iterator[schema.Found]:
@@ -299,93 +302,3 @@ def _command(keys: dict[str, Any], key: str, at: str) -> Iterator[schema.Found]:
         words = keys[key] = list(given)  # an alias makes one list of several
     if not words or not words[0].strip():
         yield path, "has no program", ""
-
-
-# ------------------------------------------------------------------- the core
-
-
-def from_core(
-    config: Config, errors: Iterable[Mapping[str, Any]], environment: str | None = None
-) -> list[Mistake]:
-    """What the core found wrong, as mistakes with their places in the file.
-
-    Args:
-        config: what the core was given.
-        errors: the objects of ``qe_layers_errors``: path, message, unknown, known.
-        environment: what the core was told to lay over it.
-
-    Example:
-        >>> text = "layers: {unit: {categories: [{name: all, command: make test}]}}"
-        >>> error = {"path": "layers.unit", "message": "no", "unknown": "al", "known": ["all"]}
-        >>> [str(one) for one in from_core(parse(text), [error])]
-        ["test_layers.yaml:1: layers.unit: no: 'al'; did you mean 'all'?"]
-    """
-    found = []
-    for error in errors:
-        message, hint = str(error.get("message", "")), ""
-        if error.get("unknown") is not None:
-            name = str(error["unknown"])
-            known = list(dict.fromkeys(map(str, error.get("known") or ())))
-            message, hint = f"{message}: {short(name)}", hint_for(name, known)
-        found.append((str(error.get("path", "")), message, hint))
-    return _placed(config, found, environment)
-
-
-def check_merged(config: Config, merged: object, environment: str | None = None) -> None:
-    """Checks what has come of a configuration with its overrides in it: these may lack keys
-    that the whole must have, and add some that cannot stand beside others.
-
-    Args:
-        config: what the core was given.
-        merged: what it made of it (``qe_layers_merged``), read from JSON.
-        environment: what was laid over it.
-
-    Raises:
-        ConfigError: everything that is wrong with it.
-    """
-    found = schema.against(merged)
-    if found:
-        raise ConfigError(_placed(config, found, environment))
-
-
-def missing(
-    config: Config, data: Mapping[str, Any] | None = None, environment: str | None = None
-) -> list[Mistake]:
-    """The paths of categories that are not there, as mistakes; empty: all are.
-
-    Args:
-        config: what was read; its folder is where paths begin.
-        data: what came of it with its overrides; None: what was read.
-        environment: what was laid over it.
-    """
-    found = []
-    for layer, keys in (config.data if data is None else data).get("layers", {}).items():
-        for number, category in enumerate(keys.get("categories", ())):
-            for place, path in enumerate(category.get("paths", ())):
-                if not _is_there(config.folder, path):
-                    at = f"layers.{layer}.categories[{number}].paths[{place}]"
-                    what = "nothing matches" if glob.has_magic(path) else "there is no"
-                    found.append((at, f"{what} {short(path)}", _near(config.folder, path)))
-    return _placed(config, found, environment)
-
-
-def _is_there(folder: str, path: str) -> bool:
-    if os.path.lexists(os.path.join(folder, path)):
-        return True
-    return glob.has_magic(path) and any(glob.iglob(path, root_dir=folder, recursive=True))
-
-
-def _near(folder: str, path: str) -> str:
-    """The path with its first part that is not there as it may have been meant."""
-    parts = path.split("/")
-    for count, part in enumerate(parts):
-        before = "/".join(parts[:count])
-        try:
-            there = sorted(os.listdir(os.path.join(folder, before)))
-        except OSError:
-            return ""
-        if part not in there and part not in ("", ".", ".."):
-            near = None if glob.has_magic(part) else nearest(part, there)
-            meant = "/".join([*parts[:count], near or "", *parts[count + 1 :]])
-            return f"did you mean {meant!r}?" if near else ""
-    return ""
