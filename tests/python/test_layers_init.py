@@ -333,7 +333,7 @@ def test_files_without_tests_make_no_category(tmp_path: Path) -> None:
     found = categories(
         project(tmp_path, {"tests/smoke/test_a.py": "x = 1\n", "tests/test_b.py": TEST})
     )
-    assert found == {"unit": ("pytest", ["tests/test_b.py"])}
+    assert found == {"unit": ("pytest", ["tests"])}
 
 
 def test_a_file_that_is_broken_is_run_nevertheless(tmp_path: Path) -> None:

@@ -212,12 +212,15 @@ def _python(folder: Path, files: Sequence[str], found: dict[str, list[Suite]]) -
     words: dict[str, set[str]] = defaultdict(set)  # the markers that say so
     harmless: dict[str, set[str]] = defaultdict(set)  # files of which left_out leaves nothing
     left_out: dict[str, set[str]] = defaultdict(set)  # markers of other categories, by category
+    empty: set[str] = set()
     for file in collected:
         own = category_of(file) or "unit"
         parts = [_by_marks(marks, own) for marks in pytestfiles.marks_of_tests(folder / file)]
         categories = {category for category, _, _ in parts}
-        if categories:
-            (whole if own in categories else harmless)[own].add(file)
+        if not categories:  # it holds nothing that could run twice
+            empty.add(file)
+            continue
+        (whole if own in categories else harmless)[own].add(file)
         for category, said, others in parts:
             if category == own:
                 continue
@@ -225,6 +228,7 @@ def _python(folder: Path, files: Sequence[str], found: dict[str, list[Suite]]) -
             words[category] |= said
             for other in {own, *others}:
                 left_out[other] |= said
+    every = [file for file in every if file not in empty]
     for category in sorted({*whole, *marked}):
         without = " and ".join(f"not {word}" for word in sorted(left_out[category]))
         if whole[category]:
