@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import _core
 from ..errors import QeError
 from ..memory import Memory, MemoryStore, settled
+from . import checking
 from . import config as configs
 from .mistakes import ConfigError, hint_for
 from .stage import Event, PlanError, StageRun
@@ -122,12 +122,8 @@ class Plans:
     ) -> None:
         self.config = configs.read(path)
         self.environment = environment
-        self.core = _core.Layers(self.config.json(), environment)
-        mistakes = configs.from_core(self.config, json.loads(self.core.errors()), environment)
-        if mistakes:
-            raise ConfigError(mistakes)
+        self.core = checking.checked(self.config, environment)
         self.merged: dict[str, Any] = json.loads(self.core.merged())
-        configs.check_merged(self.config, self.merged, environment)
 
     def layers(self) -> list[str]:
         return list(self.merged["layers"])
@@ -161,7 +157,7 @@ class Plans:
 
     def located(self, error: PlanError) -> ConfigError:
         """What can never run, with its place in the file."""
-        return ConfigError(configs.from_core(self.config, error.errors, self.environment))
+        return ConfigError(checking.from_core(self.config, error.errors, self.environment))
 
 
 def machine() -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import glob
 import os
 import shlex
 import shutil
@@ -84,7 +85,7 @@ def commands_of(
     if name is None:
         raise FrameworkError("has neither a command nor a framework")
     entry = frameworks.lookup(name)
-    paths = [os.fspath(path) for path in category.get("paths", ())]
+    paths = [os.fspath(path) for path in category.get("paths", ["."])]
     if not paths:
         raise FrameworkError(f"names no paths for {entry.name}")
     args = words_of(category.get("args", ()))
@@ -92,6 +93,7 @@ def commands_of(
     if markers is not None and entry.name != "pytest":
         raise FrameworkError(f"markers: are pytest's, and this is {entry.name}: use args")
     if entry.together:
+        paths = [one for path in paths for one in _matching(path, folder)]
         return [_together(entry, paths, args, markers, category, folder, reports, changes)]
     return [
         frameworks.command_for(
@@ -154,6 +156,16 @@ def _together(
         entry.name, paths[0], args=words, cwd=folder, env=changes, reports=reports,
         beside=paths[1:],
     )  # fmt: skip
+
+
+def _matching(path: str, folder: str) -> list[str]:
+    """A path that is there; otherwise what matches it as a pattern, and itself if none can."""
+    if os.path.lexists(os.path.join(folder, path)) or not glob.has_magic(path):
+        return [path]
+    found = sorted(glob.glob(path, root_dir=folder, recursive=True))
+    if not found:
+        raise FrameworkError(f"no file matches {path!r} in {folder}")
+    return found
 
 
 def _files(paths: Sequence[str], framework: str, folder: str) -> list[str]:
