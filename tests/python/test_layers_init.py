@@ -19,9 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents_help import settle_environment
-from pytest_qe.orchestration import checking, config, finding
+from cli_help import Cli, cli
+from pytest_qe.orchestration import checking, config, finding, pytestfiles
 from pytest_qe.orchestration.defaults import LAYERS, text_for, write
 from pytest_qe.orchestration.mistakes import ConfigError
+
+__all__ = ["cli"]
 
 TEST = "def test_one():\n    pass\n"
 PACKAGE: dict[str, Any] = {"name": "x", "version": "1.0.0"}
@@ -257,7 +260,7 @@ def test_quick(): pass
 class TestThings:
     def test_slow(self): pass
     @pytest.mark.db
-    async def test_rows(self): pass
+    def test_rows(self): pass
 
 class TestMore:
     pytestmark = [pytest.mark.smoke()]
@@ -274,6 +277,21 @@ def test_much(): pass
 def test_login(): pass
 """,
 }
+
+
+def test_markers_of_each_test(tmp_path: Path) -> None:
+    path = tmp_path / "test_a.py"
+    path.write_text(
+        "from pytest import mark\nimport sys\n"
+        "pytestmark: list = [mark.a(1), mark.b]\n"
+        "@mark.c\nasync def test_1(): pass\n"
+        "def helper():\n    def test_inner(): pass\n"
+        "if sys:\n    @other.mark.d\n    def test_2(): pass\n"
+        "class T:\n    pytestmark = mark.e\n    class U:\n        def test_3(self): pass\n"
+    )
+    assert pytestfiles.marks_of_tests(path) == [
+        frozenset("abc"), frozenset("abd"), frozenset("abe"),
+    ]  # fmt: skip
 
 
 def test_markers_make_categories(tmp_path: Path) -> None:
@@ -688,6 +706,23 @@ def test_nothing_of_a_project_is_executed(tmp_path: Path) -> None:
     layers_of(folder)
     assert not list(folder.rglob("ran"))
     assert not list(folder.rglob("__pycache__"))
+
+
+def test_what_is_written_runs_each_test_once(cli: Cli) -> None:
+    project(cli.path, {**MARKED, "tests/api/test_x.py": TEST, "tests/api/test_y.py": TEST})
+    done = cli.run("layers", "init")
+    assert done.returncode == 0, done.stderr
+    assert "test_layers.yaml: fast_feedback (smoke, unit), core_integ" in done.stdout
+    passed = 0
+    for layer, names in text_for(cli.path).categories.items():
+        if layer == "e2e_background":
+            continue  # returns before it has run
+        status, result = cli.json("layer", layer)
+        assert status == 0, result
+        assert sorted(result["layers"][layer]["categories_executed"]) == sorted(names)
+        found = result["layers"][layer]["category_results"]
+        passed += sum(found[name]["tests"]["passed"] for name in names)
+    assert passed == len(collected(cli.path)) - 1
 
 
 def test_our_own_tests_are_found() -> None:

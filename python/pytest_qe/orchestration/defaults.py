@@ -165,6 +165,10 @@ class Written:
     categories: Mapping[str, list[str]] = field(default_factory=dict)
     missing: Mapping[str, list[str]] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        parts = [f"{layer} ({', '.join(names)})" for layer, names in self.categories.items()]
+        return f"{self.path}: {', '.join(parts)}"
+
 
 def text_for(folder: str | os.PathLike[str]) -> Written:
     """The default configuration of a project; nothing is written.
