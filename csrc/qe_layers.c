@@ -11,7 +11,7 @@
 
 #include "qe_util.h"
 
-#define RETRIES_MAX 100 /* of a category */
+#define RETRIES_MAX 20 /* of a category */
 #define LAYERS_MAX 1000
 #define CATEGORIES_MAX 2000
 

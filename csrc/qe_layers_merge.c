@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "qe_layering.h"
+#include "qe_util.h"
 
 static const char *name_of(const cJSON *item)
 {
@@ -62,10 +63,43 @@ static bool merge_list(cJSON *list, const cJSON *over)
     return true;
 }
 
+/* Where one thing is said in place of another: a category's command of its framework, a
+ * service's port of its address. */
+static void drop_others(cJSON *config, const cJSON *over)
+{
+    static const struct {
+        const char *key, *drops[6];
+    } rules[] = {
+        {"command", {"tcp", "http", "framework", "paths", "markers", "args"}},
+        {"framework", {"command"}},
+        {"tcp", {"http", "command"}},
+        {"http", {"tcp", "command"}},
+    };
+
+    /* Items of lists have no key; others are names that somebody gave. */
+    if (config->string != NULL && strcmp(config->string, "check") != 0) {
+        return;
+    }
+    for (size_t i = 0; i < QE__COUNT(rules); i++) {
+        if (cJSON_GetObjectItemCaseSensitive(over, rules[i].key) == NULL) {
+            continue;
+        }
+        for (size_t k = 0; k < QE__COUNT(rules[i].drops); k++) {
+            const char *other = rules[i].drops[k];
+
+            if (other != NULL &&
+                cJSON_GetObjectItemCaseSensitive(over, other) == NULL) {
+                cJSON_DeleteItemFromObjectCaseSensitive(config, other);
+            }
+        }
+    }
+}
+
 bool qe__layers_merge(cJSON *config, const cJSON *over)
 {
     const cJSON *item;
 
+    drop_others(config, over);
     cJSON_ArrayForEach(item, over)
     {
         cJSON *at = cJSON_GetObjectItemCaseSensitive(config, item->string);

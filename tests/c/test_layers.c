@@ -269,6 +269,33 @@ static void overrides_are_laid_over_it_key_by_key(void **state)
     qe_layers_free(l);
 }
 
+static void one_way_takes_the_place_of_another(void **state)
+{
+    qe_layers *l = read_config(
+        "{\"layers\": {\"command\": {\"categories\": [{\"name\": \"x\", "
+        "\"framework\": \"jest\", \"paths\": [\"a\"], \"environment\": "
+        "{\"http\": \"1\"}}]}, \"framework\": {\"categories\": "
+        "[{\"name\": \"y\", \"command\": [\"a\"]}]}},"
+        " \"services\": {\"db\": {\"check\": {\"tcp\": \"h:1\"}}},"
+        " \"environment_overrides\": {\"ci\": {\"layers\": {\"command\": "
+        "{\"categories\": [{\"name\": \"x\", \"command\": [\"b\"], "
+        "\"environment\": {\"tcp\": \"2\"}}]}}, \"services\": {\"db\": "
+        "{\"check\": {\"http\": \"u\"}}}}}}",
+        "ci");
+    char *merged = qe_layers_merged(l);
+
+    (void) state;
+    assert_string_equal(qe_layers_errors(l), "[]");
+    assert_string_equal(
+        merged, "{\"layers\":{\"command\":{\"categories\":[{\"name\":\"x\","
+                "\"environment\":{\"http\":\"1\",\"tcp\":\"2\"},\"command\":"
+                "[\"b\"]}]},\"framework\":{\"categories\":[{\"name\":\"y\","
+                "\"command\":[\"a\"]}]}},\"services\":{\"db\":{\"check\":"
+                "{\"http\":\"u\"}}}}");
+    qe_free(merged);
+    qe_layers_free(l);
+}
+
 static void an_override_may_be_wrong_too(void **state)
 {
     qe_layers *l = read_config(
@@ -296,6 +323,7 @@ int main(void)
         cmocka_unit_test(nobody_waits_for_the_background),
         cmocka_unit_test(all_mistakes_are_told_at_once),
         cmocka_unit_test(overrides_are_laid_over_it_key_by_key),
+        cmocka_unit_test(one_way_takes_the_place_of_another),
         cmocka_unit_test(an_override_may_be_wrong_too),
     };
 
