@@ -55,6 +55,7 @@ class WarmServer {
   #socket;
   #child = null;
   #ended = Promise.resolve();
+  #hasCome = false;
   name; // its address, known before it listens
   isUp = Promise.resolve(false); // of what has not been started
 
@@ -90,6 +91,7 @@ class WarmServer {
       this.#child.on('close', resolve);
     });
     this.isUp = this.#awaitLine();
+    this.isUp.then((isUp) => (this.#hasCome = isUp));
   }
 
   #forget() {
@@ -110,9 +112,24 @@ class WarmServer {
     return isUp;
   }
 
+  /**
+   * Nobody begins to use it: it is not started. One that has not come up imports plugins, for
+   * as long as they take, and nothing runs for it yet: it is killed, with what they have
+   * started in its process group, which it makes first of all.
+   */
+  noMore() {
+    this.#forget();
+    if (this.#hasCome || !this.#child?.pid || this.#child.exitCode !== null) return;
+    try {
+      process.kill(-this.#child.pid, 'SIGKILL');
+    } catch {
+      this.#child.kill('SIGKILL'); // it has none yet
+    }
+  }
+
   /** Has it end, and what runs for it. */
   end() {
-    this.#forget();
+    this.noMore();
     this.#child?.stdin?.end('\n'); // a word, as others may hold the pipe, too
   }
 
@@ -141,6 +158,7 @@ const DOWN = 'warm: a server did not come up; fresh interpreters run instead';
 class WarmServers {
   #each;
   #sets = new Map();
+  #isOver = false;
   notes = [];
 
   constructor(each = 1) {
@@ -188,8 +206,14 @@ class WarmServers {
     if (servers.length === 0) return '';
     const first = await Promise.all(servers.slice(0, AT_ONCE).map(({ isUp }) => isUp));
     if (first.every(Boolean)) return servers[number % servers.length].name;
-    if (!this.notes.includes(DOWN)) this.notes.push(DOWN);
+    if (!this.notes.includes(DOWN) && !this.#isOver) this.notes.push(DOWN);
     return '';
+  }
+
+  /** The run is to end: nothing is waited for any more. */
+  noMore() {
+    this.#isOver = true;
+    for (const server of [...this.#sets.values()].flat()) server.noMore();
   }
 
   async close() {

@@ -112,6 +112,7 @@ class Run {
   /** Nothing new starts; what runs is interrupted, and has its grace, or is killed. */
   stop({ atOnce = false } = {}) {
     this.interrupted = true;
+    this.#servers?.noMore();
     if (atOnce) this.#session?.kill();
     else this.#session?.stop(true);
   }
@@ -142,7 +143,7 @@ class Run {
       this.#commands.map((command, i) => this.#servers?.nameFor(command, i) ?? ''),
     );
     const count = this.#commands.length;
-    if (count === 0 || this.#left) return;
+    if (count === 0 || this.#left || this.interrupted) return;
     const { policy } = this;
     const { adaptive } = policy;
     const session = runUnits(

@@ -372,6 +372,42 @@ test('warm: pytest files share a server, with the same results', pytest, async (
   assert.match(done.results[2].failures[0].message, /assert 1 == 2/);
 });
 
+test('a stop waits for no warm server that comes up', pytest, async (t) => {
+  const made = suite(t, 'node', {});
+  const write = (name, text) => {
+    fs.mkdirSync(path.dirname(path.join(made.cwd, name)), { recursive: true });
+    fs.writeFileSync(path.join(made.cwd, name), text);
+  };
+  // A plugin whose import hangs, with what it has started.
+  const on = path.join(made.cwd, 'on');
+  write('lib/hangs-1.0.dist-info/METADATA', 'Metadata-Version: 2.1\nName: hangs\nVersion: 1.0\n');
+  write('lib/hangs-1.0.dist-info/entry_points.txt', '[pytest11]\nhangs = hangs\n');
+  write(
+    'lib/hangs.py',
+    `import pathlib, subprocess, time\nsubprocess.Popen(['sleep', '1000'])\n` +
+      `pathlib.Path(${JSON.stringify(on)}).touch()\ntime.sleep(1000)\n`,
+  );
+  for (const name of ['test_a.py', 'test_b.py']) write(name, 'def test_it(): pass\n');
+  const env = {
+    PATH: `${PYTHON}:${process.env.PATH}`,
+    PYTHONPATH: path.join(made.cwd, 'lib'),
+    PYTEST_DISABLE_PLUGIN_AUTOLOAD: null,
+  };
+  const agent = executor(t, made, { warm: true, env });
+  const done = agent.executeTestsParallel(['test_a.py', 'test_b.py'], { framework: 'pytest' });
+  while (!fs.existsSync(on)) await new Promise((resolve) => setTimeout(resolve, 20));
+  const began = Date.now();
+  agent.stop();
+  const result = await done;
+  assert.ok(Date.now() - began < 15_000); // half a minute: it would have been given up
+  assert.equal(result.interrupted, true);
+  assert.deepEqual(
+    result.results.map(({ outcome }) => outcome),
+    ['not_run', 'not_run'],
+  );
+  assert.deepEqual(result.warnings, []);
+});
+
 test('a result that Python has stored is read, and the other way round', pytest, async (t) => {
   const made = suite(t, 'node', { good: '' });
   const agent = executor(t, made);
