@@ -261,7 +261,7 @@ def test_an_interrupt_ends_all_and_keeps_what_is_known(
     run = subprocess.Popen([*QE, "layer", "a", "b", "--json=out.json"], stdout=subprocess.PIPE)
     wait_for(lambda: cli.exists("came" if when == "service" else "began"), "the moment")
     run.send_signal(number)
-    run.communicate(timeout=60)
+    run.communicate(timeout=20)  # the service would have 30 s
     assert run.returncode == 128 + number
     result = json.loads(Path("out.json").read_text())
     assert result["layers"]["a"]["success"]
@@ -308,6 +308,11 @@ def test_mistakes_are_told_before_anything_starts(cli: Cli) -> None:
         assert "test_layers.yaml:" in done.stderr
         assert not cli.exists("ran")
         assert cli.run("layers", "validate").returncode in (1, 2)
+    first = {"required_services": ["db"], "categories": [category("first", ": > ran")]}
+    write(cli, {"a": first}, services={"db": {"check": {"tcp": "h:1"}, "start": "no-such-server"}})
+    done = cli.run("layer", "a")
+    assert done.returncode == 2 and "services.db.start: the program no-such-server" in done.stderr
+    assert not cli.exists("ran")
     write(cli, {"a": {"categories": [category("first", ": > ran")]}})
     assert "there is no layer 'b'" in cli.refused("layer", "b")
     assert cli.run("layers", "validate").stdout.endswith("test_layers.yaml: 1 layer, no mistakes\n")

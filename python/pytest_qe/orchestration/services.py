@@ -9,11 +9,12 @@ import os
 import shlex
 import time
 import urllib.parse
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..agents.session import CommandSession, Ended, Policy, Unit, describe_end
+from ..frameworks import FrameworkError
 from .commands import program, words_of
 
 _LOOK_S = 0.1  # between two looks at a service that is to come up
@@ -153,6 +154,22 @@ class Services:
             task = asyncio.ensure_future(self._bring_up(self._services[name]))
             self._ready[name] = task
         await asyncio.shield(task)
+
+    def missing(self, names: Iterable[str]) -> list[dict[str, str]]:
+        """Of some services the programs that there are not: ``path`` and ``message`` of each."""
+        found = []
+        for service in (self._services[name] for name in sorted(names)):
+            environ = {**os.environ, **service.environment}
+            look = words_of(service.check["command"]) if "command" in service.check else None
+            commands = {"check.command": look, "start": service.start, "stop": service.stop}
+            for key, words in commands.items():
+                try:
+                    if words is not None:
+                        program(words[0], self._folder, environ)
+                except FrameworkError as error:
+                    path = f"services.{service.name}.{key}"
+                    found.append({"path": path, "message": str(error)})
+        return found
 
     async def states(self) -> dict[str, bool]:
         """Of each whether it is there now; nothing is started."""

@@ -94,6 +94,8 @@ class StageRun:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._next: asyncio.Future[Event] | None = None
         self._why: dict[int, str] = {}
+        self._stops: dict[int, asyncio.Event] = {}
+        self._asyncio_loop: asyncio.AbstractEventLoop | None = None
         self._waiting: set[int] = set()  # for a name, as has been told
         self._left = {number: len(layer["categories"]) for number, layer in self.layers.items()}
         self._services = Services(config.get("services", {}), self.folder, self._service)
@@ -119,10 +121,12 @@ class StageRun:
         return {**found, **self._variables}
 
     def cancel(self) -> None:
-        """Nothing starts any more; what runs is interrupted, and has its grace."""
+        """Nothing starts any more; what runs is interrupted, and has its grace. May be called
+        from another thread."""
         self.cancelled = True
         self._stage.cancel()
-        self._queue.put_nowait({"kind": "wake"})
+        if self._asyncio_loop is not None:
+            self._asyncio_loop.call_soon_threadsafe(self._queue.put_nowait, {"kind": "wake"})
 
     def kill(self) -> None:
         """The same, without the grace."""
@@ -139,6 +143,7 @@ class StageRun:
 
     async def events(self) -> AsyncIterator[Event]:
         """Runs all; cancelled, it ends what runs and stops services first."""
+        self._asyncio_loop = asyncio.get_running_loop()
         with scratch() as reports:
             self._prepare(reports)
             yield {"kind": "plan", "plan": self.plan}
@@ -169,6 +174,12 @@ class StageRun:
             except (FrameworkError, ValueError) as error:
                 path = f"layers.{about['layer']}.categories[{self._index_of(number)}]"
                 errors.append({"path": path, "message": str(error)})
+        needed = {
+            name
+            for layer in self.layers.values()
+            for name in self.config["layers"][layer["id"]].get("required_services", ())
+        }
+        errors += self._services.missing(needed)
         if errors:
             raise PlanError(errors)
 
@@ -184,6 +195,7 @@ class StageRun:
                 self._tasks[category] = asyncio.ensure_future(self._run(category, attempt))
             elif kind == "stop":
                 self._why[category] = why
+                self._stops.setdefault(category, asyncio.Event()).set()
                 if category in self._sessions:
                     self._sessions[category].stop(interrupt=True)
                 yield self._about(category, kind="stop", why=why)
@@ -280,7 +292,10 @@ class StageRun:
         self._waiting.discard(number)
         for service in layer.get("required_services", ()):
             try:
-                await self._services.ready(service)
+                if not await self._ready(number, service):
+                    self._stage.refused(number, time.monotonic_ns())
+                    self._queue.put_nowait({"kind": "wake"})
+                    return
             except ServiceError as error:
                 self._stage.refused(number, time.monotonic_ns())
                 for key, one in self.layers.items():
@@ -290,6 +305,24 @@ class StageRun:
                                         "message": str(error)})  # fmt: skip
                 return
         await self._execute(number, attempt)
+
+    async def _ready(self, number: int, service: str) -> bool:
+        """Waits for a service; False: the category is to end before.
+
+        Raises: ``ServiceError``.
+        """
+        ready = asyncio.ensure_future(self._services.ready(service))
+        stop = asyncio.ensure_future(self._stops.setdefault(number, asyncio.Event()).wait())
+        try:
+            await asyncio.wait({ready, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not ready.done():
+                return False
+            ready.result()
+            return True
+        finally:
+            stop.cancel()
+            ready.cancel()
+            await asyncio.gather(stop, ready, return_exceptions=True)
 
     async def _execute(self, number: int, attempt: int) -> None:
         about = self.categories[number]
