@@ -4,7 +4,7 @@ const js = require('@eslint/js');
 const globals = require('globals');
 
 module.exports = [
-  { ignores: ['build/', 'prebuilds/', 'node_modules/'] },
+  { ignores: ['python/pytest_qe/demo/', 'build/', 'prebuilds/', 'node_modules/'] },
   js.configs.recommended,
   {
     languageOptions: { ecmaVersion: 2023, sourceType: 'commonjs', globals: globals.node },

@@ -25,6 +25,7 @@ _WHERE = {
     "quarantine": ".quarantine",
     "shard-verify": ".shards",
     "shard-durations": ".shards",
+    "demo": ".demo",
     "completion": ".completion",
 }
 
