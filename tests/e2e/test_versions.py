@@ -77,7 +77,7 @@ def test_smoke(wheel: Path, version: tuple[int, int], wanted: str) -> None:
         assert status == 0, output
     pip(python, "install", "-U", wanted)
     pip(python, "install", "--force-reinstall", "--no-deps", str(wheel))
-    pip(python, "install", str(wheel), "pexpect")  # with what it needs, and its tests
+    pip(python, "install", str(wheel), "pexpect", "hypothesis")  # what it and its tests need
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "QE_", "PYTHON"))}
     options = ["-m", "smoke", "-q", "-p", "no:xdist", "--qe-parallel=2", "--qe-timeout=300"]
     command = [str(python), "-m", "pytest", "tests/python", *options]
