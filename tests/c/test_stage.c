@@ -132,6 +132,15 @@ static void run_all(void)
         assert_false(w.s->taken[i]);
 }
 
+/* All of it, with nothing that fails; what happened is in the log. */
+static void play(const char *config, const char *options, const char *log)
+{
+    open_world(config, options);
+    run_all();
+    assert_string_equal(w.log, log);
+    close_world();
+}
+
 #define A(more, categories)                                                    \
     "{\"layers\": {\"a\": {" more "\"categories\": [" categories "]}}}"
 #define C(name, more) "{\"name\": \"" name "\"" more "}"
@@ -151,13 +160,10 @@ static void in_sequence_they_start_by_their_priority(void **state)
 static void what_depends_comes_later_and_is_skipped_if_that_fails(void **state)
 {
     (void) state;
-    open_world(A("\"execution_mode\": \"parallel\",",
-                 C("x", ", \"depends_on\": [\"y\"]") "," C("y", "") "," C(
-                     "z", ", \"depends_on\": [\"x\"]")),
-               "{}");
-    run_all();
-    assert_string_equal(w.log, "+y y +x x +z z");
-    close_world();
+    play(A("\"execution_mode\": \"parallel\",",
+           C("x", ", \"depends_on\": [\"y\"]") "," C("y", "") "," C(
+               "z", ", \"depends_on\": [\"x\"]")),
+         "{}", "+y y +x x +z z");
     open_world(A("\"execution_mode\": \"parallel\",",
                  C("x", ", \"depends_on\": [\"y\"]") "," C("y", "") "," C(
                      "z", ", \"depends_on\": [\"x\"]") "," C("v", "")),
@@ -201,20 +207,18 @@ static void the_longest_path_begins_first(void **state)
 {
     (void) state;
     /* y and what needs it take 5 s, x takes 4, z takes 1. */
-    open_world(A("\"execution_mode\": \"hybrid\",",
-                 C("x", "") "," C("y", "") "," C(
-                     "z", ", \"depends_on\": [\"y\"]") "," C("v", "")),
-               "{\"machine\": {\"cpu\": 1}, \"expected\": {\"a/x\": 4, "
-               "\"a/y\": 2, \"a/z\": 3, \"a/v\": 1}}");
-    run_all();
-    assert_string_equal(w.log, "+y y +x x +z z +v v");
-    close_world();
+    play(A("\"execution_mode\": \"hybrid\",",
+           C("x", "") "," C("y", "") "," C(
+               "z", ", \"depends_on\": [\"y\"]") "," C("v", "")),
+         "{\"machine\": {\"cpu\": 1}, \"expected\": {\"a/x\": 4, "
+         "\"a/y\": 2, \"a/z\": 3, \"a/v\": 1}}",
+         "+y y +x x +z z +v v");
 }
 
 static void room_is_reserved_and_given_back(void **state)
 {
     (void) state;
-    open_world(
+    play(
         A("\"execution_mode\": \"parallel\", \"resource_limits\": "
           "{\"memory\": \"3G\"},",
           C("x", ", \"resources\": {\"memory\": \"2G\"}") "," C(
@@ -223,11 +227,8 @@ static void room_is_reserved_and_given_back(void **state)
                                                              ", \"resources\": "
                                                              "{\"memory\": "
                                                              "\"1G\"}")),
-        "{}");
-    run_all();
-    assert_string_equal(w.log, "+x +z x +y z y");
-    close_world();
-    open_world(
+        "{}", "+x +z x +y z y");
+    play(
         A("\"execution_mode\": \"parallel\",",
           C("x", ", \"resources\": {\"exclusive\": [\"db\"]}") "," C(
               "y",
@@ -242,10 +243,7 @@ static void room_is_reserved_and_given_back(void **state)
                                                                          " ["
                                                                          "\"p\""
                                                                          "]}")),
-        "{}");
-    run_all();
-    assert_string_equal(w.log, "+x +z x z +y y");
-    close_world();
+        "{}", "+x +z x z +y y");
 }
 
 static void what_can_never_fit_is_told_before_anything_starts(void **state)
@@ -416,41 +414,23 @@ static void cancelling_stops_and_skips_all(void **state)
 static void layers_wait_for_those_that_they_need(void **state)
 {
     (void) state;
-    open_world(TWO_LAYERS("", "\"dependencies\": [\"a\"],"), "{}");
-    run_all();
-    assert_string_equal(w.log, "+x x +y y +z z");
-    close_world();
+    play(TWO_LAYERS("", "\"dependencies\": [\"a\"],"), "{}", "+x x +y y +z z");
     open_world(TWO_LAYERS("", "\"dependencies\": [\"a\"],"), "{}");
     w.fails[1] = true;
     run_all();
     assert_string_equal(w.log, "+x x +y !y /zlayer");
     close_world();
     /* Without the other it runs by itself. */
-    open_world(TWO_LAYERS("", "\"dependencies\": [\"a\"],"),
-               "{\"layers\": [\"b\"]}");
-    run_all();
-    assert_string_equal(w.log, "+z z");
-    close_world();
+    play(TWO_LAYERS("", "\"dependencies\": [\"a\"],"), "{\"layers\": [\"b\"]}",
+         "+z z");
     /* Without a dependency they run beside each other... */
-    open_world(TWO_LAYERS("", ""), "{}");
-    run_all();
-    assert_string_equal(w.log, "+x +z x +y z y");
-    close_world();
+    play(TWO_LAYERS("", ""), "{}", "+x +z x +y z y");
     /* ... unless there are gates; not for what runs in the background. */
-    open_world(TWO_LAYERS("", ""), "{\"gates\": true}");
-    run_all();
-    assert_string_equal(w.log, "+x x +y y +z z");
-    close_world();
-    open_world(TWO_LAYERS("\"execution_mode\": \"background\",", ""),
-               "{\"gates\": true}");
-    run_all();
-    assert_string_equal(w.log, "+x +y +z x y z");
-    close_world();
-    open_world(TWO_LAYERS("", "\"dependencies\": [\"a\"],"),
-               "{\"gates\": true, \"layers\": [\"b\", \"a\"]}");
-    run_all();
-    assert_string_equal(w.log, "+x x +y y +z z");
-    close_world();
+    play(TWO_LAYERS("", ""), "{\"gates\": true}", "+x x +y y +z z");
+    play(TWO_LAYERS("\"execution_mode\": \"background\",", ""),
+         "{\"gates\": true}", "+x +y +z x y z");
+    play(TWO_LAYERS("", "\"dependencies\": [\"a\"],"),
+         "{\"gates\": true, \"layers\": [\"b\", \"a\"]}", "+x x +y y +z z");
 }
 
 static void a_circle_with_gates_is_told(void **state)
