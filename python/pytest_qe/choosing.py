@@ -8,8 +8,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import frameworks, testfiles
-from .ends import Wrong
+from . import frameworks, testfiles
+from .frameworks import FrameworkError
 
 _SCRIPTS = (".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".jsx", ".tsx")
 
@@ -23,11 +23,12 @@ def chosen(
     folder stands for the framework's usual test files in it and below.
 
     Raises:
-        Wrong: nothing matches; the framework is not to be told, or there are several.
+        FrameworkError: nothing matches; the framework is not to be told, or there are several.
+        TooMany: a folder holds too many files.
     """
     folder = os.path.abspath(cwd or ".")
     if not os.path.isdir(folder):
-        raise Wrong(f"there is no folder {folder}")
+        raise FrameworkError(f"there is no folder {folder}")
     if framework is None and template is not None:
         framework = "command"
     if framework is not None:
@@ -35,9 +36,9 @@ def chosen(
     found: dict[str, str] = {}  # by where it is: nothing runs twice
     for name in given:
         if not name:  # such as a shell's variable that is not set
-            raise Wrong("FILES: takes the path of a file, not ''")
+            raise FrameworkError("FILES: takes the path of a file, not ''")
         _check_no_id(name, folder)
-        for path in _matching(name, folder):
+        for path in matching(name, folder):
             for file in _in(path, folder, framework):
                 found.setdefault(os.path.normpath(os.path.join(folder, file)), file)
     files = list(found.values())
@@ -51,17 +52,22 @@ def _check_no_id(name: str, folder: str) -> None:
     if colons and os.path.isfile(os.path.join(folder, file)) and not os.path.lexists(
         os.path.join(folder, name)
     ):  # fmt: skip
-        raise Wrong(
+        raise FrameworkError(
             f"FILES: takes files, not one test: {file}, and -- -k EXPRESSION for some of it"
         )
 
 
-def _matching(name: str, folder: str) -> list[str]:
+def matching(name: str, folder: str) -> list[str]:
+    """A path that is there, or that is no pattern; otherwise what matches it in a folder.
+
+    Raises:
+        FrameworkError: nothing does.
+    """
     if os.path.lexists(os.path.join(folder, name)) or not glob.has_magic(name):
         return [name]
     found = sorted(glob.glob(name, root_dir=folder, recursive=True))
     if not found:
-        raise Wrong(f"no file matches {name!r} in {folder}")
+        raise FrameworkError(f"no file matches {name!r} in {folder}")
     return found
 
 
@@ -77,24 +83,17 @@ def _in(name: str, folder: str, framework: str | None) -> list[str]:
     patterns = frameworks.lookup(framework).files if framework is not None else _any_patterns()
     files = [
         os.path.normpath(os.path.join(name, file))
-        for file in sorted(_below(path))
+        for file in sorted(testfiles.below(path))
         if testfiles.matches(file, patterns)
     ]
     if not files:
         what = f"of {framework}: {', '.join(patterns)}" if framework is not None else "known"
-        raise Wrong(f"no test file {what} is in {path}")
+        raise FrameworkError(f"no test file {what} is in {path}")
     return files
 
 
 def _any_patterns() -> list[str]:
     return sorted({p for name in frameworks.names() for p in frameworks.lookup(name).files})
-
-
-def _below(path: str) -> list[str]:
-    try:
-        return list(testfiles.below(path))
-    except testfiles.TooMany as error:
-        raise Wrong(str(error)) from None
 
 
 # --------------------------------------------------------------- frameworks
@@ -108,7 +107,9 @@ def _detected(files: Sequence[str], folder: str) -> tuple[str, str]:
         by.setdefault(name, []).append(file)
     if len(by) > 1:
         parts = [f"{len(of)} of {name} ({of[0]} …)" for name, of in sorted(by.items())]
-        raise Wrong(f"these are files of several frameworks: {', '.join(parts)}; run each alone")
+        raise FrameworkError(
+            f"these are files of several frameworks: {', '.join(parts)}; run each alone"
+        )
     return next(iter(by)), why
 
 
@@ -125,7 +126,7 @@ def _framework_of(file: str, folder: str) -> tuple[str, str]:
     if name.endswith(_SCRIPTS):
         return _by_package(path)
     known = ", ".join(frameworks.names())
-    raise Wrong(f"cannot tell the framework of {file}: --framework takes one of {known}")
+    raise FrameworkError(f"cannot tell the framework of {file}: --framework takes one of {known}")
 
 
 def _by_package(path: Path) -> tuple[str, str]:
@@ -138,7 +139,7 @@ def _by_package(path: Path) -> tuple[str, str]:
                 return "node", f"by the script test of {folder / 'package.json'}"
             found = named or found
             if len(found) > 1:
-                raise Wrong(
+                raise FrameworkError(
                     f"{folder / 'package.json'} has {' and '.join(found)}: --framework says which"
                 )
             if found:

@@ -181,6 +181,11 @@ def _is_named(word: str, args: Sequence[str]) -> bool:
     return any(arg == word or arg.startswith(f"{word}=") for arg in args)
 
 
+def changed_environ(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """The environment of this process with changes; None takes a variable away."""
+    return {k: v for k, v in {**os.environ, **changes}.items() if v is not None}
+
+
 def number() -> int:
     """One that no other report of this process has."""
     return next(_numbers)
@@ -262,7 +267,7 @@ def command_for(
     given = os.fspath(file)
     own = _words("args", args)
     changes = dict(env or {})
-    environ = {k: v for k, v in {**os.environ, **changes}.items() if v is not None}
+    environ = changed_environ(changes)
     words: list[str] | None = None
     if entry.name == "command":
         words = _template(template)

@@ -190,7 +190,7 @@ PACKAGES = {
 def test_scripts_are_run_by_what_the_project_has(
     package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pytest_qe.cli.files import chosen
+    from pytest_qe.choosing import chosen
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "package.json").write_text(package)

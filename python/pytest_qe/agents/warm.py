@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..frameworks import Command
+from ..frameworks import Command, changed_environ
 
 _SCRIPT = Path(__file__).parent.parent / "warmserver.py"
 _READY_S = 30.0
@@ -62,8 +62,7 @@ class WarmServer:
         python = interpreter_of(script)
         if python is None:
             raise ValueError(f"{script}: begins with no line that names a Python interpreter")
-        changed = {**os.environ, **(env or {})}
-        self._environ = {name: value for name, value in changed.items() if value is not None}
+        self._environ = changed_environ(env or {})
         self._argv = [python, str(_SCRIPT), script, *options]
         self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None

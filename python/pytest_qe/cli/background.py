@@ -10,7 +10,7 @@ import click
 
 from . import ends
 from .ends import Failed, Wrong
-from .layeroptions import config_option, listed
+from .layeroptions import config_option
 
 
 def _background(config: str | None) -> Any:
@@ -21,7 +21,7 @@ def _background(config: str | None) -> Any:
     try:
         file = os.path.abspath(config) if config is not None else str(configs.find())
     except ConfigError as error:
-        raise Wrong(listed(error)) from None
+        raise Wrong(str(error)) from None
     return Background(os.path.dirname(file))
 
 

@@ -9,11 +9,15 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import QeError
 from . import ends
 from .ends import Cannot, Wrong
+
+if TYPE_CHECKING:
+    from .options import Output
+    from .screen import Screen
 
 Event = dict[str, Any]
 
@@ -121,6 +125,67 @@ def drive(
         return agent.last_result, None, Cannot(str(error))
     except (ValueError, TypeError) as error:
         raise Wrong(str(error)) from None
+
+
+class EventView:
+    """Shows events, and writes them as lines of JSON.
+
+    Args:
+        shown: what the screen is to have of an event; None: the event.
+    """
+
+    def __init__(
+        self, screen: Screen, json_lines: bool, shown: Callable[[Event], Event] | None = None
+    ) -> None:
+        self.screen, self.json_lines, self._shown = screen, json_lines, shown
+
+    def take(self, event: Event) -> None:
+        if event["kind"] == "done":
+            return
+        if self.json_lines:
+            print_json(event)
+        self.screen.take(event if self._shown is None else self._shown(event))
+
+    def note(self, text: str) -> None:
+        self.screen.note(text)
+
+
+def carry_out(
+    agent: Stoppable,
+    stream: AsyncIterator[Event],
+    view: EventView,
+    grace: float,
+    output: Output,
+    *,
+    summary: Callable[[Event], None],
+    bad: Callable[[Event], bool],
+    write: Callable[[Event], None] | None = None,
+) -> tuple[Event, int]:
+    """Runs a stream to its end, sums up, and writes what was asked for, whatever else fails.
+
+    Args:
+        summary: says what there is to say of a result.
+        bad: whether the exit status is 1.
+        write: writes a result beside ``--json``.
+
+    Returns: the result, and the exit status.
+
+    Raises: as ``drive``.
+    """
+    with view.screen:
+        result, number, failed = drive(agent, stream, view, grace)
+    try:
+        summary(result)
+    finally:
+        if output.json_path is not None:
+            write_json(output.json_path, result)
+        if write is not None:
+            write(result)
+    if output.json_lines:
+        print_json({"kind": "done", "result": result})
+    if failed is not None:
+        raise failed
+    return result, status_of(bad(result), number)
 
 
 def print_json(value: Any, *, indent: int | None = None) -> None:

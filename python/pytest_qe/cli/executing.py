@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from .options import Given, WithArgs
 
 if TYPE_CHECKING:
     from ..agents import AlcallParams
-    from .screen import Screen
 
 Event = dict[str, Any]
 
@@ -124,7 +122,7 @@ def _params(preset: str, changes: Mapping[str, Any], adaptive: bool) -> AlcallPa
 class _Execution:
     def __init__(self, given: Given, params: AlcallParams, junit: str | None) -> None:
         from ..agents import TestExecutorAgent
-        from .files import chosen
+        from ..choosing import chosen
 
         self.given, self.params, self.junit = given, params, junit
         self.files, self.framework, self.why = chosen(
@@ -134,37 +132,38 @@ class _Execution:
         self.agent = TestExecutorAgent("qe", settings=self.settings)
 
     def run(self) -> int:
-        from .driving import drive, print_json, status_of, write_json
+        from .driving import EventView, carry_out
         from .expected import Expected
         from .screen import Screen, many
         from .summing import summary
 
         given = self.given
-        taken = given.json_lines or given.json_path == "-"
         expected = Expected(self.agent.memory, self.files, self.params.max_concurrent)
         screen = Screen(
-            sys.stderr if taken else sys.stdout, len(self.files), self._line,
-            quiet=given.quiet, left=expected.left,
+            given.stream, len(self.files), self._line, quiet=given.quiet, left=expected.left,
             title=f"{many(len(self.files), 'file')} by {self.framework} ({self.why})",
         )  # fmt: skip
-        view = _Both(screen, expected, given.json_lines)
-        with screen:
-            stream = self.agent.stream(self.files, self.framework, self.params)
-            result, number, failed = drive(self.agent, stream, view, given.grace)
-        try:
-            summary(screen, result, self.settings)
-        finally:
-            if given.json_path is not None:
-                write_json(given.json_path, result)
-            if self.junit is not None:
-                from .junitfile import write_junit
 
-                write_junit(self.junit, result)
-        if given.json_lines:
-            print_json({"kind": "done", "result": result})
-        if failed is not None:
-            raise failed
-        return status_of(result["failed"] > 0, number)
+        def seen(event: Event) -> Event:
+            expected.take(event)
+            return event
+
+        return carry_out(
+            self.agent,
+            self.agent.stream(self.files, self.framework, self.params),
+            EventView(screen, given.json_lines, seen),
+            given.grace,
+            given,
+            summary=lambda result: summary(screen, result, self.settings),
+            bad=lambda result: bool(result["failed"]),
+            write=self._write,
+        )[1]
+
+    def _write(self, result: Event) -> None:
+        if self.junit is not None:
+            from .junitfile import write_junit
+
+            write_junit(self.junit, result)
 
     def _line(self, event: Event) -> tuple[str, str, bool] | None:
         from .screen import STYLES, seconds
@@ -192,23 +191,3 @@ class _Execution:
                 f"{event['why']}", "dim", True,
             )  # fmt: skip
         return None
-
-
-class _Both:
-    """Shows events, and writes them as lines of JSON."""
-
-    def __init__(self, screen: Screen, expected: Any, json_lines: bool) -> None:
-        self.screen, self.expected, self.json_lines = screen, expected, json_lines
-
-    def take(self, event: Event) -> None:
-        if event["kind"] == "done":
-            return
-        if self.json_lines:
-            from .driving import print_json
-
-            print_json(event)
-        self.expected.take(event)
-        self.screen.take(event)
-
-    def note(self, text: str) -> None:
-        self.screen.note(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +126,7 @@ class _Hunt:
     ) -> None:
         from ..agents import FlakyTestHunterAgent
         from ..agents.hunter import PRESETS
-        from .files import chosen
+        from ..choosing import chosen
 
         self.given, self.iterations = given, iterations
         self.count = PRESETS[iterations] if isinstance(iterations, str) else iterations
@@ -139,32 +138,26 @@ class _Hunt:
         self.agent = FlakyTestHunterAgent("qe", settings=self.settings, causes=causes)
 
     def run(self) -> int:
-        from .driving import drive, print_json, status_of, write_json
+        from .driving import EventView, carry_out
         from .screen import Screen, many
 
         given = self.given
-        taken = given.json_lines or given.json_path == "-"
         screen = Screen(
-            sys.stderr if taken else sys.stdout, len(self.files) * self.count, self._line,
-            quiet=given.quiet,
+            given.stream, len(self.files) * self.count, self._line, quiet=given.quiet,
             title=f"{many(self.count, 'run')} of {many(len(self.files), 'file')} by "
             f"{self.framework} ({self.why})",
         )  # fmt: skip
-        with screen, warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the result has them
-            stream = self.agent.stream(self.files, self.iterations, self.framework, self.params)
-            view = _View(screen, given.json_lines)
-            result, number, failed = drive(self.agent, stream, view, given.grace)
-        try:
-            self._summary(screen, result)
-        finally:
-            if given.json_path is not None:
-                write_json(given.json_path, result)
-        if given.json_lines:
-            print_json({"kind": "done", "result": result})
-        if failed is not None:
-            raise failed
-        return status_of(result["flaky_tests"] > 0, number)
+            return carry_out(
+                self.agent,
+                self.agent.stream(self.files, self.iterations, self.framework, self.params),
+                EventView(screen, given.json_lines),
+                given.grace,
+                given,
+                summary=lambda result: self._summary(screen, result),
+                bad=lambda result: bool(result["flaky_tests"]),
+            )[1]
 
     def _line(self, event: Event) -> tuple[str, str, bool] | None:
         from .screen import STYLES, seconds
@@ -248,22 +241,3 @@ def _steady(one: Event) -> tuple[str, str]:
     if not one["iterations"]:
         return "unknown", "dim"
     return ("stable", "green") if one["passed"] == one["iterations"] else ("FAILING", "red")
-
-
-class _View:
-    """Shows events, and writes them as lines of JSON."""
-
-    def __init__(self, screen: Screen, json_lines: bool) -> None:
-        self.screen, self.json_lines = screen, json_lines
-
-    def take(self, event: Event) -> None:
-        if event["kind"] == "done":
-            return
-        if self.json_lines:
-            from .driving import print_json
-
-            print_json(event)
-        self.screen.take(event)
-
-    def note(self, text: str) -> None:
-        self.screen.note(text)

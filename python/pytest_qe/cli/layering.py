@@ -12,7 +12,8 @@ import click
 from . import ends
 from .background import cancel_command, logs_command, status_command, wait_command
 from .ends import Failed, Wrong
-from .layeroptions import config_option, env_option, listed
+from .layeroptions import check_json, config_option, env_option, plans_of, run_options
+from .options import Output
 
 Event = dict[str, Any]
 _MOST_LINES = 20  # of what a category has printed
@@ -24,6 +25,12 @@ Examples:
   qe layers list
   qe layers graph --mermaid
 """
+
+
+_STRATEGIES = {
+    "sequential": "sequential", "parallel": "parallel_unlimited", "limited": "parallel_limited",
+    "hybrid": "hybrid_smart",
+}  # fmt: skip
 
 
 class _Layer(click.Group):
@@ -43,44 +50,26 @@ def layer_command() -> None:
 
 @layer_command.command("run", epilog=f"{EXAMPLES}\n\n{ends.STATUSES}")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@config_option
-@env_option
+@run_options
 @click.option(
     "--strategy",
-    type=click.Choice(["sequential", "parallel", "limited", "hybrid"]),
+    type=click.Choice(list(_STRATEGIES)),
     help="How categories run, instead of what the layer says.",
 )
-@click.option("--max-parallel", type=click.IntRange(1), metavar="N", help="Categories at once.")
-@click.option(
-    "--timeout-multiplier",
-    type=click.FloatRange(0, min_open=True),
-    default=1.0,
-    metavar="X",
-    help="Multiplies every limit of time.  [default: 1]",
-)
-@click.option("--fail-fast/--no-fail-fast", default=None, help="Start nothing after a failure.")
-@click.option("--real", is_flag=True, help="QE_LLM_MODE=real, whatever the layer says.")
 @click.option(
     "--background", is_flag=True, help="Return at once; `qe layer status` tells what became of it."
 )
-@click.option("--json", "json_path", metavar="PATH", help="Write the result as JSON; - prints it.")
-@click.option("--json-lines", is_flag=True, help="Print each event as a line of JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="Only the summary.")
-@click.option("-v", "--verbose", is_flag=True, help="Also what starts, and services.")
 def run_command(
     names: tuple[str, ...],
     config: str | None,
     env: str | None,
-    strategy: str | None,
     max_parallel: int | None,
     timeout_multiplier: float,
     fail_fast: bool | None,
     real: bool,
+    strategy: str | None,
     background: bool,
-    json_path: str | None,
-    json_lines: bool,
-    quiet: bool,
-    verbose: bool,
+    **given: Any,
 ) -> int:  # fmt: skip
     """Run layers of test_layers.yaml; those that they depend on run only if they are named."""
     from ..orchestration.agent import (
@@ -88,11 +77,13 @@ def run_command(
         LayerExecutionAgent,
         LayerExecutionConfig,
     )
-    from ..orchestration.mistakes import ConfigError
-    from .options import check_writable
 
-    if json_path not in (None, "-"):
-        check_writable("--json", str(json_path))
+    output = Output(**given)
+    check_json(output)
+    plans = plans_of(config, env)
+    if background:
+        return _start(plans, names, sys.argv[1:])
+    run = os.environ.pop("QE_BACKGROUND", None)
     agent = LayerExecutionAgent(config)
     chosen = LayerExecutionConfig(
         environment=env,
@@ -102,22 +93,21 @@ def run_command(
         max_parallel=max_parallel,
         force_real_services=real,
     )
-    try:
-        if background:
-            return _start(agent, names, env, sys.argv[1:])
-        return _run(agent, names, chosen, json_path, json_lines, quiet, verbose)
-    except ConfigError as error:
-        raise Wrong(listed(error)) from None
+    result, status = show(agent, agent.stream(names, chosen, plans=plans), plans, names, output)
+    if run is not None:
+        from ..orchestration.background import Background
+
+        cancelled = status > ends.INTERRUPTED
+        Background(plans.config.folder).ended(run, result, cancelled=cancelled)
+    return status
 
 
-def _start(agent: Any, names: tuple[str, ...], env: str | None, words: list[str]) -> int:
+def _start(plans: Any, names: tuple[str, ...], words: list[str]) -> int:
     """What can be wrong is told here, where somebody looks."""
-    from ..orchestration.agent import Plans
     from ..orchestration.background import Background
 
-    plans = Plans(agent.config_path, env)
     for name in names:
-        trouble = agent.validate_layer(name, env)
+        trouble = plans.missing(name)
         if trouble:
             raise Wrong("\n".join(trouble))
     given = [word for word in words[1:] if word != "--background"]
@@ -130,103 +120,55 @@ def _start(agent: Any, names: tuple[str, ...], env: str | None, words: list[str]
     return 0
 
 
-_STRATEGIES = {
-    "sequential": "sequential", "parallel": "parallel_unlimited", "limited": "parallel_limited",
-    "hybrid": "hybrid_smart",
-}  # fmt: skip
-
-
-def _run(
-    agent: Any,
-    names: tuple[str, ...],
-    chosen: Any,
-    json_path: str | None,
-    json_lines: bool,
-    quiet: bool,
-    verbose: bool,
-) -> int:
-    from ..orchestration.agent import Plans
-    from ..orchestration.background import Background
-
-    background = os.environ.pop("QE_BACKGROUND", None)
-    plans = Plans(agent.config_path, chosen.environment)
-    result, status = show(
-        agent, agent.stream(names, chosen), plans, names, "",
-        json_path=json_path, json_lines=json_lines, quiet=quiet, verbose=verbose,
-    )  # fmt: skip
-    if background is not None:
-        cancelled = status > ends.INTERRUPTED
-        Background(plans.config.folder).ended(background, result, cancelled=cancelled)
-    return status
-
-
 def show(
     agent: Any,
     stream: Any,
     plans: Any,
     names: Sequence[str],
-    how: str,
-    *,
-    json_path: str | None,
-    json_lines: bool,
-    quiet: bool,
-    verbose: bool,
+    output: Output,
+    how: str = "",
 ) -> tuple[Event, int]:
     """Runs a stream of layers, shows what happens, and sums up.
 
     Returns: its result, and the exit status.
     """
     from ..orchestration.stage import GRACE_S
-    from .driving import drive, print_json, status_of, write_json
+    from .driving import EventView, carry_out
     from .screen import Screen, many
 
     layers = plans.merged["layers"]
     total = sum(len(layers[name]["categories"]) for name in names if name in layers)
-    taken = json_lines or json_path == "-"
     title = "" if not names else f"{many(total, 'category', 'categories')} of {', '.join(names)}"
     screen = Screen(
-        sys.stderr if taken else sys.stdout, total, lambda event: _line(event, verbose),
-        quiet=quiet, title=f"{title} ({how})" if how and title else title,
+        output.stream, total, lambda event: _line(event, output.verbose),
+        quiet=output.quiet, title=f"{title} ({how})" if how and title else title,
     )  # fmt: skip
-    with screen:
-        result, number, failed = drive(agent, stream, _View(screen, json_lines), GRACE_S)
-    try:
+
+    def summary(result: Event) -> None:
         for line, style in _summary(result):
             screen.say(line, style)
-    finally:
-        if json_path is not None:
-            write_json(json_path, result)
-    if json_lines:
-        print_json({"kind": "done", "result": result})
-    if failed is not None:
-        raise failed
-    return result, status_of(not result["success"], number)
+
+    return carry_out(
+        agent,
+        stream,
+        EventView(screen, output.json_lines, _as_of_files),
+        GRACE_S,
+        output,
+        summary=summary,
+        bad=lambda result: not result["success"],
+    )
 
 
-class _View:
-    """Shows events, and writes them as lines of JSON."""
-
-    def __init__(self, screen: Any, json_lines: bool) -> None:
-        self.screen, self.json_lines = screen, json_lines
-
-    def take(self, event: Event) -> None:
-        if event["kind"] == "done":
-            return
-        if self.json_lines:
-            from .driving import print_json
-
-            print_json(event)
-        shown = {**event, "told": event["kind"]}
-        if "category" in event:
-            shown["file"] = f"{event['layer']}/{event['category']}"
-        if event["kind"] in ("end", "skip"):
-            shown["kind"] = "retry" if event.get("again") else "result"
-            shown["passed"] = event.get("passed", event.get("why") == "cancelled")
-            shown["attempt"] = event.get("attempt", 0) + 1
-        self.screen.take(shown)
-
-    def note(self, text: str) -> None:
-        self.screen.note(text)
+def _as_of_files(event: Event) -> Event:
+    """An event as the screen knows those of files; ``told`` is what it was."""
+    shown = {**event, "told": event["kind"]}
+    if "category" in event:
+        shown["file"] = f"{event['layer']}/{event['category']}"
+    if event["kind"] in ("end", "skip"):
+        shown["kind"] = "retry" if event.get("again") else "result"
+        shown["passed"] = event.get("passed", event.get("why") == "cancelled")
+        shown["attempt"] = event.get("attempt", 0) + 1
+    return shown
 
 
 def _counts(tests: dict[str, int] | None) -> str:
@@ -330,16 +272,6 @@ def layers_command() -> None:
     """Look at the layers of a project, or write their configuration."""
 
 
-def _plans(config: str | None, env: str | None) -> Any:
-    from ..orchestration.agent import Plans
-    from ..orchestration.mistakes import ConfigError
-
-    try:
-        return Plans(config, env)
-    except ConfigError as error:
-        raise Wrong(listed(error)) from None
-
-
 @layers_command.command("list")
 @config_option
 @env_option
@@ -348,7 +280,7 @@ def list_command(config: str | None, env: str | None, as_json: bool) -> int:
     """Tell the layers and their categories."""
     from .driving import print_json
 
-    plans = _plans(config, env)
+    plans = plans_of(config, env)
     if as_json:
         print_json(plans.merged["layers"], indent=2)
         return 0
@@ -370,11 +302,8 @@ def list_command(config: str | None, env: str | None, as_json: bool) -> int:
 @env_option
 def validate_command(names: tuple[str, ...], config: str | None, env: str | None) -> int:
     """Look for mistakes: of the configuration, and of tools and paths that there are not."""
-    from ..orchestration.agent import LayerExecutionAgent
-
-    plans = _plans(config, env)
-    agent = LayerExecutionAgent(config)
-    found = [line for name in names or plans.layers() for line in agent.validate_layer(name, env)]
+    plans = plans_of(config, env)
+    found = [line for name in names or plans.layers() for line in plans.missing(name)]
     if found:
         raise Failed("\n".join(dict.fromkeys(found)))
     count = len(names or plans.layers())
@@ -390,7 +319,7 @@ def graph_command(config: str | None, env: str | None, mermaid: bool) -> int:
     """Draw what depends on what, in the order in which it would run."""
     from ..orchestration.graphs import as_mermaid, as_text
 
-    plans = _plans(config, env)
+    plans = plans_of(config, env)
     plan = plans.prepare({}).plan
     click.echo(as_mermaid(plan) if mermaid else as_text(plan))
     return 0
@@ -407,6 +336,6 @@ def init_command(folder: str | None, force: bool) -> int:
     try:
         written = defaults.write(folder or os.curdir, force=force)
     except ConfigError as error:
-        raise Failed(listed(error)) from None
+        raise Failed(str(error)) from None
     click.echo(f"{written}")
     return 0

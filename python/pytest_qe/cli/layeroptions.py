@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
+
+from .ends import Wrong
+from .options import Output, check_writable, output
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 config_option = click.option(
     "--config", "-c", type=click.Path(), metavar="PATH",
@@ -15,6 +21,38 @@ env_option = click.option(
 )
 
 
-def listed(error: Any) -> str:
-    """The mistakes of a ``ConfigError``, a line each."""
-    return "\n".join(str(mistake) for mistake in error.mistakes)
+def run_options(function: _F) -> _F:
+    """Options of a command that runs layers."""
+    for option in reversed((
+        config_option,
+        env_option,
+        click.option("--max-parallel", type=click.IntRange(1), metavar="N",
+                     help="Categories at once."),
+        click.option("--timeout-multiplier", type=click.FloatRange(0, min_open=True), default=1.0,
+                     metavar="X", help="Multiplies every limit of time.  [default: 1]"),
+        click.option("--fail-fast/--no-fail-fast", default=None,
+                     help="Start nothing after a failure."),
+        click.option("--real", is_flag=True, help="QE_LLM_MODE=real, whatever layers say."),
+        output,
+    )):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def check_json(given: Output) -> None:
+    """Raises: ``Wrong`` where ``--json`` cannot be written."""
+    if given.json_path not in (None, "-"):
+        check_writable("--json", str(given.json_path))
+
+
+def plans_of(config: str | None, env: str | None) -> Any:
+    """The configuration, with an environment's overrides.
+
+    Raises: ``Wrong``, with all that is wrong with it.
+    """
+    from ..orchestration.agent import Plans
+
+    try:
+        return Plans(config, env)
+    except ValueError as error:
+        raise Wrong(str(error)) from None

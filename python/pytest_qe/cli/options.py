@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -152,7 +153,23 @@ output = _all(_OUTPUT)
 
 
 @dataclass(frozen=True)
-class Given:
+class Output:
+    """Where a command's words and results go."""
+
+    json_path: str | None
+    json_lines: bool
+    verbose: bool
+    quiet: bool
+
+    @property
+    def stream(self) -> TextIO:
+        """For people: standard output, unless JSON has that."""
+        taken = self.json_lines or self.json_path == "-"
+        return sys.stderr if taken else sys.stdout
+
+
+@dataclass(frozen=True)
+class Given(Output):
     """What both commands have been given, as ``click`` took it."""
 
     files: tuple[str, ...]
@@ -167,10 +184,6 @@ class Given:
     open_files: int
     grace: float
     output_bytes: int
-    json_path: str | None
-    json_lines: bool
-    verbose: bool
-    quiet: bool
 
     def check(self) -> None:
         """Raises: ``Wrong`` for what does not go together."""

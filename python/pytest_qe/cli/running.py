@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from . import ends
 from .ends import Wrong
-from .layeroptions import config_option, env_option, listed
+from .layeroptions import check_json, plans_of, run_options
+from .options import Output
 
 EXAMPLES = """\b
 Examples:
@@ -28,22 +28,7 @@ Examples:
     show_default=True,
     help="Which layers run, and how they wait for each other.",
 )
-@config_option
-@env_option
-@click.option("--max-parallel", type=click.IntRange(1), metavar="N", help="Categories at once.")
-@click.option(
-    "--timeout-multiplier",
-    type=click.FloatRange(0, min_open=True),
-    default=1.0,
-    metavar="X",
-    help="Multiplies every limit of time.  [default: 1]",
-)
-@click.option("--fail-fast/--no-fail-fast", default=None, help="Start nothing after a failure.")
-@click.option("--real", is_flag=True, help="QE_LLM_MODE=real, whatever layers say.")
-@click.option("--json", "json_path", metavar="PATH", help="Write the result as JSON; - prints it.")
-@click.option("--json-lines", is_flag=True, help="Print each event as a line of JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="Only the summary.")
-@click.option("-v", "--verbose", is_flag=True, help="Also what starts, and services.")
+@run_options
 def run_command(
     names: tuple[str, ...],
     mode: str,
@@ -53,10 +38,7 @@ def run_command(
     timeout_multiplier: float,
     fail_fast: bool | None,
     real: bool,
-    json_path: str | None,
-    json_lines: bool,
-    quiet: bool,
-    verbose: bool,
+    **given: Any,
 ) -> int:  # fmt: skip
     """Run the layers of test_layers.yaml, those that are named, or all.
 
@@ -69,8 +51,6 @@ def run_command(
       background     those of the background, by themselves
       hybrid         as ci, but all at once as far as dependencies allow
     """
-    from ..orchestration.agent import Plans
-    from ..orchestration.mistakes import ConfigError
     from ..orchestration.orchestrator import (
         ExecutionMode,
         OrchestrationConfig,
@@ -78,10 +58,10 @@ def run_command(
         chosen_layers,
     )
     from .layering import show
-    from .options import check_writable
 
-    if json_path not in (None, "-"):
-        check_writable("--json", str(json_path))
+    output = Output(**given)
+    check_json(output)
+    plans = plans_of(config, env)
     agent = TestOrchestratorAgent(config)
     chosen = OrchestrationConfig(
         ExecutionMode(mode), environment=env, layers=names or None, fail_fast=fail_fast,
@@ -89,18 +69,12 @@ def run_command(
         force_real_services=real,
     )  # fmt: skip
     try:
-        plans = Plans(config, env)
-        of = chosen_layers(chosen, plans)[0]
-        result, status = show(
-            agent, agent.stream(chosen), plans, of, f"mode {mode}",
-            json_path=json_path, json_lines=json_lines, quiet=quiet, verbose=verbose,
-        )  # fmt: skip
-    except ConfigError as error:
-        raise Wrong(listed(error)) from None
+        here = chosen_layers(chosen, plans)[0]
     except ValueError as error:
         raise Wrong(str(error)) from None
-    stream = sys.stderr if json_lines or json_path == "-" else sys.stdout
-    _background(result, stream)
+    stream = agent.stream(chosen, plans=plans)
+    result, status = show(agent, stream, plans, here, output, f"mode {mode}")
+    _background(result, output.stream)
     return status
 
 

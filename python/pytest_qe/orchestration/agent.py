@@ -138,11 +138,8 @@ class Plans:
     ) -> StageRun:
         """A run of some layers.
 
-        Raises: ``ConfigError`` for what can never run; ``KeyError`` for an unknown layer.
+        Raises: ``ConfigError`` for what can never run; the layers must be there.
         """
-        for name in options.get("layers") or ():
-            if name not in self.merged["layers"]:
-                raise KeyError(name)
         given = {"machine": machine(), "expected": dict(expected or {}), **options}
         more = dict(variables or {})
         if real:
@@ -154,6 +151,20 @@ class Plans:
             )  # fmt: skip
         except PlanError as error:
             raise self.located(error) from None
+
+    def missing(self, name: str) -> list[str]:
+        """What is wrong with a layer beside what is written: what can never run, and what is
+        not there, be it itself; a line each."""
+        try:
+            check_names([name], self)
+            self.prepare({"layers": [name]}).check()
+        except ConfigError as error:
+            return error.lines()
+        except PlanError as error:
+            return self.located(error).lines()
+        except ValueError as error:
+            return [str(error)]
+        return []
 
     def located(self, error: PlanError) -> ConfigError:
         """What can never run, with its place in the file."""
@@ -313,12 +324,14 @@ class LayerExecutionAgent:
         config: LayerExecutionConfig | None = None,
         *,
         gates: bool = False,
+        plans: Plans | None = None,
     ) -> AsyncIterator[Event]:
         """The events of a run of some layers, in the end ``done`` with ``result``: ``success``,
         ``total_duration``, ``layers`` (of each what ``LayerExecutionResult`` has), ``plan``.
-        Leaving the loop ends what runs."""
+        Leaving the loop ends what runs. ``plans`` is the configuration, where it has been read
+        already, with the environment's overrides."""
         chosen = config or LayerExecutionConfig()
-        plans = Plans(self.config_path, chosen.environment)
+        plans = plans or Plans(self.config_path, chosen.environment)
         check_names(names, plans)
         memory = self.memory or MemoryStore(Path(plans.config.folder, ".qe", "history.db"))
         durations = Durations(memory)
@@ -383,16 +396,9 @@ class LayerExecutionAgent:
     def validate_layer(self, name: str, environment: str | None = None) -> list[str]:
         """What is wrong with a layer, a line each: nothing, if it is an empty list."""
         try:
-            plans = Plans(self.config_path, environment)
-            check_names([name], plans)
-            plans.prepare({"layers": [name]}).check()
+            return Plans(self.config_path, environment).missing(name)
         except ConfigError as error:
-            return [str(mistake) for mistake in error.mistakes]
-        except PlanError as error:
-            return [str(mistake) for mistake in plans.located(error).mistakes]
-        except ValueError as error:
-            return [str(error)]
-        return []
+            return error.lines()
 
 
 def check_names(names: Sequence[str], plans: Plans) -> None:

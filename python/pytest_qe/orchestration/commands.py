@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import glob
 import os
 import shlex
 import shutil
@@ -13,6 +12,7 @@ from typing import Any
 
 from .. import frameworks
 from ..agents.warm import interpreter_of
+from ..choosing import chosen, matching
 from ..frameworks import Command, FrameworkError, MissingTool
 
 _PROBE_S = 30.0
@@ -93,13 +93,13 @@ def commands_of(
     if markers is not None and entry.name != "pytest":
         raise FrameworkError(f"markers: are pytest's, and this is {entry.name}: use args")
     if entry.together:
-        paths = [one for path in paths for one in _matching(path, folder)]
+        paths = [one for path in paths for one in matching(path, folder)]
         return [_together(entry, paths, args, markers, category, folder, reports, changes)]
     return [
         frameworks.command_for(
             entry.name, file, args=args, cwd=folder, env=changes, reports=reports, run=0
         )
-        for file in _files(paths, entry.name, folder)
+        for file in chosen(paths, entry.name, folder, None)[0]
     ]
 
 
@@ -112,7 +112,7 @@ def _own(
     words = words_of(category["command"])
     if not words:
         raise FrameworkError("command: has no program")
-    environ = {k: v for k, v in {**os.environ, **changes}.items() if v is not None}
+    environ = frameworks.changed_environ(changes)
     report = None
     if any("{report}" in word for word in words):
         report = os.path.join(os.path.abspath(reports), f"{frameworks.number()}.report")
@@ -141,38 +141,14 @@ def _together(
     words = [*args]
     if markers is not None:
         words = ["-m", markers, *words]
-    command = frameworks.command_for(
-        entry.name, paths[0], args=words, cwd=folder, env=changes, reports=reports,
-        beside=paths[1:],
-    )  # fmt: skip
     own = ("-n", "--pdb", "no:qe", "-pno:qe")
-    said = any(word.startswith("--qe-") or word in own for word in words)
-    if said or not has_plugin(command.argv[0]):
-        return command
-    cpu = category.get("resources", {}).get("cpu")
-    workers = f"--qe-parallel={max(1, int(cpu))}" if cpu is not None else "--qe-parallel"
-    words = ["-p", "qe", workers, *words]  # also where plugins are not loaded by themselves
+    if not any(word.startswith("--qe-") or word in own for word in words):
+        tool = frameworks.find_tool(entry, folder, frameworks.changed_environ(changes))
+        if tool is not None and has_plugin(tool):
+            cpu = category.get("resources", {}).get("cpu")
+            workers = f"--qe-parallel={max(1, int(cpu))}" if cpu is not None else "--qe-parallel"
+            words = ["-p", "qe", workers, *words]  # also where autoload is off
     return frameworks.command_for(
         entry.name, paths[0], args=words, cwd=folder, env=changes, reports=reports,
         beside=paths[1:],
     )  # fmt: skip
-
-
-def _matching(path: str, folder: str) -> list[str]:
-    """A path that is there; otherwise what matches it as a pattern, and itself if none can."""
-    if os.path.lexists(os.path.join(folder, path)) or not glob.has_magic(path):
-        return [path]
-    found = sorted(glob.glob(path, root_dir=folder, recursive=True))
-    if not found:
-        raise FrameworkError(f"no file matches {path!r} in {folder}")
-    return found
-
-
-def _files(paths: Sequence[str], framework: str, folder: str) -> list[str]:
-    from ..cli.ends import Refused
-    from ..cli.files import chosen
-
-    try:
-        return chosen(paths, framework, folder, None)[0]
-    except Refused as error:
-        raise FrameworkError(error.message) from None

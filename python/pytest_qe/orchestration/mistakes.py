@@ -55,6 +55,10 @@ class ConfigError(ValueError):
         self.mistakes: tuple[Mistake, ...] = tuple(mistakes)
         super().__init__("\n".join(map(str, self.mistakes)))
 
+    def lines(self) -> list[str]:
+        """Each mistake, as it is told."""
+        return [str(mistake) for mistake in self.mistakes]
+
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

@@ -199,12 +199,16 @@ class TestOrchestratorAgent:
         assert result is not None
         return result
 
-    async def stream(self, config: OrchestrationConfig | None = None) -> AsyncIterator[Event]:
+    async def stream(
+        self, config: OrchestrationConfig | None = None, *, plans: Plans | None = None
+    ) -> AsyncIterator[Event]:
         """The same as it happens: events of ``LayerExecutionAgent.stream``, ``background`` for
-        each layer that was started by itself, in the end ``done`` with ``result``."""
+        each layer that was started by itself, in the end ``done`` with ``result``. ``plans`` is
+        the configuration, where it has been read already."""
         given = config or OrchestrationConfig()
         mode = ExecutionMode(given.execution_mode)
-        plans = await asyncio.to_thread(Plans, self.config_path, given.environment)
+        if plans is None:
+            plans = await asyncio.to_thread(Plans, self.config_path, given.environment)
         here, apart = chosen_layers(given, plans)
         result: dict[str, Any] = {"success": True, "total_duration": 0.0, "layers": {}}
         if here:
@@ -219,7 +223,9 @@ class TestOrchestratorAgent:
                 force_real_services=given.force_real_services,
                 variables=given.variables,
             )
-            async for event in self._layers.stream(here, chosen, gates=mode is ExecutionMode.CI):
+            async for event in self._layers.stream(
+                here, chosen, gates=mode is ExecutionMode.CI, plans=plans
+            ):
                 if event["kind"] == "done":
                     result = event["result"]
                     break
@@ -282,12 +288,10 @@ class TestOrchestratorAgent:
         try:
             plans = await asyncio.to_thread(Plans, self.config_path, environment)
         except ConfigError as error:
-            found["config"] = [str(mistake) for mistake in error.mistakes]
+            found["config"] = error.lines()
             return found
         for name in plans.layers():
-            found["layers"][name] = await asyncio.to_thread(
-                self._layers.validate_layer, name, environment
-            )
+            found["layers"][name] = await asyncio.to_thread(plans.missing, name)
         config = plans.merged.get("services", {})
         states = await Services(config, plans.config.folder).states()
         found["services"] = {

@@ -83,6 +83,7 @@ class StageRun:
             raise PlanError(errors)
         self.plan: dict[str, Any] = json.loads(self._stage.plan())
         self.layers = {layer["layer"]: layer for layer in self.plan["layers"]}
+        self._numbers = {layer["id"]: layer["layer"] for layer in self.plan["layers"]}
         self.categories = {
             one["category"]: {**one, "layer": layer["id"]}
             for layer in self.plan["layers"]
@@ -228,8 +229,7 @@ class StageRun:
         if event["kind"] == "wake":
             return []
         if event["kind"] == "end" and not event["again"]:
-            return [event, *self._one_less(event.pop("number_of_layer"))]
-        event.pop("number_of_layer", None)
+            return [event, *self._one_less(self._numbers[event["layer"]])]
         return [event]
 
     def _one_less(self, layer: int) -> list[Event]:
@@ -258,15 +258,12 @@ class StageRun:
             self._next.cancel()
         for session in self._sessions.values():
             session.stop(interrupt=True)
-        for task in self._tasks.values():
-            if not task.done() and not self._is_running(task):
+        for number, task in self._tasks.items():
+            if number not in self._sessions:
                 task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await self._services.close()
         self._locks.close()
-
-    def _is_running(self, task: asyncio.Task[None]) -> bool:
-        return any(self._tasks.get(number) is task for number in self._sessions)
 
     # -------------------------------------------------------------- one category
 
@@ -298,9 +295,7 @@ class StageRun:
                     return
             except ServiceError as error:
                 self._stage.refused(number, time.monotonic_ns())
-                for key, one in self.layers.items():
-                    if one["id"] == self.categories[number]["layer"]:
-                        self._stage.drop(key)
+                self._stage.drop(self._numbers[self.categories[number]["layer"]])
                 self._queue.put_nowait({"kind": "service", "service": service, "state": "failed",
                                         "message": str(error)})  # fmt: skip
                 return
@@ -422,9 +417,6 @@ class StageRun:
             peak_memory_bytes=shown.peak_bytes if shown is not None else 0,
         )  # fmt: skip
         event["suggestion"] = None if passed else suggestion(event, self.categories[number])
-        event["number_of_layer"] = next(
-            key for key, one in self.layers.items() if one["id"] == event["layer"]
-        )
         self._queue.put_nowait(event)
 
 
