@@ -15,7 +15,7 @@ import click
 
 from .ends import Cannot, Wrong
 
-_SAMPLE = Path(__file__).parent.parent / "demo"
+_SAMPLE = Path(__file__).parent.parent / "demo" / "shop"
 _STEPS = (
     ("Its layers, and what is in them:", "layers list"),
     ("What depends on what:", "layers graph"),

@@ -1,1 +1,3 @@
-"""Makes shop.py importable."""
+"""What is below is a sample to copy: who runs pytest over installed packages does not run it."""
+
+collect_ignore = ["shop"]
