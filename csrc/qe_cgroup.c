@@ -83,6 +83,19 @@ static bool names(const char *controllers, const char *one)
     }
 }
 
+/* Where version 2 is: beside version 1 it has a folder of its own (systemd's "hybrid"). */
+static const char *mount_2(const walk *w)
+{
+    static const char unified[] = "/sys/fs/cgroup/unified";
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s%s/cgroup.controllers", w->root,
+                     unified);
+
+    return n > 0 && (size_t) n < sizeof path && access(path, F_OK) == 0
+               ? unified
+               : "/sys/fs/cgroup";
+}
+
 /* One line of /proc/self/cgroup: "hierarchy:controllers:/group". Version 1 mounts one
  * controller by its name, or several by all of theirs. */
 static void visit_line(const walk *w, char *line)
@@ -96,7 +109,7 @@ static void visit_line(const walk *w, char *line)
     *controllers++ = '\0';
     *group++ = '\0';
     if (controllers[0] == '\0') {
-        visit_upwards(w, "/sys/fs/cgroup", group, 2);
+        visit_upwards(w, mount_2(w), group, 2);
     } else if (names(controllers, w->controller)) {
         (void) snprintf(mount, sizeof mount, "/sys/fs/cgroup/%s",
                         w->controller);

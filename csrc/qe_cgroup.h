@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "qe.h"
+
 /* Calls `visit` for the group's directory, and for each above it, where a controller of
  * version 1 or 2 may have its files. A container often names the path that the host
  * sees, which does not exist inside: the walk still ends at the mount point, and that is
@@ -17,5 +19,9 @@ void qe__cgroup_each(const char *root, const char *controller,
 /* Reads a small file of a directory whole; false if it is missing or does not fit. */
 bool qe__cgroup_read(const char *directory, const char *name, char *text,
                      size_t size);
+/* qe_cgroup_new and qe_memory_bytes, likewise. */
+int qe__cgroup_new(qe_cgroup **out, const char *root,
+                   const qe_cgroup_limits *limits);
+uint64_t qe__memory_bytes(const char *root);
 
 #endif

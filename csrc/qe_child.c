@@ -17,6 +17,7 @@
 /* A refusal word: where it failed, and errno. */
 #define IN_CHDIR 0x10000u
 #define IN_EXEC 0x20000u
+#define IN_CGROUP 0x40000u
 
 extern char **environ;
 
@@ -42,12 +43,20 @@ static void limit_all(const qe_limits *limits)
     limit(RLIMIT_NOFILE, limits->files, limits->files);
 }
 
+/* "0" means the process that writes it. */
+static bool enter_cgroup(const char *procs)
+{
+    int fd = procs != NULL ? open(procs, O_WRONLY | O_CLOEXEC) : -1;
+
+    return procs == NULL || (fd >= 0 && write(fd, "0", 1) == 1);
+}
+
 /* In the child, which has its parent's memory until it executes. */
 static _Noreturn void become(const qe__child *c, pid_t parent,
                              const int writes[2], const sigset_t *mask)
 {
     const qe__command *command = c->command;
-    uint32_t place = IN_CHDIR;
+    uint32_t place = IN_CGROUP;
 
     (void) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != parent) {
@@ -56,12 +65,15 @@ static _Noreturn void become(const qe__child *c, pid_t parent,
     /* In this order: a hold that comes between the two is lifted by either group. */
     atomic_store(c->words.group, (uint32_t) getpid());
     (void) setpgid(0, 0);
-    if (dup2(writes[0], 1) >= 0 && dup2(writes[1], 2) >= 0 &&
-        (command->cwd == NULL || chdir(command->cwd) == 0)) {
-        place = IN_EXEC;
-        limit_all(&command->limits);
-        (void) sigprocmask(SIG_SETMASK, mask, NULL);
-        (void) execvp(command->argv[0], command->argv);
+    if (enter_cgroup(command->limits.cgroup)) {
+        place = IN_CHDIR;
+        if (dup2(writes[0], 1) >= 0 && dup2(writes[1], 2) >= 0 &&
+            (command->cwd == NULL || chdir(command->cwd) == 0)) {
+            place = IN_EXEC;
+            limit_all(&command->limits);
+            (void) sigprocmask(SIG_SETMASK, mask, NULL);
+            (void) execvp(command->argv[0], command->argv);
+        }
     }
     atomic_store(c->words.refusal, place | (uint32_t) errno);
     _exit(127);
@@ -129,7 +141,8 @@ int qe__child_start(qe__child *c, const qe__command *command,
             errno = ENOMEM;
         }
     }
-    if (status == 0 && command->warm != NULL && !c->cold) {
+    if (status == 0 && command->warm != NULL && !c->cold &&
+        command->limits.cgroup == NULL) {
         c->pid = qe__warm_start(&c->server, command,
                                 merged != NULL ? merged : own, writes);
         atomic_store(words->group, (uint32_t) c->pid);
@@ -216,10 +229,12 @@ void qe__child_refused(qe__excerpt *to, const char *what, const char *name,
 static void say_refusal(const qe__child *c, uint32_t refusal, qe__excerpt *to)
 {
     bool in_exec = (refusal & IN_EXEC) != 0;
-    const char *cwd = c->command->cwd;
+    const char *place = (refusal & IN_CGROUP) != 0
+                            ? c->command->limits.cgroup
+                            : c->command->cwd;
 
     qe__child_refused(to, in_exec ? "start" : "enter",
-                      in_exec || cwd == NULL ? c->command->argv[0] : cwd,
+                      in_exec || place == NULL ? c->command->argv[0] : place,
                       (int) (refusal & 0xffffu));
 }
 

@@ -44,7 +44,7 @@ static bool is_sound(const qe_unit *unit)
     if (unit->argv == NULL) {
         return unit->env == NULL && unit->cwd == NULL && unit->warm == NULL &&
                unit->limits.memory_bytes == 0 && unit->limits.cpu_s == 0 &&
-               unit->limits.files == 0;
+               unit->limits.files == 0 && unit->limits.cgroup == NULL;
     }
     if (unit->limits.files > 0 && unit->limits.files < 3) {
         return false;
@@ -76,7 +76,8 @@ int qe__command_copy(qe__command **out, const qe_unit *unit)
     }
     bytes = sizeof(*command) + (args + more + 2) * sizeof(char *);
     command = malloc(bytes + count_bytes(unit->argv) + count_bytes(unit->env) +
-                     size_of(unit->cwd) + size_of(unit->warm));
+                     size_of(unit->cwd) + size_of(unit->warm) +
+                     size_of(unit->limits.cgroup));
     if (command == NULL) {
         return QE_ENOMEM;
     }
@@ -94,6 +95,9 @@ int qe__command_copy(qe__command **out, const qe_unit *unit)
     command->cwd = unit->cwd != NULL ? keep(unit->cwd, &room) : NULL;
     command->warm = unit->warm != NULL ? keep(unit->warm, &room) : NULL;
     command->limits = unit->limits;
+    if (unit->limits.cgroup != NULL) {
+        command->limits.cgroup = keep(unit->limits.cgroup, &room);
+    }
     *out = command;
     return 0;
 }

@@ -97,23 +97,58 @@ static bool read_number(const char *directory, const char *name,
     return end != text;
 }
 
+/* What a group may have; false where that is no limit. */
+static bool read_limit(const char *directory, int version, uint64_t *limit)
+{
+    return read_number(directory,
+                       version == 1 ? "memory.limit_in_bytes" : "memory.max",
+                       limit) &&
+           *limit != 0 && *limit < UINT64_MAX / 4;
+}
+
+static void take_limit(void *arg, const char *directory, int version)
+{
+    uint64_t *least = arg, limit;
+
+    if (read_limit(directory, version, &limit) &&
+        (*least == 0 || limit < *least)) {
+        *least = limit;
+    }
+}
+
+uint64_t qe__memory_bytes(const char *root)
+{
+    qe_gauge g = {.root = (char *) root};
+    char text[8192];
+    const char *total;
+    uint64_t least = 0;
+
+    if (read_proc(&g, "meminfo", text, sizeof(text)) &&
+        (total = strstr(text, "MemTotal:")) != NULL) {
+        least = strtoull(total + 9, NULL, 10) * 1024;
+    }
+    qe__cgroup_each(root, "memory", take_limit, &least);
+    return least;
+}
+
+uint64_t qe_memory_bytes(void)
+{
+    return qe__memory_bytes("");
+}
+
 /* What is left of a group's memory, unless the machine has less than it may use. Pages of files count as
  * used there, though they can be had back. */
 static void take_memory(void *arg, const char *directory, int version)
 {
-    static const char *const files[][2] = {
-        {"memory.limit_in_bytes", "memory.usage_in_bytes"},
-        {"memory.max", "memory.current"},
-    };
-    const char *const *names = files[version - 1];
     double *least = arg, left;
     char text[8192];
     const char *at;
     uint64_t limit, used, pages = 0;
 
-    if (!read_number(directory, names[0], &limit) ||
-        !read_number(directory, names[1], &used) || limit == 0 ||
-        limit >= UINT64_MAX / 4) {
+    if (!read_limit(directory, version, &limit) ||
+        !read_number(directory,
+                     version == 1 ? "memory.usage_in_bytes" : "memory.current",
+                     &used)) {
         return;
     }
     if (qe__cgroup_read(directory, "memory.stat", text, sizeof(text)) &&

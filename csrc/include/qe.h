@@ -70,6 +70,8 @@ QE_API unsigned qe_cpu_count(void);
 
 #include "qe_around.h" /* what is changed around a pass */
 
+#include "qe_limits.h" /* what commands may use */
+
 /* ---------------------------------------------------------------- outcomes */
 
 enum qe_outcome {
@@ -93,15 +95,6 @@ QE_API const char *qe_outcome_name(enum qe_outcome outcome);
 #define QE_UNIT_TOGETHER 2u /* its whole scope stays in one worker, in order */
 #define QE_UNIT_FRESH 4u /* its scope gets a worker of its own (flaky pass) */
 #define QE_UNIT_SPARE 8u /* nothing yet, see qe_session_pass */
-
-/* What each process of a command may use; 0: what the host may. More than the host may
- * is not given. */
-typedef struct qe_limits {
-    uint64_t memory_bytes; /* private writable memory (RLIMIT_DATA): beyond,
-                                allocations fail */
-    uint64_t cpu_s; /* processor time: then SIGXCPU, a second later SIGKILL */
-    uint64_t files; /* open descriptors; at least 3 */
-} qe_limits;
 
 typedef struct qe_unit {
     const char *id;      /* unique with `pass`; copied */

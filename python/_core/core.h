@@ -27,6 +27,7 @@ int core_add_around(PyObject *module);
 int core_add_cause(PyObject *module);
 int core_add_adapt(PyObject *module);
 int core_add_layers(PyObject *module);
+int core_add_cgroup(PyObject *module);
 
 /* A sequence of numbers as an array, and how many; NULL with an exception. */
 uint32_t *core_numbers(PyObject *list, size_t *n);

@@ -57,19 +57,19 @@ static PyObject *Plan_add_command(PyObject *self, PyObject *args,
 {
     static char *names[] = {
         "id",  "argv", "item",         "pass_", "retries", "timeout_ns",  "env",
-        "cwd", "warm", "memory_bytes", "cpu_s", "files",   "expected_ns", NULL};
+        "cwd", "warm", "memory_bytes", "cpu_s", "files",   "expected_ns", "cgroup", NULL};
     PyObject *argv, *env = Py_None;
     qe_unit unit = {.id = NULL};
     char **words, **changes = NULL;
-    Py_ssize_t sizes[2]; /* a NUL would cut them, as it does any path */
+    Py_ssize_t sizes[3]; /* a NUL would cut them, as it does any path */
     int status = QE_EINVAL;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "yO|IIIKOz#z#KKKK", names, &unit.id, &argv,
+            args, kwargs, "yO|IIIKOz#z#KKKKz#", names, &unit.id, &argv,
             &unit.item, &unit.pass, &unit.retries, &unit.timeout_ns, &env,
             &unit.cwd, &sizes[0], &unit.warm, &sizes[1],
             &unit.limits.memory_bytes, &unit.limits.cpu_s, &unit.limits.files,
-            &unit.expected_ns)) {
+            &unit.expected_ns, &unit.limits.cgroup, &sizes[2])) {
         return NULL;
     }
     words = core_words(argv);
@@ -124,8 +124,7 @@ static PyMethodDef Plan_methods[] = {
      METH_VARARGS | METH_KEYWORDS,
      "add_command(id: bytes, argv, item=0, pass_=0, retries=0, timeout_ns=0, "
      "env=None, cwd=None, warm=None, memory_bytes=0, cpu_s=0, files=0, "
-     "expected_ns=0)\n\nAdds "
-     "a "
+     "expected_ns=0, cgroup=None)\n\nAdds a "
      "unit that is a command; a plan has such alone, or none."},
     {"add_spare", Plan_add_spare, METH_VARARGS,
      "add_spare(n, timeout_ns)\n\nAdds so many units that are nothing yet."},

@@ -221,6 +221,13 @@ static PyObject *cpu_count(PyObject *module, PyObject *unused)
     return PyLong_FromUnsignedLong(qe_cpu_count());
 }
 
+static PyObject *memory_bytes(PyObject *module, PyObject *unused)
+{
+    (void) module;
+    (void) unused;
+    return PyLong_FromUnsignedLongLong(qe_memory_bytes());
+}
+
 static PyObject *outcome_name(PyObject *module, PyObject *args)
 {
     int outcome;
@@ -313,6 +320,9 @@ out:
 }
 
 static PyMethodDef functions[] = {
+    {"memory_bytes", memory_bytes, METH_NOARGS,
+     "memory_bytes() -> bytes this process may use, by the machine and its "
+     "control groups; 0: not known"},
     {"cpu_count", cpu_count, METH_NOARGS,
      "cpu_count() -> CPUs this process may use, by affinity and cgroup quota"},
     {"outcome_name", outcome_name, METH_VARARGS, "outcome_name(number) -> str"},

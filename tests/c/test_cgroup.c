@@ -75,6 +75,17 @@ static void outside_its_namespace_the_mount_is_all(void **state)
     assert_string_equal(walk(&v, *state, "memory"), "2:/sys/fs/cgroup ");
 }
 
+static void beside_version_1_it_has_a_folder_of_its_own(void **state)
+{
+    struct visits v;
+
+    scratch_tree_file(*state, "/proc/self/cgroup", "0::/a\n");
+    scratch_tree_file(*state, "/sys/fs/cgroup/unified/cgroup.controllers", "");
+    assert_string_equal(
+        walk(&v, *state, "memory"),
+        "2:/sys/fs/cgroup/unified/a 2:/sys/fs/cgroup/unified ");
+}
+
 static void garbage_visits_nothing_else(void **state)
 {
     static char longest[16384];
@@ -143,6 +154,7 @@ int main(void)
         T(each_group_above_is_visited),
         T(of_version_1_only_its_controller_counts),
         T(outside_its_namespace_the_mount_is_all),
+        T(beside_version_1_it_has_a_folder_of_its_own),
         T(garbage_visits_nothing_else),
         T(a_root_that_is_too_long_is_none),
         T(small_files_are_read_whole_or_not_at_all),

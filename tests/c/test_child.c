@@ -1,6 +1,7 @@
 /* One command as a process of this one. */
 #include "qe_child.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -155,6 +156,54 @@ static void one_that_is_not_executed_says_why(void **state)
     leave(&r, command);
 }
 
+static void one_that_may_not_enter_its_control_group_says_so(void **state)
+{
+    static char *const argv[] = {"true", NULL};
+    qe_unit unit = {.id = "a", .argv = argv, .limits.cgroup = "/none/procs"};
+    qe__command *command;
+    struct run r;
+
+    (void) state;
+    begin_unit(&r, &command, &unit);
+    end(&r);
+    assert_false(r.executed);
+    expect(&r.output[1], "qe: cannot enter /none/procs: No such file or "
+                         "directory\n");
+    leave(&r, command);
+}
+
+/* Without limits: these need a controller, which is rarely there. */
+static void it_runs_in_its_control_group(void **state)
+{
+    static char *const argv[] = {"sh", "-c", "cat /proc/self/cgroup", NULL};
+    static const qe_cgroup_limits none;
+    qe_unit unit = {.id = "a", .argv = argv};
+    char text[8192], *name;
+    qe__command *command;
+    qe_cgroup *group;
+    struct run r;
+
+    (void) state;
+    if (qe_cgroup_new(&group, &none) != 0) {
+        print_message("no control group (version 2) may be made here: %s\n",
+                      strerror(errno));
+        skip();
+    }
+    unit.limits.cgroup = qe_cgroup_procs(group);
+    begin_unit(&r, &command, &unit);
+    end(&r);
+    assert_true(r.executed);
+    qe__excerpt_copy(&r.output[0], text);
+    text[qe__excerpt_size(&r.output[0])] = '\0';
+    name = strdup(qe_cgroup_procs(group));
+    assert_non_null(name);
+    *strrchr(name, '/') = '\0';
+    assert_non_null(strstr(text, strrchr(name, '/')));
+    free(name);
+    leave(&r, command);
+    qe_cgroup_free(group, NULL);
+}
+
 /* Valgrind keeps limits of memory and descriptors to itself: the kernel, and what is
  * executed, never hear of them. */
 static void skip_where_limits_are_held_back(void)
@@ -191,7 +240,7 @@ static void limits_are_its_own(void **state)
     for (int i = 0; i < 3; i++)
         assert_int_equal(getrlimit(kinds[i], &before[i]), 0);
     limited(&r, "ulimit -d; ulimit -t; ulimit -n; ulimit -Ht; ulimit -Hn",
-            (qe_limits){UINT64_C(64) << 20, 7, 20});
+            (qe_limits){UINT64_C(64) << 20, 7, 20, NULL});
     expect(&r.output[0], "65536\n7\n20\n8\n20\n");
     drop(&r);
     for (int i = 0; i < 3; i++) { /* whose memory the child had */
@@ -213,7 +262,7 @@ static void more_than_we_have_is_not_given(void **state)
     less.rlim_cur = 64;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &less), 0);
     limited(&r, "ulimit -n; ulimit -t",
-            (qe_limits){UINT64_MAX, UINT64_MAX, UINT64_MAX});
+            (qe_limits){UINT64_MAX, UINT64_MAX, UINT64_MAX, NULL});
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     {
         char wanted[64];
@@ -284,6 +333,8 @@ int main(void)
         cmocka_unit_test(what_it_said_last_is_taken_when_it_has_ended),
         cmocka_unit_test(what_it_left_behind_ends_with_it),
         cmocka_unit_test(one_that_is_not_executed_says_why),
+        cmocka_unit_test(one_that_may_not_enter_its_control_group_says_so),
+        cmocka_unit_test(it_runs_in_its_control_group),
         cmocka_unit_test(limits_are_its_own),
         cmocka_unit_test(more_than_we_have_is_not_given),
         cmocka_unit_test(beyond_its_memory_allocations_fail),

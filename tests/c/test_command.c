@@ -12,18 +12,19 @@ static char *const additions[] = {"A=1", "B=", "GONE", "A=2=3", NULL};
 static void a_copy_shares_nothing_with_the_unit(void **state)
 {
     char word[] = "program", folder[] = "/folder", addition[] = "A=1";
-    char *argv[] = {word, NULL}, *env[] = {addition, NULL}, server[] = "@w";
+    char *argv[] = {word, NULL}, *env[] = {addition, NULL}, server[] = "@w",
+         procs[] = "/procs";
     qe_unit unit = {.id = "a",
                     .argv = argv,
                     .env = env,
                     .cwd = folder,
                     .warm = server,
-                    .limits = {1, 2, 3}};
+                    .limits = {1, 2, 3, procs}};
     qe__command *command;
 
     (void) state;
     assert_int_equal(qe__command_copy(&command, &unit), 0);
-    word[0] = folder[0] = addition[0] = server[0] = '?';
+    word[0] = folder[0] = addition[0] = server[0] = procs[0] = '?';
     unit.limits.files = 4;
     argv[0] = env[0] = NULL;
     assert_string_equal(command->argv[0], "program");
@@ -35,6 +36,7 @@ static void a_copy_shares_nothing_with_the_unit(void **state)
     assert_int_equal(command->limits.memory_bytes, 1);
     assert_int_equal(command->limits.cpu_s, 2);
     assert_int_equal(command->limits.files, 3);
+    assert_string_equal(command->limits.cgroup, "/procs");
     free(command);
 }
 
@@ -57,6 +59,7 @@ static void what_is_left_out_stays_so(void **state)
     assert_int_equal(command->limits.memory_bytes, 0);
     assert_int_equal(command->limits.cpu_s, 0);
     assert_int_equal(command->limits.files, 0);
+    assert_null(command->limits.cgroup);
     free(command);
 }
 

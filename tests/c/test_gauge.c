@@ -2,6 +2,7 @@
 #include "qe_gauge.h"
 
 #include "alloc_fault.h"
+#include "qe_cgroup.h"
 #include "scratch.h"
 
 #define S UINT64_C(1000000000)
@@ -169,6 +170,25 @@ static void groups_of_version_1_count_too(void **state)
     near(look(t, 1).free_memory, 0.6);
 }
 
+static void what_may_be_had_is_the_machines_or_the_least_groups(void **state)
+{
+    struct tree *t = *state;
+
+    assert_true(qe__memory_bytes(t->files->dir) == 0);
+    put(t, "/proc/meminfo", "MemTotal: 2048 kB\nMemAvailable: 10 kB\n");
+    assert_true(qe__memory_bytes(t->files->dir) == 2048 * 1024);
+    put(t, "/proc/self/cgroup", "5:memory:/a\n0::/b/c\n");
+    put(t, "/sys/fs/cgroup/memory/a/memory.limit_in_bytes",
+        "9223372036854771712\n");
+    put(t, "/sys/fs/cgroup/b/c/memory.max", "max\n");
+    assert_true(qe__memory_bytes(t->files->dir) == 2048 * 1024);
+    put(t, "/sys/fs/cgroup/b/memory.max", "900000\n");
+    assert_true(qe__memory_bytes(t->files->dir) == 900000);
+    put(t, "/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "800000\n");
+    assert_true(qe__memory_bytes(t->files->dir) == 800000);
+    assert_true(qe_memory_bytes() > 0);
+}
+
 static void the_load_is_what_runs_now_a_processor(void **state)
 {
     struct tree *t = *state;
@@ -273,6 +293,7 @@ int main(void)
         T(free_memory_is_the_machines),
         T(or_that_of_the_least_group),
         T(groups_of_version_1_count_too),
+        T(what_may_be_had_is_the_machines_or_the_least_groups),
         T(the_load_is_what_runs_now_a_processor),
         T(garbage_is_not_known),
         T(a_clock_that_stands_or_goes_back_is_survived),

@@ -104,6 +104,29 @@ def test_what_needs_a_failed_one_is_skipped_and_the_report_says_why(cli: Cli) ->
     assert done.stdout.count("again") == 1
 
 
+def test_more_memory_than_was_asked_for_is_not_given(cli: Cli) -> None:
+    take = {"name": "take", "command": [sys.executable, "-c", "bytearray(400 << 20)"]}
+    where = category("where", "cat /proc/self/cgroup", resources={"memory": "64M"})
+    write(cli, {"a": {"categories": [
+        where, {**take, "resources": {"memory": "200M"}}, {**take, "name": "free"},
+    ]}})  # fmt: skip
+    events = [json.loads(line) for line in cli.run("layer", "a", "--json-lines").stdout.splitlines()]
+    ends = {e["category"]: e for e in events if e["kind"] == "end"}
+    assert {name: end["passed"] for name, end in ends.items()} == {
+        "where": True, "take": False, "free": True,
+    }  # fmt: skip
+    assert ends["take"]["suggestion"] == (
+        "it may have 200 MiB of memory: give it more by resources.memory"
+    )
+    # All of a category together, where a control group may be had.
+    starts = {e["category"]: e["cgroup"] for e in events if e["kind"] == "start"}
+    assert starts["free"] == [] and starts["where"] == starts["take"]
+    assert ("/qe-run-" in ends["where"]["stdout"]) is ("memory" in starts["where"])
+    health = json.loads(cli.run("doctor", "--layers", "--json").stdout)
+    (limits,) = (one["says"] for one in health["checks"] if one["name"] == "limits")
+    assert limits.startswith("memory of each process by itself: ") is (starts["where"] == [])
+
+
 def test_failing_fast_and_criteria(cli: Cli) -> None:
     three = [category("x", "exit 1"), category("y", "exit 0"), category("z", "exit 0")]
     write(cli, {

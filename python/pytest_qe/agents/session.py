@@ -70,6 +70,7 @@ class Policy:
     grace: float = GRACE_S
     output_bytes: int = OUTPUT_BYTES
     limits: Limits = field(default_factory=Limits)
+    cgroup: str = ""  # the cgroup.procs of a control group that they run in
     in_order: bool = True  # begun as given; otherwise the longest first, as far as is known
     first: int = 0  # so many at the start, more by limit(); 0: all
 
@@ -303,6 +304,7 @@ def _plan_of(units: Sequence[Unit], policy: Policy) -> _core.Plan:
             files=limits.open_files,
             cwd=None if unit.cwd is None else os.fsencode(unit.cwd),
             warm=unit.warm.encode() or None,
+            cgroup=os.fsencode(policy.cgroup) or None,
         )
     plan.seal()
     return plan

@@ -368,4 +368,5 @@ def checks_of_layers(config: str | None, environment: str | None) -> list[Check]
             found.append(Check(f"service {name}", "broken", "is not there", "start it by hand"))
     memory = f"{room['memory'] / (1 << 30):.1f} GiB"
     found.append(Check("machine", "ok", f"{room['cpu']:g} processors, {memory} of memory"))
+    found.append(Check("limits", "ok", health["limits"]))
     return found

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import _core
 from ..errors import QeError
 from ..memory import Memory, MemoryStore, settled
 from . import checking
@@ -173,8 +174,7 @@ class Plans:
 
 def machine() -> dict[str, float]:
     """What there is of it for this process: ``memory`` in bytes, ``cpu`` in processors."""
-    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    return {"memory": pages * size, "cpu": len(os.sched_getaffinity(0))}
+    return {"memory": _core.memory_bytes(), "cpu": _core.cpu_count()}
 
 
 class Collected:

@@ -21,6 +21,7 @@ from .agent import (
     machine,
 )
 from .background import Background
+from .cgroups import described
 from .mistakes import ConfigError
 from .services import Services
 from .stage import Event
@@ -279,11 +280,13 @@ class TestOrchestratorAgent:
         Returns: ``config`` (mistakes, a line each), ``layers`` (of each what is missing),
             ``services`` (of each ``there``: whether it is there now, and ``start``: whether the
             configuration says how to start it), ``resources`` (memory in bytes, processors),
+            ``limits`` (a line: how those of categories are held to what they asked for),
             ``healthy``: nothing is wrong with the configuration, no tool is missing, and every
             service is there or can be started.
         """
         found: dict[str, Any] = {
-            "config": [], "layers": {}, "services": {}, "resources": machine(), "healthy": False,
+            "config": [], "layers": {}, "services": {}, "resources": machine(),
+            "limits": described(), "healthy": False,
         }  # fmt: skip
         try:
             plans = await asyncio.to_thread(Plans, self.config_path, environment)

@@ -14,6 +14,7 @@ from .. import _core, counts
 from ..agents.session import CommandSession, Ended, Limits, Policy, Unit, describe_end
 from ..frameworks import Command, FrameworkError
 from ..scratch import scratch
+from .cgroups import cgroup_for, limited_by
 from .commands import commands_of
 from .locks import Locks
 from .services import ServiceError, Services
@@ -43,9 +44,11 @@ class StageRun:
     - ``plan``: what there is to run, see ``qe_stage_plan``
     - ``service``: ``service`` is ``starting``, ``started``, ``up``, ``down`` or ``stopped``
     - ``wait``: a category waits for ``names`` that another run has
-    - ``start``: an attempt of a category begins: ``attempt`` (from 1), ``command``
+    - ``start``: an attempt of a category begins: ``attempt`` (from 1), ``command``, ``cgroup``
+      (what a control group limits: "memory", "cpu")
     - ``end``: it has ended: ``outcome``, ``returncode``, ``seconds``, ``tests`` (counts, None
-      where they are not known), ``failures``, ``stdout``, ``stderr``, ``again``
+      where they are not known), ``failures``, ``stdout``, ``stderr``, ``oom_kills`` (processes
+      that the control group's limit of memory ended), ``again``
     - ``skip``: a category will not run: ``why`` (dependency, layer, fail_fast, limit,
       cancelled, service) and ``of``
     - ``stop``: it runs, and is ended: ``why`` (limit, cancelled)
@@ -320,6 +323,16 @@ class StageRun:
             await asyncio.gather(stop, ready, return_exceptions=True)
 
     async def _execute(self, number: int, attempt: int) -> None:
+        group = cgroup_for(self.categories[number])
+        try:
+            ends, seconds = await self._session(number, attempt, group)
+        finally:
+            closed = (0, 0) if group is None else await asyncio.to_thread(group.close)
+        self._judge(number, attempt, ends, seconds, closed)
+
+    async def _session(
+        self, number: int, attempt: int, group: _core.Cgroup | None
+    ) -> tuple[list[Ended | None], float]:
         about = self.categories[number]
         commands = self._commands[number]
         units = [Unit(c.argv, c.env, cwd=c.cwd) for c in commands]
@@ -329,11 +342,13 @@ class StageRun:
             grace=GRACE_S,
             output_bytes=_OUTPUT_BYTES,
             limits=Limits(memory_bytes=int(about["memory"])),
+            cgroup=group.procs if group is not None else "",
         )
         self._queue.put_nowait(
             self._about(
                 number, kind="start", attempt=attempt, command=list(commands[0].argv),
                 limit=about["timeout_s"], expected=about["expected_s"],
+                cgroup=limited_by(group),
             )
         )  # fmt: skip
         ends: dict[int, Ended] = {}
@@ -362,15 +377,21 @@ class StageRun:
             finally:
                 timer.cancel()
                 del self._sessions[number]
-        self._judge(number, attempt, [ends.get(n) for n in range(len(units))], began)
+        return [ends.get(n) for n in range(len(units))], time.monotonic() - began
 
     def _over(self, number: int, session: CommandSession) -> None:
         if len(self._commands[number]) > 1:
             self._why.setdefault(number, "timeout")
             session.stop(interrupt=True)
 
-    def _judge(self, number: int, attempt: int, ends: list[Ended | None], began: float) -> None:
-        seconds = time.monotonic() - began
+    def _judge(
+        self,
+        number: int,
+        attempt: int,
+        ends: list[Ended | None],
+        seconds: float,
+        closed: tuple[int, int],
+    ) -> None:
         why = self._why.pop(number, "")
         bad = [end for end in ends if end is not None and end.outcome != "passed"]
         shown = bad[0] if bad else next((end for end in reversed(ends) if end is not None), None)
@@ -383,7 +404,7 @@ class StageRun:
             outcome = "timeout" if why in ("timeout", "limit") else "interrupted"
         self._end(
             number, attempt, outcome, shown, seconds,
-            found=[end.more for end in ends if end is not None],
+            found=[end.more for end in ends if end is not None], closed=closed,
         )  # fmt: skip
 
     def _end(
@@ -395,6 +416,7 @@ class StageRun:
         seconds: float,
         *,
         found: Sequence[counts.TestCounts | None] = (),
+        closed: tuple[int, int] = (0, 0),
         said: str = "",
     ) -> None:
         known = [one for one in found if one is not None]
@@ -414,7 +436,8 @@ class StageRun:
             stdout=_text(shown.stdout) if shown is not None else "",
             stderr=_text(shown.stderr) if shown is not None else said,
             cpu_seconds=shown.cpu if shown is not None else 0.0,
-            peak_memory_bytes=shown.peak_bytes if shown is not None else 0,
+            peak_memory_bytes=max(closed[1], shown.peak_bytes if shown is not None else 0),
+            oom_kills=closed[0],
         )  # fmt: skip
         event["suggestion"] = None if passed else suggestion(event, self.categories[number])
         self._queue.put_nowait(event)

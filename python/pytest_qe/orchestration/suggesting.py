@@ -26,7 +26,8 @@ def suggestion(end: Mapping[str, Any], about: Mapping[str, Any]) -> str | None:
         limit = about["timeout_s"]
         usual = f"; it is expected to take {about['expected_s']:.1f} s" if about["known"] else ""
         return f"it did not end within {limit:g} s{usual}: give it more by timeout_seconds"
-    if memory and (_NO_MEMORY.search(text) or end["returncode"] == -signal.SIGKILL):
+    short = end["oom_kills"] or _NO_MEMORY.search(text) or end["returncode"] == -signal.SIGKILL
+    if memory and short:
         return f"it may have {memory / 1048576:.0f} MiB of memory: give it more by resources.memory"
     if end["returncode"] == -signal.SIGKILL:
         return "it was killed: the machine may have had no memory left"
