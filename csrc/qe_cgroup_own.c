@@ -133,8 +133,8 @@ static bool suits(qe_cgroup *group, const char *directory,
                  has_word(directory, "cgroup.subtree_control", "cpu");
     return group->memory || group->cpu ||
            (limits->memory_bytes == 0 && limits->cpu_milli == 0 &&
-            qe__cgroup_read(directory, "cgroup.controllers",
-                            (char[1024]){0}, 1024));
+            qe__cgroup_read(directory, "cgroup.controllers", (char[1024]){0},
+                            1024));
 }
 
 /* ------------------------------------------------------------- what is left behind */
@@ -235,8 +235,7 @@ static bool can_enter(const char *procs)
     if (pid < 0) {
         return false;
     }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
     errno = WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
     return errno == 0;
 }
@@ -266,8 +265,8 @@ static bool set_limits(const qe_cgroup *group, const qe_cgroup_limits *limits)
 static bool make_directory(qe_cgroup *group, const char *place)
 {
     for (int number = 0; number < NAMES_MAX; number++) {
-        int n = snprintf(group->directory, sizeof(group->directory),
-                         "%s/" NAME, place, (int) getpid(), number);
+        int n = snprintf(group->directory, sizeof(group->directory), "%s/" NAME,
+                         place, (int) getpid(), number);
 
         if (n < 0 || (size_t) n >= sizeof(group->directory)) {
             errno = ENAMETOOLONG;
@@ -390,8 +389,8 @@ void qe_cgroup_free(qe_cgroup *group, qe_cgroup_end *end)
         return;
     }
     if (end != NULL && group->memory) {
-        end->oom_kills = number_of(group->directory, "memory.events",
-                                   "\noom_kill ");
+        end->oom_kills =
+            number_of(group->directory, "memory.events", "\noom_kill ");
         end->peak_bytes = number_of(group->directory, "memory.peak", NULL);
     }
     clear(group->fd, group->directory);

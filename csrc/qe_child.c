@@ -229,9 +229,8 @@ void qe__child_refused(qe__excerpt *to, const char *what, const char *name,
 static void say_refusal(const qe__child *c, uint32_t refusal, qe__excerpt *to)
 {
     bool in_exec = (refusal & IN_EXEC) != 0;
-    const char *place = (refusal & IN_CGROUP) != 0
-                            ? c->command->limits.cgroup
-                            : c->command->cwd;
+    const char *place = (refusal & IN_CGROUP) != 0 ? c->command->limits.cgroup
+                                                   : c->command->cwd;
 
     qe__child_refused(to, in_exec ? "start" : "enter",
                       in_exec || place == NULL ? c->command->argv[0] : place,

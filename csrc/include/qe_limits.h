@@ -16,7 +16,8 @@ typedef struct qe_limits {
                                 allocations fail */
     uint64_t cpu_s; /* processor time: then SIGXCPU, a second later SIGKILL */
     uint64_t files; /* open descriptors; at least 3 */
-    const char *cgroup; /* qe_cgroup_procs of a group that it runs in; a warm server is
+    const char
+        *cgroup; /* qe_cgroup_procs of a group that it runs in; a warm server is
                            not asked then. NULL: that of the host */
 } qe_limits;
 
@@ -28,8 +29,9 @@ typedef struct qe_limits {
 typedef struct qe_cgroup qe_cgroup;
 
 typedef struct qe_cgroup_limits {
-    uint64_t memory_bytes; /* of all its processes, with no swap beyond; 0: any */
-    uint32_t cpu_milli;    /* thousandths of a processor, at least 10; 0: any */
+    uint64_t
+        memory_bytes;   /* of all its processes, with no swap beyond; 0: any */
+    uint32_t cpu_milli; /* thousandths of a processor, at least 10; 0: any */
 } qe_cgroup_limits;
 
 typedef struct qe_cgroup_end {

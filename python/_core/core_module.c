@@ -157,7 +157,8 @@ static int exec_module(PyObject *m)
                    core_add_history(m) || core_add_objects(m) ||
                    core_add_stats(m) || core_add_patterns(m) ||
                    core_add_hunt(m) || core_add_around(m) ||
-                   core_add_cause(m) || core_add_adapt(m) || core_add_layers(m) || core_add_cgroup(m)
+                   core_add_cause(m) || core_add_adapt(m) ||
+                   core_add_layers(m) || core_add_cgroup(m)
                ? -1
                : 0;
 }

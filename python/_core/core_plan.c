@@ -55,9 +55,10 @@ static PyObject *Plan_add(PyObject *self, PyObject *args)
 static PyObject *Plan_add_command(PyObject *self, PyObject *args,
                                   PyObject *kwargs)
 {
-    static char *names[] = {
-        "id",  "argv", "item",         "pass_", "retries", "timeout_ns",  "env",
-        "cwd", "warm", "memory_bytes", "cpu_s", "files",   "expected_ns", "cgroup", NULL};
+    static char *names[] = {"id",          "argv",         "item",  "pass_",
+                            "retries",     "timeout_ns",   "env",   "cwd",
+                            "warm",        "memory_bytes", "cpu_s", "files",
+                            "expected_ns", "cgroup",       NULL};
     PyObject *argv, *env = Py_None;
     qe_unit unit = {.id = NULL};
     char **words, **changes = NULL;

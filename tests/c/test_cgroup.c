@@ -81,9 +81,8 @@ static void beside_version_1_it_has_a_folder_of_its_own(void **state)
 
     scratch_tree_file(*state, "/proc/self/cgroup", "0::/a\n");
     scratch_tree_file(*state, "/sys/fs/cgroup/unified/cgroup.controllers", "");
-    assert_string_equal(
-        walk(&v, *state, "memory"),
-        "2:/sys/fs/cgroup/unified/a 2:/sys/fs/cgroup/unified ");
+    assert_string_equal(walk(&v, *state, "memory"),
+                        "2:/sys/fs/cgroup/unified/a 2:/sys/fs/cgroup/unified ");
 }
 
 static void garbage_visits_nothing_else(void **state)

@@ -9,7 +9,7 @@
 #define MIB ((uint64_t) 1 << 20)
 
 static const qe_cgroup_limits none, memory = {64 * MIB, 0},
-                                     both = {64 * MIB, 500};
+                                    both = {64 * MIB, 500};
 
 /* In a tree of the test's own there are no files in a new folder: it can be made there,
  * but not entered. */
@@ -54,8 +54,7 @@ static void it_is_made_beside_our_own(void **state)
 
 static void it_is_no_way_out_of_limits(void **state)
 {
-    static const char *const files[] = {"memory.max", "memory.high",
-                                        "cpu.max"};
+    static const char *const files[] = {"memory.max", "memory.high", "cpu.max"};
     const struct scratch *tree = *state;
 
     scratch_tree_file(tree, "/proc/self/cgroup", "0::/a/b\n");

@@ -133,6 +133,30 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 30.0) 
         time.sleep(0.02)
 
 
+def mounted(path: Path, *arguments: str) -> Iterator[Path]:
+    """A file system of our own there, gone after the test."""
+    path.mkdir()
+    before = os.getcwd()
+    done = subprocess.run(["mount", *arguments, str(path)], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"mounting is not permitted: {done.stderr.strip()}")
+    try:
+        yield path
+    finally:
+        os.chdir(before)
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Leaves no byte free."""
+    with open(path / "filler", "wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+
+
 def processes_with(mark: str) -> dict[int, str]:
     """The living processes that were started with ``mark`` in the environment."""
     found = {}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Qe, wait_for
+from conftest import Qe, fill, mounted, wait_for
 
 SUITE = """
     import pytest
@@ -134,42 +134,18 @@ def test_an_exhausted_stack_names_the_signal_and_the_line(qe: Qe, start: str) ->
 # ------------------------------------------------------------------------ disk
 
 
-def mount(qe: Qe, name: str, *arguments: str) -> Iterator[Path]:
-    """A file system of our own at ``name``, gone after the test."""
-    path = qe.path / name
-    path.mkdir()
-    done = subprocess.run(["mount", *arguments, str(path)], capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"mounting is not permitted: {done.stderr.strip()}")
-    try:
-        yield path
-    finally:
-        os.chdir(qe.path)
-        subprocess.run(["umount", "-l", str(path)], check=True)
-
-
 @pytest.fixture
 def small_disk(qe: Qe) -> Iterator[Path]:
-    yield from mount(qe, "small", "-t", "tmpfs", "-o", "size=1m", "tmpfs")
+    yield from mounted(qe.path / "small", "-t", "tmpfs", "-o", "size=1m", "tmpfs")
 
 
 @pytest.fixture
 def read_only(qe: Qe) -> Iterator[Path]:
     qe.files(source__test_it=SUITE)
     source = str(qe.path / "source")
-    for path in mount(qe, "read_only", "--bind", source):
+    for path in mounted(qe.path / "read_only", "--bind", source):
         subprocess.run(["mount", "-o", "remount,bind,ro", str(path)], check=True)
         yield path
-
-
-def fill(path: Path) -> None:
-    """Leaves no byte free."""
-    with open(path / "filler", "wb", buffering=0) as file:
-        try:
-            while file.write(bytes(4096)):
-                pass
-        except OSError:
-            pass
 
 
 def results(result: pytest.RunResult) -> dict[str, int]:

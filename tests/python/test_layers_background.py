@@ -5,13 +5,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cli_help import QE, Cli, cli
-from conftest import wait_for
+from conftest import fill, mounted, wait_for
+from pytest_qe.orchestration.background import Background
 from test_layers_run import category, write
 
 __all__ = ["cli"]
@@ -35,7 +41,11 @@ def test_it_goes_on_and_its_end_is_known(cli: Cli) -> None:
         "good": {"categories": [category("x", f"echo here; {wait}")]},
         "bad": {"categories": [category("x", f"{wait}; exit 1")]},
     })  # fmt: skip
+    for name, days in (("old", 31), ("young", 29)):
+        cli.write(f".qe/layers/{name}.log")
+        os.utime(f".qe/layers/{name}.log", (0, time.time() - days * 86400))
     good, bad = start(cli, "good"), start(cli, "bad")
+    assert not cli.exists(".qe/layers/old.log") and cli.exists(".qe/layers/young.log")
     assert status(cli, good)["state"] == status(cli, bad)["state"] == "running"
     assert cli.run("layer", "wait", good, "--timeout=0.2").returncode == 1
     follow = subprocess.Popen([*QE, "layer", "logs", "-f", good], stdout=subprocess.PIPE, text=True)
@@ -96,3 +106,51 @@ def test_what_is_wrong_is_told_at_once(cli: Cli) -> None:
     assert done.returncode == 2 and "no-such-program is not found" in done.stderr
     assert cli.run("layer", "status").stdout == ""
     assert "there is no background run 'x'" in cli.refused("layer", "status", "x", status=1)
+
+
+@pytest.fixture
+def small_disk(cli: Cli) -> Iterator[Path]:
+    yield from mounted(cli.path / "small", "-t", "tmpfs", "-o", "size=1m", "tmpfs")
+
+
+def test_what_cannot_run_any_more_has_failed(cli: Cli) -> None:
+    """Between the look at the configuration and the run it may have changed."""
+    write(cli, {"a": {"categories": [category("x", "exit 0")]}})
+    file = os.path.abspath("test_layers.yaml")
+    background = Background(".")
+    os.rename(file, "other")
+    run = background.start(["a"], ["a", f"--config={file}"])
+    assert background.wait(run.id, 60).state == "failed"
+    assert b"error: " in b"".join(background.log(run.id))
+
+
+def test_one_that_is_ended_at_once_is_cancelled(cli: Cli) -> None:
+    write(cli, {"a": {"categories": [category("x", "sleep 300")]}})
+    background = Background(".")
+    run = background.start(["a"], ["a", f"--config={os.path.abspath('test_layers.yaml')}"])
+    background.cancel(run.id)
+    assert background.wait(run.id, 60).state == "cancelled"
+    cli.nothing_is_left()
+
+
+def test_a_full_disk_ends_no_run_and_its_state_is_known(cli: Cli, small_disk: Path) -> None:
+    """Of its log and its result there is what there was room for."""
+    wait = "while [ ! -e ../go ]; do sleep 0.05; done"
+    write(cli, {"a": {"categories": [
+        category("x", f"echo > ../began; {wait}"), category("y", "echo > ../second"),
+    ]}})  # fmt: skip
+    os.rename("test_layers.yaml", "kept")
+    shutil.copy("kept", small_disk / "test_layers.yaml")
+    os.chdir(small_disk)
+    background = Background(".")
+    run = background.start(["a"], ["a", f"--config={os.path.abspath('test_layers.yaml')}"])
+    wait_for(lambda: os.path.exists("../began"), "the category")
+    fill(small_disk)
+    Path("../go").touch()
+    found = background.wait(run.id, 60)
+    assert (found.state, found.result) == ("passed", None)
+    assert os.path.exists("../second")
+    # With room again all goes on as ever.
+    os.unlink("filler")
+    assert [one.state for one in background.runs()] == ["passed"]
+    assert cli.run("layer", "a").returncode == 0

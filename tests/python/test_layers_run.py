@@ -110,7 +110,8 @@ def test_more_memory_than_was_asked_for_is_not_given(cli: Cli) -> None:
     write(cli, {"a": {"categories": [
         where, {**take, "resources": {"memory": "200M"}}, {**take, "name": "free"},
     ]}})  # fmt: skip
-    events = [json.loads(line) for line in cli.run("layer", "a", "--json-lines").stdout.splitlines()]
+    lines = cli.run("layer", "a", "--json-lines").stdout.splitlines()
+    events = [json.loads(line) for line in lines]
     ends = {e["category"]: e for e in events if e["kind"] == "end"}
     assert {name: end["passed"] for name, end in ends.items()} == {
         "where": True, "take": False, "free": True,

@@ -77,13 +77,12 @@ def run_command(
         LayerExecutionAgent,
         LayerExecutionConfig,
     )
+    from ..orchestration.background import telling
 
     output = Output(**given)
     check_json(output)
-    plans = plans_of(config, env)
     if background:
-        return _start(plans, names, sys.argv[1:])
-    run = os.environ.pop("QE_BACKGROUND", None)
+        return _start(plans_of(config, env), names, sys.argv[1:])
     agent = LayerExecutionAgent(config)
     chosen = LayerExecutionConfig(
         environment=env,
@@ -93,12 +92,10 @@ def run_command(
         max_parallel=max_parallel,
         force_real_services=real,
     )
-    result, status = show(agent, agent.stream(names, chosen, plans=plans), plans, names, output)
-    if run is not None:
-        from ..orchestration.background import Background
-
-        cancelled = status > ends.INTERRUPTED
-        Background(plans.config.folder).ended(run, result, cancelled=cancelled)
+    with telling(config) as tell:
+        plans = plans_of(config, env)
+        result, status = show(agent, agent.stream(names, chosen, plans=plans), plans, names, output)
+        tell(result, status > ends.INTERRUPTED)
     return status
 
 

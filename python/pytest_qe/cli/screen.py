@@ -86,6 +86,8 @@ class Screen:
         title: said before the first of them: what cannot begin is only an error.
         quiet: none of them.
         left: seconds that are left by what is known, for the bar.
+
+    What begins with seconds that are ``expected`` has a bar of its own.
     """
 
     def __init__(
@@ -102,7 +104,7 @@ class Screen:
         self._title = title
         self._line_of, self._quiet, self._left = line_of, quiet, left
         self._total, self._ended, self._bad = total, 0, 0
-        self._running: dict[tuple[str, int], float] = {}
+        self._running: dict[tuple[str, int], tuple[float, float | None]] = {}
         self._attempts: dict[tuple[str, int], str] = {}
         self._began = time.monotonic()
         self._live: Live | None = None
@@ -134,7 +136,7 @@ class Screen:
         kind = event["kind"]
         key = (event.get("file", ""), event.get("run", 0))
         if kind == "start":
-            self._running[key] = time.monotonic()
+            self._running[key] = time.monotonic(), event.get("expected")
         elif kind == "retry":
             self._attempts[key] = f"attempt {event['attempt']}"
         elif kind == "result":
@@ -163,14 +165,19 @@ class Screen:
     def _drawn(self) -> RenderableType:
         now = time.monotonic()
         rows = Table.grid(padding=(0, 2, 0, 0))
-        running = sorted(self._running.items(), key=lambda one: one[1])
+        running = sorted(self._running.items(), key=lambda one: one[1][0])
+        bars = any(expected for _, (_, expected) in running)
         room = max(1, min(_MOST_ROWS, self.console.height - 3))
-        for (file, run), since in running[:room]:
+        for (file, run), (since, expected) in running[:room]:
             what = self._attempts.get((file, run), f"run {run + 1}" if run else "")
             name = Text(shown(file), no_wrap=True, overflow="ellipsis")
-            rows.add_row(Text(f"{seconds(now - since):>10}", "dim"), name, Text(what, "yellow"))
+            row: list[RenderableType] = [name, Text(what, "yellow")]
+            if bars:
+                done = min(now - since, expected) if expected else 0
+                row.insert(0, ProgressBar(expected, done, width=16, pulse=not expected))
+            rows.add_row(Text(f"{seconds(now - since):>10}", "dim"), *row)
         if len(running) > room:
-            rows.add_row("", Text(f"and {len(running) - room} more", "dim"))
+            rows.add_row(*[""] * (1 + bars), Text(f"and {len(running) - room} more", "dim"))
         bar = Table.grid(padding=(0, 1, 0, 0))
         words = f"{self._ended} of {self._total}"
         if self._bad:

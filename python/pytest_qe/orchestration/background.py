@@ -3,12 +3,16 @@
 What is known of one is in the project's store under ``aqe/layers/background/ID``: written when it
 starts, and by its process when it ends. That a process is the one that was started is known by
 its number, the time of its start and the boot: after a kill or a restart of the machine the
-state is ``lost``.
+state is ``lost``. For a store that cannot be written at the end (a full disk) there is room beside
+the log, taken at the start, for what the state is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
+import json
 import os
 import secrets
 import select
@@ -16,14 +20,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import QeError
 from ..memory import MemoryStore
 
 PREFIX = "aqe/layers/background/"
+_CANCELS = "aqe/layers/cancelled/"
+_VARIABLE = "QE_BACKGROUND"
+_ROOM = 512  # bytes: for the state of a run, without its result
+_GO = b"go"
 _KEPT_S = 30 * 24 * 3600.0
 _BEGIN_S = 0.05  # between two looks at a log that grows
 
@@ -52,7 +61,8 @@ def _started(pid: int) -> int | None:
 @dataclass(frozen=True)
 class BackgroundRun:
     """What is known of a run: ``state`` is ``running``, ``passed``, ``failed``, ``cancelled`` or
-    ``lost``; ``result`` is there when it has ended."""
+    ``lost``; ``result`` is there when it has ended, None where it could not run, or the disk was
+    full."""
 
     id: str
     state: str
@@ -87,31 +97,47 @@ class Background:
         """
         run = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         self._files.mkdir(parents=True, exist_ok=True)
+        self._clear()
         log = self._files / f"{run}.log"
         record: dict[str, Any] = {
             "id": run, "layers": list(layers), "started": time.time(), "log": str(log),
             "boot": _boot(), "state": "running",
         }  # fmt: skip
+        with open(self._room(run), "xb") as file:
+            file.write(b" " * _ROOM)
         with open(log, "xb") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "pytest_qe", "layer", "run", *words, "-v"],
-                stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
-                cwd=self._folder, start_new_session=True,
-                env={**os.environ, "QE_BACKGROUND": run},
+                stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT,
+                cwd=self._folder, start_new_session=True, env={**os.environ, _VARIABLE: run},
             )  # fmt: skip
-        record |= {"pid": process.pid, "ticks": _started(process.pid)}
-        self._keep(run, record)
+        assert process.stdin is not None
+        try:
+            record |= {"pid": process.pid, "ticks": _started(process.pid)}
+            self._keep(run, record)
+            process.stdin.write(_GO)  # for which it has waited
+            process.stdin.close()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         # It is not ours to wait for.
         process.returncode = 0
         return self._of(record)
 
-    def ended(self, run: str, result: Mapping[str, Any], *, cancelled: bool) -> None:
-        """Told by the process itself, at its end."""
-        record = self._record(run)
-        state = "cancelled" if cancelled else "passed" if result["success"] else "failed"
-        seconds = time.time() - record["started"]
-        record |= {"state": state, "result": dict(result), "seconds": seconds}
-        self._keep(run, record)
+    def ended(self, run: str, result: Mapping[str, Any] | None, *, cancelled: bool) -> None:
+        """Told by the process itself, at its end; without a result it could not run."""
+        good = result is not None and result["success"]
+        state = "cancelled" if cancelled else "passed" if good else "failed"
+        told = {"state": state, "ended": time.time()}
+        try:
+            self._keep(run, {**self._record(run), **told, "result": result})
+        except (QeError, OSError):
+            with open(self._room(run), "r+b") as file:
+                file.write(json.dumps(told).encode().ljust(_ROOM))
+            raise
+        with contextlib.suppress(OSError):
+            os.unlink(self._room(run))
 
     def runs(self) -> list[BackgroundRun]:
         """All that are remembered, the newest last."""
@@ -140,8 +166,11 @@ class Background:
 
     def cancel(self, run: str) -> BackgroundRun:
         """Asks it to end, as Ctrl-C would; what runs has its grace."""
-        fd = self._handle(self._record(run))
+        record = self._record(run)
+        fd = self._handle(record)
         if fd is not None:
+            # It may not be so far yet that it could tell by itself.
+            asyncio.run(self._memory.store(_CANCELS + record["id"], True, ttl=_KEPT_S))
             try:
                 signal.pidfd_send_signal(fd, signal.SIGTERM)
             except ProcessLookupError:
@@ -163,6 +192,26 @@ class Background:
                 time.sleep(_BEGIN_S)
 
     # ---------------------------------------------------------------- inside
+
+    def _clear(self) -> None:
+        """Removes files of runs that nothing is remembered of any more."""
+        for path in self._files.iterdir():
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < time.time() - _KEPT_S and not self._read(
+                    PREFIX + path.stem
+                ):
+                    path.unlink()
+
+    def _room(self, run: str) -> Path:
+        return self._files / f"{run}.end"
+
+    def _told(self, run: str) -> dict[str, Any] | None:
+        """What a process wrote that could not write to the store."""
+        try:
+            found = json.loads(self._room(run).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
 
     def _keep(self, run: str, record: Mapping[str, Any]) -> None:
         asyncio.run(self._memory.store(PREFIX + run, dict(record), ttl=_KEPT_S))
@@ -209,10 +258,65 @@ class Background:
             now = self._read(PREFIX + record["id"])
             if isinstance(now, dict) and now["state"] != "running":
                 record, state = now, now["state"]
+            elif (told := self._told(record["id"])) is not None:
+                record, state = {**record, **told}, told["state"]
             else:
-                state = "lost"
-        seconds = record.get("seconds", time.time() - record["started"])
+                state = "cancelled" if self._read(_CANCELS + record["id"]) else "lost"
+        seconds = record.get("ended", time.time()) - record["started"]
         return BackgroundRun(
             record["id"], state, record["layers"], record["started"], seconds, record["pid"],
             record["log"], record.get("result"),
         )  # fmt: skip
+
+
+class _Forgiving(io.TextIOBase):
+    """A log: what there is no room for is not in it, and nothing else comes of that."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        data = text.encode("utf-8", "backslashreplace")
+        with contextlib.suppress(OSError):
+            while data:
+                data = data[os.write(self._fd, data) :]
+        return len(text)
+
+
+@contextlib.contextmanager
+def telling(config: str | None) -> Iterator[Callable[[Mapping[str, Any] | None, bool], None]]:
+    """In the process of a background run: its end is told to the store, whatever it is.
+
+    In any other process nothing is told.
+
+    Args:
+        config: the file of the configuration.
+
+    Yields: what is to be called with a result, and whether the run was cancelled.
+    """
+    run = os.environ.pop(_VARIABLE, None)
+    if run is None or config is None:
+        yield lambda result, cancelled: None
+        return
+    if sys.stdin.buffer.read() != _GO:
+        raise OSError("what started it has ended before it had told of it")
+    background = Background(os.path.dirname(config))
+    sys.stdout = sys.stderr = _Forgiving(1)
+    told = False
+
+    def tell(result: Mapping[str, Any] | None, cancelled: bool) -> None:
+        nonlocal told
+        told = True
+        background.ended(run, result, cancelled=cancelled)
+
+    try:
+        yield tell
+    finally:
+        if not told:
+            tell(None, False)

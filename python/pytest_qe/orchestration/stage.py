@@ -44,8 +44,9 @@ class StageRun:
     - ``plan``: what there is to run, see ``qe_stage_plan``
     - ``service``: ``service`` is ``starting``, ``started``, ``up``, ``down`` or ``stopped``
     - ``wait``: a category waits for ``names`` that another run has
-    - ``start``: an attempt of a category begins: ``attempt`` (from 1), ``command``, ``cgroup``
-      (what a control group limits: "memory", "cpu")
+    - ``start``: an attempt of a category begins: ``attempt`` (from 1), ``command``, ``expected``
+      (seconds by the last times, or None), ``cgroup`` (what a control group limits: "memory",
+      "cpu")
     - ``end``: it has ended: ``outcome``, ``returncode``, ``seconds``, ``tests`` (counts, None
       where they are not known), ``failures``, ``stdout``, ``stderr``, ``oom_kills`` (processes
       that the control group's limit of memory ended), ``again``
@@ -347,8 +348,8 @@ class StageRun:
         self._queue.put_nowait(
             self._about(
                 number, kind="start", attempt=attempt, command=list(commands[0].argv),
-                limit=about["timeout_s"], expected=about["expected_s"],
-                cgroup=limited_by(group),
+                limit=about["timeout_s"],
+                expected=about["expected_s"] if about["known"] else None, cgroup=limited_by(group),
             )
         )  # fmt: skip
         ends: dict[int, Ended] = {}
