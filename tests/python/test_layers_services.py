@@ -144,3 +144,24 @@ def test_a_kill_stops_them_too(cli: Cli, ports: dict[str, int]) -> None:
     run.wait(30)
     cli.nothing_is_left()
     assert not any(is_open(port) for port in ports.values())
+
+
+def test_what_is_handed_to_somebody_else_is_stopped_also_after_a_kill(cli: Cli) -> None:
+    """A file stands for a container: it is nobody's child."""
+    cli.write("stop.sh", "echo stopped >> stops; rm up")
+    write(cli, {"a": {"required_services": ["s"], "categories": [
+        category("x", "echo > began; [ -e once ] || sleep 300"),
+    ]}}, services={"s": {
+        "check": {"command": "test -e up"}, "start": "touch up", "stop": "sh stop.sh",
+    }})  # fmt: skip
+    run = subprocess.Popen([*QE, "layer", "a"], stdout=subprocess.DEVNULL)
+    wait_for(lambda: cli.exists("began"), "the category")
+    run.kill()
+    run.wait()
+    wait_for(lambda: not cli.exists("up"), "the stop")
+    cli.nothing_is_left()
+    # As a rule it is done by who started it, and once.
+    cli.write("once")
+    assert cli.run("layer", "a").returncode == 0
+    assert Path("stops").read_text() == "stopped\n" * 2 and not cli.exists("up")
+    cli.nothing_is_left()

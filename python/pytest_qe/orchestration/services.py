@@ -7,12 +7,14 @@ import contextlib
 import http.client
 import os
 import shlex
+import subprocess
 import time
 import urllib.parse
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .. import frameworks
 from ..agents.session import CommandSession, Ended, Policy, Unit, describe_end
 from ..frameworks import FrameworkError
 from .commands import program, words_of
@@ -29,6 +31,9 @@ _STAY = (
     's=; trap \'s=1\' INT TERM; "$@"; r=$?; [ -z "$s" ] || exit 0; [ $r -eq 0 ] || exit $r; '
     'while [ -z "$s" ]; do sleep 1; done'
 )
+
+# Waits for a word; where who would say it is killed, it stops the service instead.
+_GUARD = 'read -r word || exec "$@"'
 
 #: Told of each change: a service's name, and "up", "starting", "started", "stopped" or "down".
 Told = Callable[[str, str], Awaitable[None] | None]
@@ -132,8 +137,8 @@ class Services:
 
     One that is up already is left alone, also at the end. One that was started is ended by its
     ``stop``, then, or without one, by SIGINT and, ``5`` seconds later, SIGKILL. It goes with
-    this process, however that ends, but for what a ``start`` hands to somebody else, such as a
-    container.
+    this process, however that ends: what a ``start`` hands to somebody else, such as a container,
+    by its ``stop``.
     """
 
     def __init__(self, config: Mapping[str, Any], folder: str, told: Told | None = None) -> None:
@@ -142,6 +147,7 @@ class Services:
         self._told = told
         self._ready: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, _Running] = {}
+        self._guards: dict[str, _Guard] = {}
         self._to_stop: list[Service] = []
 
     async def ready(self, name: str) -> None:
@@ -210,6 +216,8 @@ class Services:
                 "it by hand, or say how"
             )
         await self._say(service.name, "starting")
+        if service.stop is not None:
+            self._guards[service.name] = _Guard(_unit(service, service.stop, self._folder))
         unit = _unit(service, service.start, self._folder)
         running = _Running(replace(unit, argv=("/bin/sh", "-c", _STAY, "sh", *unit.argv)))
         self._running[service.name] = running
@@ -239,6 +247,7 @@ class Services:
                 end = await _run(_unit(service, service.stop, self._folder), _STOP_S)
             if end is None or end.outcome != "passed":
                 line = f"service {service.name}: {shlex.join(service.stop)} failed"
+            self._guards.pop(service.name).release()
         await running.close()
         return line
 
@@ -267,3 +276,20 @@ class _Running:
     async def close(self) -> None:
         self._session.stop(interrupt=True)
         await asyncio.gather(self._task, return_exceptions=True)
+
+
+class _Guard:
+    """Executes a command when this process is gone, unless it is released before.
+
+    It is in a session of its own: what ends a terminal or a group of processes does not end it.
+    """
+
+    def __init__(self, unit: Unit) -> None:
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, "sh", *unit.argv],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd=unit.cwd, env=frameworks.changed_environ(unit.env), start_new_session=True,
+        )  # fmt: skip
+
+    def release(self) -> None:
+        self._process.communicate(b"\n")
