@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +54,28 @@ def test_flaky_files_are_found_as_shown(tmp_path: Path) -> None:
     printed = run(tmp_path, "find_flaky.py")
     assert "1 of 2 files are flaky" in printed
     assert "test_two.py 0.1 INTERMITTENT" in printed and "'files'" in printed
+
+
+def test_layers_are_run_as_shown(tmp_path: Path) -> None:
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is missing")
+    text = (ROOT / "docs/layers.md").read_text("utf-8")
+    (config,) = re.findall(r"```yaml\n(layers:\n.*?)```", text, re.DOTALL)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+    for folder in ("tests/unit", "tests/database", "api"):
+        (tmp_path / folder).mkdir(parents=True)
+        name = f"{folder}/test_{os.path.basename(folder)}.py"
+        write(tmp_path, {name: PASSES})
+    config = config.replace("6379", port).replace("framework: jest", "framework: pytest")
+    write(tmp_path, {
+        "test_layers.yaml": config,
+        "Makefile": "contract-tests:\n\ttest $(QE_LAYER) = core_integration\n",
+        "pytest.ini": "[pytest]\nmarkers =\n    slow: takes long\n",
+        "run_layers.py": programs("docs/layers.md")["run_layers.py"],
+    })  # fmt: skip
+    lines = run(tmp_path, "run_layers.py").splitlines()
+    ends = [line for line in lines if line.startswith(("True", "False"))]
+    assert [line.split()[0] for line in ends] == ["True", "True"], lines
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", int(port)), 1)
