@@ -133,6 +133,8 @@ def test_one_that_dies_midway_fails_what_uses_it_and_nothing_hangs(
     assert run.returncode == 1
     failed = "core/schema" if service == "postgres" else "core/cache"
     assert f"FAILED   {failed}" in out, out
+    assert f"  service {service} is not there any more (" in out, out
+    assert "): it ended with exit status 137: Killed\n" in out, out
     assert not any(is_open(port) for port in ports.values())
 
 

@@ -183,6 +183,21 @@ class Services:
         found = await asyncio.gather(*(is_up(self._services[name], self._folder) for name in names))
         return dict(zip(names, found, strict=True))
 
+    async def gone(self, names: Iterable[str]) -> str | None:
+        """Of services that were there, one that is not any more, in a line."""
+        for name in names:
+            service = self._services[name]
+            if await is_up(service, self._folder):
+                continue
+            running = self._running.get(name)
+            if running is not None and running.end is not None:
+                how = f": it ended with {describe_end(running.end.returncode)}{_said(running.end)}"
+            else:
+                start = shlex.join(service.start) if service.start is not None else ""
+                how = f": start it by {start}" if start else ""
+            return f"service {name} is not there any more ({service.how()}){how}"
+        return None
+
     async def close(self) -> list[str]:
         """Stops what was started, the last first; what went wrong, a line each."""
         trouble = []

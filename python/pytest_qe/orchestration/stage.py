@@ -329,7 +329,14 @@ class StageRun:
             ends, seconds = await self._session(number, attempt, group)
         finally:
             closed = (0, 0) if group is None else await asyncio.to_thread(group.close)
-        self._judge(number, attempt, ends, seconds, closed)
+        self._judge(number, attempt, ends, seconds, closed, await self._gone(number, ends))
+
+    async def _gone(self, number: int, ends: list[Ended | None]) -> str | None:
+        """What there is to say of services where a category did not pass."""
+        if all(end is not None and end.outcome == "passed" for end in ends):
+            return None
+        layer, _ = self._config_of(number)
+        return await self._services.gone(layer.get("required_services", ()))
 
     async def _session(
         self, number: int, attempt: int, group: _core.Cgroup | None
@@ -392,6 +399,7 @@ class StageRun:
         ends: list[Ended | None],
         seconds: float,
         closed: tuple[int, int],
+        gone: str | None,
     ) -> None:
         why = self._why.pop(number, "")
         bad = [end for end in ends if end is not None and end.outcome != "passed"]
@@ -405,7 +413,7 @@ class StageRun:
             outcome = "timeout" if why in ("timeout", "limit") else "interrupted"
         self._end(
             number, attempt, outcome, shown, seconds,
-            found=[end.more for end in ends if end is not None], closed=closed,
+            found=[end.more for end in ends if end is not None], closed=closed, gone=gone,
         )  # fmt: skip
 
     def _end(
@@ -418,6 +426,7 @@ class StageRun:
         *,
         found: Sequence[counts.TestCounts | None] = (),
         closed: tuple[int, int] = (0, 0),
+        gone: str | None = None,
         said: str = "",
     ) -> None:
         known = [one for one in found if one is not None]
@@ -440,7 +449,7 @@ class StageRun:
             peak_memory_bytes=max(closed[1], shown.peak_bytes if shown is not None else 0),
             oom_kills=closed[0],
         )  # fmt: skip
-        event["suggestion"] = None if passed else suggestion(event, self.categories[number])
+        event["suggestion"] = None if passed else gone or suggestion(event, self.categories[number])
         self._queue.put_nowait(event)
 
 
