@@ -165,6 +165,9 @@ def test_limits_of_time_end_categories_and_layers(cli: Cli) -> None:
     assert status == 1
     assert layer["category_results"]["slow"]["outcome"] == "timeout"
     assert layer["skipped"]["next"]["why"] == "limit"
+    assert layer["suggestions"] == [
+        "slow: the 1.2 s of its layer were over: give it more by max_duration_minutes"
+    ]
     # More time, and it is enough.
     write(cli, {"whole": {"max_duration_minutes": 0.01, "categories": [category("x", "sleep 1")]}})
     assert cli.json("layer", "whole")[0] == 1
@@ -263,7 +266,7 @@ def test_a_service_that_is_not_there_skips_its_layer(
     assert status == 1
     assert result["layers"]["a"]["skipped"] == {"x": {"why": "service", "of": None}}
     assert said in result["layers"]["a"]["errors"][0]
-    assert result["layers"]["b"]["success"]
+    assert result["layers"]["b"]["success"] and result["layers"]["b"]["errors"] == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -196,7 +196,7 @@ def _line(event: Event, verbose: bool) -> tuple[str, str, bool] | None:
         word = "succeeded" if event["success"] else "FAILED"
         style = "green" if event["success"] else "bold red"
         return f"layer    {event['layer']} {word}{rate}", style, True
-    if told == "service" and event["state"] == "failed":
+    if told == "service" and "message" in event:
         return event["message"], "bold red", True
     if told == "background":
         return f"started  {event['layer']}  in the background: {event['run']['id']}", "", True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -222,10 +223,9 @@ class Collected:
 
     def _service(self, event: Event) -> None:
         self._services[event["service"]] = event["state"]
-        if event["state"] == "failed":
-            for result in self.layers.values():
-                if event["message"] not in result.errors:
-                    result.errors.append(event["message"])
+        if event["state"] in ("failed", "left"):
+            for name in event["layers"]:
+                self.layers[name].errors.append(event["message"])
 
     def _end(self, result: LayerExecutionResult, event: Event) -> None:
         name = event["category"]
@@ -325,7 +325,7 @@ class LayerExecutionAgent:
         *,
         gates: bool = False,
         plans: Plans | None = None,
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """The events of a run of some layers, in the end ``done`` with ``result``: ``success``,
         ``total_duration``, ``layers`` (of each what ``LayerExecutionResult`` has), ``plan``.
         Leaving the loop ends what runs. ``plans`` is the configuration, where it has been read
@@ -345,13 +345,15 @@ class LayerExecutionAgent:
         collected = Collected(names)
         self._runs.add(run)
         try:
-            async for event in run.events():
-                collected.take(event)
-                if event["kind"] == "end" and event["passed"]:
-                    seen[f"{event['layer']}/{event['category']}"] = event["seconds"]
-                if self._on_progress is not None:
-                    await settled(self._on_progress(event))
-                yield event
+            # Whoever leaves this loop waits for the end of what runs, and of services.
+            async with contextlib.aclosing(run.events()) as events:
+                async for event in events:
+                    collected.take(event)
+                    if event["kind"] == "end" and event["passed"]:
+                        seen[f"{event['layer']}/{event['category']}"] = event["seconds"]
+                    if self._on_progress is not None:
+                        await settled(self._on_progress(event))
+                    yield event
         except PlanError as error:
             raise plans.located(error) from None
         finally:

@@ -72,17 +72,19 @@ class Service:
         return f"{kind} {what if isinstance(what, str) else shlex.join(what)}"
 
 
-async def is_up(service: Service, folder: str) -> bool:
-    """One look: a connection, an answer below 400, or a command that succeeds."""
-    check = service.check
+async def is_up(service: Service, folder: str, limit: float = _PROBE_S) -> bool:
+    """One look, of some seconds at most: a connection, an answer below 400, or a command that
+    succeeds."""
+    check, limit = service.check, max(_LOOK_S, min(limit, _PROBE_S))
     try:
-        async with asyncio.timeout(_PROBE_S) if hasattr(asyncio, "timeout") else _no_limit():
+        async with asyncio.timeout(limit) if hasattr(asyncio, "timeout") else _no_limit():
             if "tcp" in check:
                 return await _connects(str(check["tcp"]))
             if "http" in check:
                 return await asyncio.to_thread(_answers, str(check["http"]))
-            return await _succeeds(service, words_of(check["command"]), folder, _PROBE_S)
-    except (OSError, TimeoutError, asyncio.TimeoutError):
+            return await _succeeds(service, words_of(check["command"]), folder, limit)
+    # A name that no host can have is no UnicodeError of ours.
+    except (OSError, TimeoutError, asyncio.TimeoutError, UnicodeError):
         return False
 
 
@@ -124,11 +126,20 @@ def _unit(service: Service, words: list[str], folder: str) -> Unit:
     return Unit(argv, dict(service.environment), cwd=folder)
 
 
-async def _run(unit: Unit, limit: float) -> Ended | None:
+async def _run(
+    unit: Unit, limit: float, running: set[CommandSession] | None = None
+) -> Ended | None:
+    """Runs a command to its end; ``running`` has its session meanwhile."""
     async with CommandSession([unit], Policy(1, timeout=limit, grace=1.0)) as session:
-        while (event := await session.next()) is not None:
-            if isinstance(event, Ended):
-                return event
+        if running is not None:
+            running.add(session)
+        try:
+            while (event := await session.next()) is not None:
+                if isinstance(event, Ended):
+                    return event
+        finally:
+            if running is not None:
+                running.discard(session)
     return None
 
 
@@ -149,6 +160,7 @@ class Services:
         self._running: dict[str, _Running] = {}
         self._guards: dict[str, _Guard] = {}
         self._to_stop: list[Service] = []
+        self._stopping: set[CommandSession] = set()
 
     async def ready(self, name: str) -> None:
         """Waits until a service is there, starting it where it is not.
@@ -198,17 +210,23 @@ class Services:
             return f"service {name} is not there any more ({service.how()}){how}"
         return None
 
-    async def close(self) -> list[str]:
-        """Stops what was started, the last first; what went wrong, a line each."""
-        trouble = []
+    def kill(self) -> None:
+        """What is being stopped just now has no time left for it."""
+        for session in self._stopping:
+            session.kill()
+
+    async def close(self) -> dict[str, str]:
+        """Stops what was started, the last first; of those where that failed a line."""
+        trouble = {}
         for task in self._ready.values():
             task.cancel()
         await asyncio.gather(*self._ready.values(), return_exceptions=True)
         for service in reversed(self._to_stop):
             line = await self._stop(service)
             if line is not None:
-                trouble.append(line)
-            await self._say(service.name, "stopped")
+                trouble[service.name] = line
+            else:
+                await self._say(service.name, "stopped")
         self._to_stop.clear()
         return trouble
 
@@ -238,7 +256,7 @@ class Services:
         self._running[service.name] = running
         self._to_stop.append(service)
         until = time.monotonic() + service.ready_s
-        while not await is_up(service, self._folder):
+        while not await is_up(service, self._folder, until - time.monotonic()):
             end = running.end
             if end is not None:
                 raise ServiceError(
@@ -259,11 +277,17 @@ class Services:
         if service.stop is not None:
             end = None
             with contextlib.suppress(Exception):
-                end = await _run(_unit(service, service.stop, self._folder), _STOP_S)
+                unit = _unit(service, service.stop, self._folder)
+                end = await _run(unit, _STOP_S, self._stopping)
             if end is None or end.outcome != "passed":
-                line = f"service {service.name}: {shlex.join(service.stop)} failed"
+                known = end is not None and end.returncode is not None
+                how = f"ended with {describe_end(end.returncode)}" if end and known else "was killed"
+                line = (
+                    f"service {service.name} may still be there: {shlex.join(service.stop)} "
+                    f"{how}{_said(end)}"
+                )
             self._guards.pop(service.name).release()
-        await running.close()
+        await running.close(self._stopping)
         return line
 
 
@@ -288,9 +312,11 @@ class _Running:
                 if isinstance(event, Ended):
                     self.end = event
 
-    async def close(self) -> None:
+    async def close(self, stopping: set[CommandSession]) -> None:
+        stopping.add(self._session)
         self._session.stop(interrupt=True)
         await asyncio.gather(self._task, return_exceptions=True)
+        stopping.discard(self._session)
 
 
 class _Guard:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,9 @@ class StageRun:
     An event is a dict with ``kind``, most with ``layer`` and ``category``:
 
     - ``plan``: what there is to run, see ``qe_stage_plan``
-    - ``service``: ``service`` is ``starting``, ``started``, ``up``, ``down`` or ``stopped``
+    - ``service``: ``state`` of a ``service`` is ``starting``, ``started``, ``up``, ``down`` or
+      ``stopped``; with ``message`` and ``layers`` (that need it) ``failed`` or ``left`` (it
+      could not be stopped)
     - ``wait``: a category waits for ``names`` that another run has
     - ``start``: an attempt of a category begins: ``attempt`` (from 1), ``command``, ``expected``
       (seconds by the last times, or None), ``cgroup`` (what a control group limits: "memory",
@@ -104,6 +106,7 @@ class StageRun:
         self._waiting: set[int] = set()  # for a name, as has been told
         self._left = {number: len(layer["categories"]) for number, layer in self.layers.items()}
         self._services = Services(config.get("services", {}), self.folder, self._service)
+        self._told: set[tuple[str, str]] = set()  # of services, as has been told
         self._commands: dict[int, list[Command]] = {}
         self.cancelled = False
 
@@ -138,6 +141,7 @@ class StageRun:
         self.cancel()
         for session in self._sessions.values():
             session.kill()
+        self._services.kill()
 
     def pause(self, on: bool) -> None:
         """Holds what runs, or lets it go on."""
@@ -146,7 +150,7 @@ class StageRun:
 
     # ------------------------------------------------------------------ the loop
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         """Runs all; cancelled, it ends what runs and stops services first."""
         self._asyncio_loop = asyncio.get_running_loop()
         with scratch() as reports:
@@ -154,6 +158,9 @@ class StageRun:
             yield {"kind": "plan", "plan": self.plan}
             try:
                 async for event in self._loop():
+                    yield event
+                await self._close()
+                for event in self._waiting_events():
                     yield event
             finally:
                 await self._close()
@@ -182,7 +189,7 @@ class StageRun:
         needed = {
             name
             for layer in self.layers.values()
-            for name in self.config["layers"][layer["id"]].get("required_services", ())
+            for name in self._needed(layer["id"])
         }
         errors += self._services.missing(needed)
         if errors:
@@ -213,9 +220,14 @@ class StageRun:
             else:
                 for event in await self._happened(wake):
                     yield event
+        for event in self._waiting_events():
+            yield event
+
+    def _waiting_events(self) -> list[Event]:
+        found = []
         while not self._queue.empty():
-            for event in self._heard(self._queue.get_nowait()):
-                yield event
+            found += self._heard(self._queue.get_nowait())
+        return found
 
     async def _happened(self, wake: int | None) -> list[Event]:
         """Waits for the next thing, and takes what else there is."""
@@ -257,6 +269,20 @@ class StageRun:
     def _service(self, name: str, what: str) -> None:
         self._queue.put_nowait({"kind": "service", "service": name, "state": what})
 
+    def _trouble(self, name: str, what: str, message: str) -> None:
+        if (name, what) in self._told:
+            return
+        self._told.add((name, what))
+        layers = [one["id"] for one in self.layers.values() if name in self._needed(one["id"])]
+        self._queue.put_nowait({
+            "kind": "service", "service": name, "state": what, "message": message,
+            "layers": layers,
+        })  # fmt: skip
+
+    def _needed(self, layer: str) -> Sequence[str]:
+        found: Sequence[str] = self.config["layers"][layer].get("required_services", ())
+        return found
+
     async def _close(self) -> None:
         if self._next is not None:
             self._next.cancel()
@@ -266,7 +292,8 @@ class StageRun:
             if number not in self._sessions:
                 task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await self._services.close()
+        for name, line in (await self._services.close()).items():
+            self._trouble(name, "left", line)
         self._locks.close()
 
     # -------------------------------------------------------------- one category
@@ -274,6 +301,10 @@ class StageRun:
     async def _run(self, number: int, attempt: int) -> None:
         try:
             await self._attempt(number, attempt)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            said = f"{where}{error.strerror or error}"
+            self._end(number, attempt, "error", None, 0.0, said=said)
         except Exception as error:
             # It must never look as if it still ran.
             self._end(number, attempt, "error", None, 0.0, said=f"{type(error).__name__}: {error}")
@@ -281,8 +312,8 @@ class StageRun:
             self._locks.give(str(number))
 
     async def _attempt(self, number: int, attempt: int) -> None:
-        layer, _ = self._config_of(number)
-        names = self.categories[number]["exclusive"]
+        about = self.categories[number]
+        names = about["exclusive"]
         if not self._locks.take(str(number), names):
             if number not in self._waiting:
                 self._queue.put_nowait(self._about(number, kind="wait", names=names))
@@ -291,7 +322,7 @@ class StageRun:
             self._queue.put_nowait({"kind": "wake"})
             return
         self._waiting.discard(number)
-        for service in layer.get("required_services", ()):
+        for service in self._needed(about["layer"]):
             try:
                 if not await self._ready(number, service):
                     self._stage.refused(number, time.monotonic_ns())
@@ -299,9 +330,10 @@ class StageRun:
                     return
             except ServiceError as error:
                 self._stage.refused(number, time.monotonic_ns())
-                self._stage.drop(self._numbers[self.categories[number]["layer"]])
-                self._queue.put_nowait({"kind": "service", "service": service, "state": "failed",
-                                        "message": str(error)})  # fmt: skip
+                self._stage.drop(self._numbers[about["layer"]])
+                self._trouble(service, "failed", str(error))
+                # Also where that has been told: the loop is to look at the rest of the layer.
+                self._queue.put_nowait({"kind": "wake"})
                 return
         await self._execute(number, attempt)
 
@@ -335,8 +367,9 @@ class StageRun:
         """What there is to say of services where a category did not pass."""
         if all(end is not None and end.outcome == "passed" for end in ends):
             return None
-        layer, _ = self._config_of(number)
-        return await self._services.gone(layer.get("required_services", ()))
+        if self.cancelled or number in self._why:
+            return None  # how it ended was not its own doing
+        return await self._services.gone(self._needed(self.categories[number]["layer"]))
 
     async def _session(
         self, number: int, attempt: int, group: _core.Cgroup | None
@@ -414,6 +447,7 @@ class StageRun:
         self._end(
             number, attempt, outcome, shown, seconds,
             found=[end.more for end in ends if end is not None], closed=closed, gone=gone,
+            late=why == "limit",
         )  # fmt: skip
 
     def _end(
@@ -427,6 +461,7 @@ class StageRun:
         found: Sequence[counts.TestCounts | None] = (),
         closed: tuple[int, int] = (0, 0),
         gone: str | None = None,
+        late: bool = False,
         said: str = "",
     ) -> None:
         known = [one for one in found if one is not None]
@@ -441,7 +476,7 @@ class StageRun:
         event = self._about(
             number, kind="end", attempt=attempt, outcome=outcome, passed=passed,
             returncode=shown.returncode if shown is not None else None,
-            ended=describe_end(shown.returncode) if shown is not None else said,
+            ended=said or _how(outcome, shown),
             seconds=seconds, tests=tests, failures=failures, again=again,
             stdout=_text(shown.stdout) if shown is not None else "",
             stderr=_text(shown.stderr) if shown is not None else said,
@@ -449,8 +484,21 @@ class StageRun:
             peak_memory_bytes=max(closed[1], shown.peak_bytes if shown is not None else 0),
             oom_kills=closed[0],
         )  # fmt: skip
-        event["suggestion"] = None if passed else gone or suggestion(event, self.categories[number])
+        about = self.categories[number]
+        limit = self.layers[self._numbers[about["layer"]]]["limit_s"] if late else None
+        event["suggestion"] = (
+            None if passed else gone or suggestion(event, about, layer_limit_s=limit)
+        )
         self._queue.put_nowait(event)
+
+
+def _how(outcome: str, shown: Ended | None) -> str:
+    """How it ended, in words."""
+    if shown is None:
+        return "it had not begun"
+    if shown.returncode is None and outcome != "error":
+        return "it was killed, with what ran it"
+    return describe_end(shown.returncode)
 
 
 def _text(data: bytes) -> str:
