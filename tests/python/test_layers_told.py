@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from cli_help import QE, Cli, cli
 from conftest import wait_for
@@ -95,6 +99,31 @@ def test_a_second_interrupt_ends_what_stops_a_service(cli: Cli) -> None:
     run.send_signal(signal.SIGINT)
     out = run.communicate(timeout=20)[0]  # the stop has 30 s
     assert run.returncode == 130 and "service it may still be there: " in out
+
+
+@pytest.mark.parametrize("how", ["signal", "terminal", "output"])
+def test_who_goes_away_leaves_no_service(cli: Cli, how: str) -> None:
+    """SIGHUP, the end of the terminal, and an output that takes nothing more."""
+    script = "echo > began; while [ -e up ]; do sleep 0.05; done"
+    write(cli, **needing(FILE, category("x", "exit 1" if how == "output" else script)))
+    if how == "output":
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([*QE, "layer", "a"], stdout=full, check=False, timeout=60)
+        assert done.returncode == 3
+    elif how == "signal":
+        run = subprocess.Popen([*QE, "layer", "a"], stdout=subprocess.PIPE)
+        wait_for(lambda: cli.exists("began"), "the moment")
+        run.send_signal(signal.SIGHUP)
+        run.communicate(timeout=60)
+        assert run.returncode == 128 + signal.SIGHUP
+    else:
+        number, terminal = pty.fork()
+        if number == 0:
+            os.execv(QE[0], [*QE, "layer", "a"])
+        wait_for(lambda: cli.exists("began"), "the moment")
+        os.close(terminal)
+        os.waitpid(number, 0)
+    assert not cli.exists("up")
 
 
 def end(**more: Any) -> dict[str, Any]:

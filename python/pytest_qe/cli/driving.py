@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -44,7 +45,7 @@ class View(Protocol):
 
 
 class Signals:
-    """The first SIGINT or SIGTERM asks, the second ends what runs, a third this process.
+    """The first SIGINT, SIGTERM or SIGHUP asks, the second ends what runs, a third this process.
     SIGTSTP (Ctrl-Z) holds what runs, which has process groups of its own, and then this
     process, until SIGCONT."""
 
@@ -55,7 +56,10 @@ class Signals:
 
     def __enter__(self) -> Signals:
         self._loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        self._numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # nohup has it ignored
+            self._numbers.append(signal.SIGHUP)
+        for number in self._numbers:
             self._loop.add_signal_handler(number, self._on, number)
         # Where nobody could have it go on, the shell ignores it.
         if signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:
@@ -63,7 +67,7 @@ class Signals:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in self._numbers:
             self._loop.remove_signal_handler(number)
         self._loop.remove_signal_handler(signal.SIGTSTP)
 
@@ -83,11 +87,13 @@ class Signals:
         if self._count == 1:
             self.first = number
             again = "; once more ends it now" if number == signal.SIGINT else ""
-            self._note(f"interrupted: what runs has {self._grace:g} s to end{again}")
             self._agent.stop()
+            # After SIGHUP there may be nobody who could read it.
+            with contextlib.suppress(OSError):
+                self._note(f"interrupted: what runs has {self._grace:g} s to end{again}")
             return
         self._agent.stop(at_once=True)
-        for other in (signal.SIGINT, signal.SIGTERM):
+        for other in self._numbers:
             self._loop.remove_signal_handler(other)
             signal.signal(other, signal.SIG_DFL)
 

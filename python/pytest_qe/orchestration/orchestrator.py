@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import os
 from collections import deque
@@ -224,14 +225,16 @@ class TestOrchestratorAgent:
                 force_real_services=given.force_real_services,
                 variables=given.variables,
             )
-            async for event in self._layers.stream(
+            stream = self._layers.stream(
                 here, chosen, gates=mode is ExecutionMode.CI, plans=plans
-            ):
-                if event["kind"] == "done":
-                    result = event["result"]
-                    break
-                await self.message({**event, "sender": "layer-executor"})
-                yield event
+            )
+            async with contextlib.aclosing(stream) as events:
+                async for event in events:
+                    if event["kind"] == "done":
+                        result = event["result"]
+                        break
+                    await self.message({**event, "sender": "layer-executor"})
+                    yield event
         cancelled = any(one["cancelled"] for one in result["layers"].values())
         started: list[dict[str, Any]] = []
         if result["success"] and not cancelled:
