@@ -201,7 +201,8 @@ static void read_layer(qe__reader *r, const cJSON *item)
         (void) snprintf(r->path, sizeof(r->path),
                         "layers.%.200s.categories[%u]", item->string, i++);
         if (l->categories == CATEGORIES_MAX) {
-            qe__read_wrong(r, "", "there are too many categories");
+            qe__read_wrong(
+                r, "", "there are too many categories: at most 2000 in all");
             break;
         }
         if (!cJSON_IsObject(one)) {
@@ -232,8 +233,12 @@ static int read_all(qe_layers *l)
     const cJSON *layers = qe__read_get(l->config, "layers"), *item;
     int count = cJSON_GetArraySize(layers);
 
-    if (!cJSON_IsObject(layers) || count == 0 || count > LAYERS_MAX) {
+    if (!cJSON_IsObject(layers) || count == 0) {
         qe__read_wrong(&r, "layers", "takes layers by their ids, at least one");
+        return 0;
+    }
+    if (count > LAYERS_MAX) {
+        qe__read_wrong(&r, "layers", "takes at most 1000 layers");
         return 0;
     }
     l->layer = calloc((size_t) count, sizeof(l->layer[0]));

@@ -8,7 +8,7 @@
 
 #include "qe_util.h"
 
-#define CYCLE_BYTES 400
+#define CYCLE_BYTES 600
 
 static const cJSON *layer_json(const qe_layers *l, uint32_t layer)
 {
@@ -243,12 +243,19 @@ typedef struct walk {
     unsigned char *seen; /* 1: on the way, 2: done */
     uint32_t *way;
     uint32_t depth;
+    uint32_t circle; /* where on the way the circle begins that was found */
 } walk;
 
-static const char *node_name(const qe_layers *l, uint32_t node)
+/* Of a category, layer/name: names are unique within a layer alone. */
+static void node_name(const qe_layers *l, uint32_t node, char text[140])
 {
-    return node < l->categories ? l->category[node].name
-                                : l->layer[node - l->categories].id;
+    if (node >= l->categories) {
+        (void) snprintf(text, 140, "%.60s", l->layer[node - l->categories].id);
+        return;
+    }
+    (void) snprintf(text, 140, "%.60s/%.60s",
+                    l->layer[l->category[node].layer].id,
+                    l->category[node].name);
 }
 
 static bool look(walk *w, uint32_t node, char text[CYCLE_BYTES]);
@@ -288,6 +295,7 @@ static bool look_on(walk *w, uint32_t node, char text[CYCLE_BYTES])
 
 static bool look(walk *w, uint32_t node, char text[CYCLE_BYTES])
 {
+    char name[140];
     uint32_t from = 0;
     size_t n;
 
@@ -307,19 +315,65 @@ static bool look(walk *w, uint32_t node, char text[CYCLE_BYTES])
     while (w->way[from] != node) {
         from++;
     }
+    w->circle = from;
     n = (size_t) snprintf(text, CYCLE_BYTES, "depends on itself: ");
-    for (; from < w->depth && n < CYCLE_BYTES - 80; from++) {
-        n += (size_t) snprintf(text + n, CYCLE_BYTES - n, "%.60s -> ",
-                               node_name(w->l, w->way[from]));
+    for (; from < w->depth && n < CYCLE_BYTES - 2 * sizeof(name); from++) {
+        node_name(w->l, w->way[from], name);
+        n += (size_t) snprintf(text + n, CYCLE_BYTES - n, "%s -> ", name);
     }
     if (from < w->depth) {
         n += (size_t) snprintf(text + n, CYCLE_BYTES - n, "... -> ");
     }
     if (n < CYCLE_BYTES) {
-        (void) snprintf(text + n, CYCLE_BYTES - n, "%.60s",
-                        node_name(w->l, node));
+        node_name(w->l, node, name);
+        (void) snprintf(text + n, CYCLE_BYTES - n, "%s", name);
     }
     return true;
+}
+
+static bool is_needed(const qe__list *list, uint32_t number)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (list->at[i] == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The key that leads from one node of a circle to the next; that a layer has its categories
+ * no key says. */
+static bool edge_path(const qe_layers *l, uint32_t node, uint32_t next,
+                      char path[QE__PATH_BYTES])
+{
+    bool category = node < l->categories;
+    uint32_t layer = category ? l->category[node].layer : node - l->categories;
+
+    if (category && next < l->categories &&
+        is_needed(&l->category[node].needs, next)) {
+        (void) snprintf(path, QE__PATH_BYTES,
+                        "layers.%.200s.categories[%u].depends_on",
+                        l->layer[layer].id, node - l->layer[layer].first);
+        return true;
+    }
+    if (next < l->categories) {
+        return false;
+    }
+    (void) snprintf(path, QE__PATH_BYTES, "layers.%.200s.dependencies",
+                    l->layer[layer].id);
+    return true;
+}
+
+static void circle_path(const walk *w, char path[QE__PATH_BYTES])
+{
+    for (uint32_t i = w->circle; i < w->depth; i++) {
+        uint32_t next = i + 1 < w->depth ? i + 1 : w->circle;
+
+        if (edge_path(w->l, w->way[i], w->way[next], path)) {
+            return;
+        }
+    }
+    (void) snprintf(path, QE__PATH_BYTES, "layers"); /* never */
 }
 
 static void check_cycles(qe_layers *l)
@@ -333,17 +387,11 @@ static void check_cycles(qe_layers *l)
         l->out_of_memory = true;
     }
     for (uint32_t node = 0; node < nodes && !l->out_of_memory; node++) {
-        uint32_t at;
-
         w.depth = 0;
         if (!look(&w, node, text)) {
             continue;
         }
-        at = w.way[0];
-        (void) snprintf(path, sizeof(path), "layers.%.200s",
-                        l->layer[at < l->categories ? l->category[at].layer
-                                                    : at - l->categories]
-                            .id);
+        circle_path(&w, path);
         mistake(l, path, text);
         break; /* others may be the same one */
     }

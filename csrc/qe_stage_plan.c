@@ -297,14 +297,15 @@ static int sort(qe_stage *s, bool all_hybrid)
 
 /* ------------------------------------------------------------- what never fits */
 
-static bool too_much(qe_stage *s, uint32_t category, const char *message)
+static bool too_much(qe_stage *s, uint32_t category, const char *key,
+                     const char *message)
 {
     const qe__category *c = &s->l->category[category];
     const qe__layer *in = &s->l->layer[c->layer];
     char at[QE__PATH_BYTES];
 
-    (void) snprintf(at, sizeof(at), "layers.%.200s.categories[%u].resources",
-                    in->id, category - in->first);
+    (void) snprintf(at, sizeof(at), "layers.%.200s.categories[%u].resources.%s",
+                    in->id, category - in->first, key);
     return qe__mistake(s->errors, at, message, NULL, NULL);
 }
 
@@ -328,20 +329,20 @@ static bool check_room(qe_stage *s, uint32_t category)
                             "%.0f MiB",
                             (double) need->memory_bytes / 1048576, whose[i],
                             (double) most->memory_bytes / 1048576);
-            good = too_much(s, category, text) && good;
+            good = too_much(s, category, "memory", text) && good;
         }
         if (most->cpu_milli != 0 && need->cpu_milli > most->cpu_milli) {
             (void) snprintf(text, sizeof(text),
                             "can never run: it takes %g processors, %s %g",
                             need->cpu_milli / 1000.0, whose[i],
                             most->cpu_milli / 1000.0);
-            good = too_much(s, category, text) && good;
+            good = too_much(s, category, "cpu", text) && good;
         }
         if (most->instances != 0 && need->instances > most->instances) {
             (void) snprintf(text, sizeof(text),
                             "can never run: it takes %u instances, %s %u",
                             need->instances, whose[i], most->instances);
-            good = too_much(s, category, text) && good;
+            good = too_much(s, category, "instances", text) && good;
         }
     }
     return good;

@@ -182,20 +182,44 @@ static void what_depends_on_itself_is_told_with_its_way(void **state)
     expect_mistake(LAYER("[{\"name\": \"x\", \"depends_on\": [\"y\"]},"
                          " {\"name\": \"y\", \"depends_on\": [\"z\"]},"
                          " {\"name\": \"z\", \"depends_on\": [\"x\"]}]"),
-                   "layers.a", "depends on itself: x -> y -> z -> x");
+                   "layers.a.categories[0].depends_on",
+                   "depends on itself: a/x -> a/y -> a/z -> a/x");
+    /* Not what only leads there. */
+    expect_mistake(LAYER("[{\"name\": \"x\", \"depends_on\": [\"y\"]},"
+                         " {\"name\": \"y\", \"depends_on\": [\"z\"]},"
+                         " {\"name\": \"z\", \"depends_on\": [\"y\"]}]"),
+                   "layers.a.categories[1].depends_on",
+                   "depends on itself: a/y -> a/z -> a/y");
     expect_mistake("{\"layers\": {"
                    "\"a\": {\"dependencies\": [\"b\"], \"categories\": "
                    "[{\"name\": \"x\"}]},"
                    "\"b\": {\"dependencies\": [\"a\"], \"categories\": "
                    "[{\"name\": \"y\"}]}}}",
-                   "layers.a", "depends on itself: ");
+                   "layers.b.dependencies", "depends on itself: b -> a -> b");
     /* A layer that needs another, of which a category needs one of the first. */
     expect_mistake("{\"layers\": {"
                    "\"a\": {\"dependencies\": [\"b\"], \"categories\": "
                    "[{\"name\": \"x\"}]},"
                    "\"b\": {\"categories\": "
                    "[{\"name\": \"y\", \"depends_on\": [\"a/x\"]}]}}}",
-                   "layers.a", "depends on itself: ");
+                   "layers.a.dependencies",
+                   "depends on itself: a/x -> b -> b/y -> a/x");
+}
+
+static void there_may_be_a_thousand_layers(void **state)
+{
+    static char text[64 * 1001];
+    size_t n = (size_t) snprintf(text, sizeof(text), "{\"layers\": {");
+
+    (void) state;
+    for (int i = 0; i <= 1000; i++) {
+        n += (size_t) snprintf(text + n, sizeof(text) - n,
+                               "%s\"a%d\": {\"categories\": "
+                               "[{\"name\": \"x\"}]}",
+                               i > 0 ? "," : "", i);
+    }
+    (void) snprintf(text + n, sizeof(text) - n, "}}");
+    expect_mistake(text, "layers", "takes at most 1000 layers");
 }
 
 static void nobody_waits_for_the_background(void **state)
@@ -320,6 +344,7 @@ int main(void)
             names_that_there_are_not_are_told_with_those_there_are),
         cmocka_unit_test(names_are_there_once),
         cmocka_unit_test(what_depends_on_itself_is_told_with_its_way),
+        cmocka_unit_test(there_may_be_a_thousand_layers),
         cmocka_unit_test(nobody_waits_for_the_background),
         cmocka_unit_test(all_mistakes_are_told_at_once),
         cmocka_unit_test(overrides_are_laid_over_it_key_by_key),
