@@ -284,7 +284,8 @@ def test_without_a_repository_only_the_folder_itself_counts(tmp_path: Path) -> N
     with pytest.raises(ConfigError) as caught:
         find(tmp_path / "a")
     assert lines_of(caught, tmp_path) == [
-        "P/a: there is no test_layers.yaml in it; 'qe layers init' writes one"
+        "P/a: there is no test_layers.yaml in it; P/test_layers.yaml counts if it is named, or "
+        "both are in one repository"
     ]
 
 

@@ -191,6 +191,11 @@ BAD_WHOLES = [
     (UNIT + "services:\n  a: {check: {http: localhost}}\n",
      ["7: services.a.check.http: takes a URL that begins with http:// or https://, not "
       "'localhost'"]),
+    *((UNIT + f"services:\n  a: {{check: {{http: '{url}'}}}}\n",
+       ["7: services.a.check.http: takes a URL such as http://localhost:8080/ready, not "
+        f"'{url}'"]) for url in ("http://a:65536", "http://a:b", "http://[::1", "http://:80")),
+    (UNIT + 'services:\n  a: {check: {command: "a\\ud800"}}\n',
+     ["7: services.a.check.command: U+D800: no text has that"]),
     (UNIT + "services:\n  a: {check: {command: 'a | b'}, start: a > b, stop: ' '}\n",
      ["7: services.a.check.command: no shell runs it: '|' would be a word of the command; "
       "a list such as [sh, -c, 'one && two'] names a shell",

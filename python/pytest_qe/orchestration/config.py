@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import stat
+import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,6 +152,10 @@ def find(folder: str | os.PathLike[str] | None = None) -> Path:
         if there:
             return there[0]
     upwards = f" or above it, up to {root}" if root != start else ""
+    outside = [f / name for f in above[1:] for name in NAMES if (f / name).is_file()]
+    if root == start and outside and not any((start / name).exists() for name in _REPOSITORY):
+        hint = f"{outside[0]} counts if it is named, or both are in one repository"
+        raise _wrong(str(start), f"there is no {NAMES[0]} in it", hint)
     raise _wrong(str(start), f"there is no {NAMES[0]} in it{upwards}",
                  "'qe layers init' writes one")  # fmt: skip
 
@@ -271,6 +276,21 @@ def _settled(data: dict[str, Any]) -> Iterator[schema.Found]:
             yield from _command(keys, "start", at)
             yield from _command(keys, "stop", at)
             yield from _command(keys.get("check", {}), "command", f"{at}.check")
+            yield from _address(keys.get("check", {}), f"{at}.check")
+
+
+def _address(check: dict[str, Any], at: str) -> Iterator[schema.Found]:
+    """What a pattern cannot say of the URL that is looked at."""
+    if "http" not in check:
+        return
+    url = check["http"]
+    try:
+        parts = urllib.parse.urlsplit(url)
+        good = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the port, or of brackets
+        good = False
+    if not good:
+        yield f"{at}.http", f"takes a URL such as http://localhost:8080/ready, not {short(url)}", ""
 
 
 def _canonical(name: str) -> str:

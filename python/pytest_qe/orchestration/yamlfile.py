@@ -23,6 +23,7 @@ _STD = "tag:yaml.org,2002:"
 #: What YAML 1.2 does not have, but ruamel knows by sight; these are text here.
 _TEXT = frozenset({_STD + kind for kind in ("str", "timestamp", "value", "merge")})
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_HALF = re.compile("[\ud800-\udfff]")  # of a character, without its other half
 
 #: What a mistake in the YAML itself is called here, by a part of what ruamel calls it, and
 #: whether it is where the thing began that has it.
@@ -209,7 +210,11 @@ class _Reader:
     def _scalar(self, node: ScalarNode, path: str, line: int) -> Any:
         tag = str(node.tag)
         if tag in _TEXT:
-            return str(node.value)
+            text = str(node.value)
+            half = _HALF.search(text)
+            if half is not None:  # by an escape
+                self.wrong(line, path, f"U+{ord(half[0]):04X}: no text has that")
+            return text
         if tag in (_STD + "int", _STD + "float", _STD + "bool", _STD + "null"):
             try:
                 return self.yaml.constructor.construct_object(node)
