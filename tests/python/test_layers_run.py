@@ -101,7 +101,7 @@ def test_what_needs_a_failed_one_is_skipped_and_the_report_says_why(cli: Cli) ->
     assert "FAILED a/bad: exit status 3\n  | this is why\n" in done.stdout
     last = done.stdout.splitlines()[-1]
     assert last.startswith("2 categories: 1 passed, 1 failed, 2 skipped; ")
-    assert done.stdout.count("again") == 1
+    assert done.stdout.count("attempt 1, again") == 1
 
 
 def test_more_memory_than_was_asked_for_is_not_given(cli: Cli) -> None:
@@ -321,7 +321,7 @@ def test_mistakes_are_told_before_anything_starts(cli: Cli) -> None:
         ({"a": {"categories": [category("x", "exit 0", depends_on=["y"])]}},
          "layers.a.categories[0].depends_on[0]: there is no category of that name: 'y'"),
         ({"a": {"categories": [{"name": "x", "framework": "pytest", "paths": ["nowhere"]}]}},
-         "there is no file or folder"),
+         "layers.a.categories[0].paths[0]: there is no 'nowhere'"),
         ({"a": {"categories": [{"name": "x", "command": ["no-such-program"]}]}},
          "the program no-such-program is not found in PATH"),
         ({"a": {"categories": [category("x", "exit 0", resources={"cpu": 9999})]}},

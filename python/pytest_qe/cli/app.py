@@ -113,6 +113,10 @@ def run(argv: Sequence[str] | None = None) -> int:
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             return ends.USAGE
+        except ends.Refused as error:
+            for line in error.lines:
+                _tell(line, error.exit_code)
+            return error.exit_code
         except click.ClickException as error:
             return _tell(error.format_message(), error.exit_code)
         except (click.Abort, KeyboardInterrupt):

@@ -130,7 +130,7 @@ def drive(
             raise Cannot(str(error)) from None
         return agent.last_result, None, Cannot(str(error))
     except (ValueError, TypeError) as error:
-        raise Wrong(str(error)) from None
+        raise Wrong(*ends.lines_of(error)) from None
 
 
 class EventView:

@@ -17,20 +17,32 @@ Exit status:
   1    some failed (hunt: something is flaky)
   2    wrong usage: an unknown framework, a missing tool or file, a bad value
   3    it could not be carried out
-  130  interrupted (Ctrl-C); 143: ended by SIGTERM; 141: nobody reads what it prints
+  130  interrupted (Ctrl-C); 143: ended by SIGTERM, 129: with its terminal;
+       141: nobody reads what it prints
 """
 
 
 class Refused(click.ClickException):
-    """One line on standard error, and an exit status."""
+    """A line on standard error for each thing that is wrong, and an exit status."""
 
     exit_code = CANNOT
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
 
 
 class Wrong(Refused):
     """What was asked for makes no sense."""
 
     exit_code = USAGE
+
+
+def lines_of(error: Exception) -> list[str]:
+    """What an error has to say: a mistake in a configuration a line each, others one."""
+    from ..orchestration.mistakes import ConfigError
+
+    return error.lines() if isinstance(error, ConfigError) else [str(error)]
 
 
 class Failed(Refused):

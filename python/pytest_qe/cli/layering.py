@@ -106,7 +106,7 @@ def _start(plans: Any, names: tuple[str, ...], words: list[str]) -> int:
     for name in names:
         trouble = plans.missing(name)
         if trouble:
-            raise Wrong("\n".join(trouble))
+            raise Wrong(*trouble)
     given = [word for word in words[1:] if word != "--background"]
     if given[:1] == ["run"]:
         del given[0]
@@ -162,9 +162,10 @@ def _as_of_files(event: Event) -> Event:
     if "category" in event:
         shown["file"] = f"{event['layer']}/{event['category']}"
     if event["kind"] in ("end", "skip"):
-        shown["kind"] = "retry" if event.get("again") else "result"
-        shown["passed"] = event.get("passed", event.get("why") == "cancelled")
-        shown["attempt"] = event.get("attempt", 0) + 1
+        shown["kind"] = "result"
+        if event.get("again"):
+            shown |= {"kind": "retry", "attempt": event["attempt"] + 1}  # the one that comes
+        shown["passed"] = event.get("passed", True)  # one that is skipped has not failed
     return shown
 
 
@@ -186,7 +187,7 @@ def _line(event: Event, verbose: bool) -> tuple[str, str, bool] | None:
         word = outcome if event["passed"] else outcome.upper()
         text = f"{word:8} {event['file']}  {seconds(event['seconds'])}{_counts(event['tests'])}"
         if event["again"]:
-            text += f"  attempt {event['attempt']}, again"
+            text += f"  attempt {event['attempt'] - 1}, again"
         return text, STYLES.get(outcome, ""), True
     if told == "skip":
         of = f": {event['of']}" if event["of"] else ""
@@ -302,7 +303,7 @@ def validate_command(names: tuple[str, ...], config: str | None, env: str | None
     plans = plans_of(config, env)
     found = [line for name in names or plans.layers() for line in plans.missing(name)]
     if found:
-        raise Failed("\n".join(dict.fromkeys(found)))
+        raise Failed(*dict.fromkeys(found))
     count = len(names or plans.layers())
     click.echo(f"{plans.config.file}: {count} layer{'s' if count > 1 else ''}, no mistakes")
     return 0
@@ -333,6 +334,6 @@ def init_command(folder: str | None, force: bool) -> int:
     try:
         written = defaults.write(folder or os.curdir, force=force)
     except ConfigError as error:
-        raise Failed(str(error)) from None
+        raise Failed(*error.lines()) from None
     click.echo(f"{written}")
     return 0

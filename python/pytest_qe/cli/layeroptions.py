@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-from .ends import Wrong
+from .ends import Wrong, lines_of
 from .options import Output, check_writable, output
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 config_option = click.option(
     "--config", "-c", type=click.Path(), metavar="PATH",
-    help="The configuration.  [default: test_layers.yaml here or in a folder above]",
+    help="The configuration.  [default: test_layers.yaml here or above, "
+    "up to the repository's root]",
 )  # fmt: skip
 env_option = click.option(
     "--env", metavar="NAME", help="The environment whose overrides are laid over it."
 )
+
+
+def _a_number(_: click.Context, option: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # it is in any range
+        raise click.BadParameter("nan is no number.", param=option)
+    return value
 
 
 def run_options(function: _F) -> _F:
@@ -26,9 +34,10 @@ def run_options(function: _F) -> _F:
     for option in reversed((
         config_option,
         env_option,
-        click.option("--max-parallel", type=click.IntRange(1), metavar="N",
+        click.option("--max-parallel", type=click.IntRange(1, 1_000_000), metavar="N",
                      help="Categories at once."),
-        click.option("--timeout-multiplier", type=click.FloatRange(0, min_open=True), default=1.0,
+        click.option("--timeout-multiplier", type=click.FloatRange(1e-6, 1e6), default=1.0,
+                     callback=_a_number,
                      metavar="X", help="Multiplies every limit of time.  [default: 1]"),
         click.option("--fail-fast/--no-fail-fast", default=None,
                      help="Start nothing after a failure."),
@@ -55,4 +64,4 @@ def plans_of(config: str | None, env: str | None) -> Any:
     try:
         return Plans(config, env)
     except ValueError as error:
-        raise Wrong(str(error)) from None
+        raise Wrong(*lines_of(error)) from None

@@ -18,12 +18,13 @@ from ..errors import QeError
 from ..memory import Memory, MemoryStore, settled
 from . import checking
 from . import config as configs
-from .mistakes import ConfigError, hint_for
+from .mistakes import ConfigError, hint_for, unknown_name
 from .stage import Event, PlanError, StageRun
 
 _KEPT_S = 90 * 24 * 3600.0
 _EXPECTED = "aqe/layers/durations"
 LAST = "aqe/layers/last_execution"
+_MOST = 1_000_000  # categories at once
 _WEIGHT = 0.5  # of the last duration, in what is expected of the next
 
 
@@ -42,6 +43,10 @@ class ExecutionStrategy(str, enum.Enum):
     PARALLEL_UNLIMITED = "parallel_unlimited"
     PARALLEL_LIMITED = "parallel_limited"
     HYBRID_SMART = "hybrid_smart"
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise ValueError(unknown_name("strategy", str(value), [one.value for one in cls]))
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,11 @@ class LayerExecutionConfig:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def options(self) -> dict[str, Any]:
-        """As the core takes them; see ``qe_stage_new``."""
+        """As the core takes them; see ``qe_stage_new``.
+
+        Raises: ``ValueError`` for what it would not take.
+        """
+        check_options(self.timeout_multiplier, self.max_parallel, self.variables)
         found: dict[str, Any] = {"timeout_multiplier": self.timeout_multiplier}
         if self.execution_strategy is not None:
             found["strategy"] = ExecutionStrategy(self.execution_strategy).value
@@ -78,6 +87,19 @@ class LayerExecutionConfig:
         if self.max_parallel is not None:
             found["max_parallel"] = self.max_parallel
         return found
+
+
+def check_options(multiplier: object, parallel: object, variables: Mapping[str, str]) -> None:
+    """Raises: ``ValueError``, with a line that says what would be right."""
+    if not isinstance(multiplier, int | float) or not 1e-6 <= multiplier <= 1e6:
+        raise ValueError(f"timeout_multiplier: takes 0.000001 to 1000000, not {multiplier!r}")
+    if parallel is not None and (not isinstance(parallel, int) or not 1 <= parallel <= _MOST):
+        raise ValueError(f"max_parallel: takes a whole number from 1 to {_MOST}, not {parallel!r}")
+    for name, value in variables.items():
+        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+            raise ValueError(f"variables: {name!r} is no name of a variable")
+        if not isinstance(value, str) or "\0" in value:
+            raise ValueError(f"variables: {name} takes text, not {value!r}")
 
 
 @dataclass
@@ -170,7 +192,17 @@ class Plans:
 
     def located(self, error: PlanError) -> ConfigError:
         """What can never run, with its place in the file."""
-        return ConfigError(checking.from_core(self.config, error.errors, self.environment))
+        # Of a path that is not there, which one, and what may have been meant.
+        at = {one["path"] for one in error.errors}
+        paths = [
+            one
+            for one in checking.missing_paths(self.config.folder, self.merged)
+            if one[0].rpartition(".paths[")[0] in at
+        ]
+        told = {one[0].rpartition(".paths[")[0] for one in paths}
+        errors = [one for one in error.errors if one["path"] not in told]
+        found = checking.from_core(self.config, errors, self.environment)
+        return ConfigError(sorted({*found, *self.config.mistakes(paths, self.environment)}))
 
 
 def machine() -> dict[str, float]:
@@ -304,8 +336,10 @@ class LayerExecutionAgent:
 
         Raises:
             ConfigError: what is wrong with the configuration, all of it.
-            ValueError: there is no layer of that name.
+            ValueError: there is no layer of that name, or an option makes no sense.
         """
+        if config is not None and config.layer_name not in ("", name):
+            raise ValueError(f"layer_name: {config.layer_name!r} is not what is run, {name!r}")
         result: dict[str, Any] = {}
         async for event in self.stream([name], config):
             if event["kind"] == "done":
@@ -315,8 +349,15 @@ class LayerExecutionAgent:
     def execute_layer_sync(
         self, name: str, config: LayerExecutionConfig | None = None
     ) -> LayerExecutionResult:
-        """The same for those who have no event loop."""
-        return asyncio.run(self.execute_layer(name, config))
+        """The same for those who have no event loop.
+
+        Raises: ``RuntimeError`` within one, beside those.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self.execute_layer(name, config))
+        raise RuntimeError("there is an event loop here: await execute_layer")
 
     async def stream(
         self,
@@ -405,7 +446,11 @@ class LayerExecutionAgent:
 
 def check_names(names: Sequence[str], plans: Plans) -> None:
     """Raises: ``ValueError`` for a layer that there is not."""
+    if isinstance(names, str):
+        raise ValueError(f"layers: takes a list of names, not {names!r}")
     for name in names:
+        if not isinstance(name, str):
+            raise ValueError(f"layers: takes names, not {name!r}")
         if name not in plans.merged["layers"]:
             hint = hint_for(name, plans.layers())
             raise ValueError(f"there is no layer {name!r}; {hint}")

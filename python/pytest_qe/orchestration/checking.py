@@ -14,7 +14,7 @@ from . import schema
 from .config import Config
 from .mistakes import ConfigError, Mistake, hint_for, nearest, short
 
-__all__ = ["check_merged", "checked", "from_core", "missing"]
+__all__ = ["check_merged", "checked", "from_core", "missing", "missing_paths"]
 
 
 def checked(config: Config, environment: str | None = None) -> _core.Layers:
@@ -100,15 +100,21 @@ def missing(
         data: what came of it with its overrides; None: what was read.
         environment: what was laid over it.
     """
+    found = missing_paths(config.folder, config.data if data is None else data)
+    return config.mistakes(found, environment)
+
+
+def missing_paths(folder: str, data: Mapping[str, Any]) -> list[schema.Found]:
+    """The same before their places in the file are looked up."""
     found = []
-    for layer, keys in (config.data if data is None else data).get("layers", {}).items():
+    for layer, keys in data.get("layers", {}).items():
         for number, category in enumerate(keys.get("categories", ())):
             for place, path in enumerate(category.get("paths", ())):
-                if not _is_there(config.folder, path):
+                if not _is_there(folder, path):
                     at = f"layers.{layer}.categories[{number}].paths[{place}]"
                     what = "nothing matches" if glob.has_magic(path) else "there is no"
-                    found.append((at, f"{what} {short(path)}", _near(config.folder, path)))
-    return config.mistakes(found, environment)
+                    found.append((at, f"{what} {short(path)}", _near(folder, path)))
+    return found
 
 
 def _is_there(folder: str, path: str) -> bool:

@@ -280,8 +280,9 @@ class Services:
                 unit = _unit(service, service.stop, self._folder)
                 end = await _run(unit, _STOP_S, self._stopping)
             if end is None or end.outcome != "passed":
-                known = end is not None and end.returncode is not None
-                how = f"ended with {describe_end(end.returncode)}" if end and known else "was killed"
+                how = "was killed"
+                if end is not None and end.returncode is not None:
+                    how = f"ended with {describe_end(end.returncode)}"
                 line = (
                     f"service {service.name} may still be there: {shlex.join(service.stop)} "
                     f"{how}{_said(end)}"
