@@ -117,6 +117,51 @@ def test_a_multiplier_of_the_command_line(cli: Cli, value: str) -> None:
     assert not cli.exists("ran")
 
 
+# ------------------------------------------------------------- what cannot begin
+
+
+@pytest.fixture
+def deaf_store(cli: Cli) -> Cli:
+    """The store is a folder: nothing can be kept in it, whoever tries."""
+    cli.write(".qe/history.db/file")
+    return cli
+
+
+def test_what_nobody_could_know_of_does_not_run(deaf_store: Cli) -> None:
+    write(deaf_store, {"a": {"categories": [category("x", ": > ran; sleep 300")]}})
+    done = deaf_store.run("layer", "a", "--background")
+    assert done.returncode == 3 and "history.db" in done.stderr
+    deaf_store.nothing_is_left()
+    assert not deaf_store.exists("ran")
+    assert os.listdir(".qe/layers") == []
+
+
+def test_a_background_that_cannot_begin_takes_no_result_with_it(deaf_store: Cli) -> None:
+    write(deaf_store, {
+        "a": {"categories": [category("x", "exit 0")]},
+        "b": {"execution_mode": "background", "categories": [category("y", ": > ran")]},
+    })  # fmt: skip
+    done = deaf_store.run("run", "--json=out.json")
+    assert done.returncode == 3
+    assert "1 category: 1 passed" in done.stdout and "not started: b" in done.stdout
+    assert re.match("error: b could not be started: .*history.db", done.stderr)
+    result = Path("out.json").read_text()
+    assert '"success": true' in result and '"not_started": [\n    "b"' in result
+    assert not deaf_store.exists("ran")
+
+
+def test_the_background_runs_as_was_asked_for(cli: Cli) -> None:
+    note = 'echo "$QE_CATEGORY" >> log; sleep 0.2; echo "$QE_CATEGORY" >> log; exit 1'
+    write(cli, {"a": {"execution_mode": "background", "categories": [
+        category("x", note), category("y", note),
+    ]}})  # fmt: skip
+    assert cli.run("run", "--max-parallel=1", "--fail-fast").returncode == 0
+    assert cli.run("layer", "wait", "").returncode == 1
+    (run,) = Path(".qe/layers").glob("*.log")
+    assert cli.run("layer", "wait", run.stem).returncode == 1
+    assert Path("log").read_text().split() == ["x", "x"]
+
+
 # ------------------------------------------------------------------ a terminal
 
 

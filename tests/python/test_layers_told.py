@@ -35,9 +35,7 @@ def test_a_service_that_ends_midway_is_named_as_the_reason(cli: Cli) -> None:
     port = free_port()
     cli.write("server.py", SERVER)
     start = ["sh", "-c", f"echo $$ > pid; exec {sys.executable} server.py {port} 0"]
-    script = (
-        "kill -9 $(cat pid); while [ -e /proc/$(cat pid) ]; do sleep 0.05; done; exit 3"
-    )
+    script = "kill -9 $(cat pid); while [ -e /proc/$(cat pid) ]; do sleep 0.05; done; exit 3"
     write(cli, **needing(
         {"check": {"tcp": f"127.0.0.1:{port}"}, "start": start}, category("x", script),
     ))  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import ends
-from .ends import Wrong
+from .ends import Cannot, Wrong
 from .layeroptions import check_json, plans_of, run_options
 from .options import Output
 
@@ -71,10 +71,12 @@ def run_command(
     try:
         here = chosen_layers(chosen, plans)[0]
     except ValueError as error:
-        raise Wrong(str(error)) from None
+        raise Wrong(*ends.lines_of(error)) from None
     stream = agent.stream(chosen, plans=plans)
     result, status = show(agent, stream, plans, here, output, f"mode {mode}")
     _background(result, output.stream)
+    if result["errors"]:
+        raise Cannot(*result["errors"])
     return status
 
 

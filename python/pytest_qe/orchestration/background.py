@@ -90,10 +90,20 @@ class Background:
         self._memory = memory or MemoryStore(self._folder / ".qe" / "history.db")
         self._files = self._folder / ".qe" / "layers"
 
-    def start(self, layers: Sequence[str], words: Sequence[str]) -> BackgroundRun:
+    def start(
+        self,
+        layers: Sequence[str],
+        words: Sequence[str],
+        variables: Mapping[str, str] | None = None,
+    ) -> BackgroundRun:
         """Starts ``qe layer`` with these words, on its own: the terminal's end is not its.
 
-        Raises: ``OSError``.
+        Args:
+            layers: the ids of those that it runs.
+            words: its arguments.
+            variables: changes of its environment.
+
+        Raises: ``OSError``, ``QeError`` where nobody could know of it: nothing runs then.
         """
         run = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         self._files.mkdir(parents=True, exist_ok=True)
@@ -109,7 +119,8 @@ class Background:
             process = subprocess.Popen(
                 [sys.executable, "-m", "pytest_qe", "layer", "run", *words, "-v"],
                 stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT,
-                cwd=self._folder, start_new_session=True, env={**os.environ, _VARIABLE: run},
+                cwd=self._folder, start_new_session=True,
+                env={**os.environ, **(variables or {}), _VARIABLE: run},
             )  # fmt: skip
         assert process.stdin is not None
         try:
@@ -120,6 +131,8 @@ class Background:
         except BaseException:
             process.kill()
             process.wait()
+            for path in (log, self._room(run)):
+                path.unlink(missing_ok=True)
             raise
         # It is not ours to wait for.
         process.returncode = 0

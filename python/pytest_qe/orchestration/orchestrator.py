@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from ..errors import QeError
 from ..memory import Memory, settled
 from .agent import (
     ExecutionStrategy,
@@ -19,15 +20,23 @@ from .agent import (
     LayerExecutionResult,
     Plans,
     check_names,
+    check_options,
     machine,
 )
 from .background import Background
 from .cgroups import described
-from .mistakes import ConfigError
+from .mistakes import ConfigError, unknown_name
 from .services import Services
 from .stage import Event
 
 _MOST_MESSAGES = 10_000
+#: What ``qe layer --strategy`` calls them.
+_STRATEGY_WORDS = {
+    ExecutionStrategy.SEQUENTIAL: "sequential",
+    ExecutionStrategy.PARALLEL_UNLIMITED: "parallel",
+    ExecutionStrategy.PARALLEL_LIMITED: "limited",
+    ExecutionStrategy.HYBRID_SMART: "hybrid",
+}
 
 
 class ExecutionMode(str, enum.Enum):
@@ -48,6 +57,10 @@ class ExecutionMode(str, enum.Enum):
     NIGHTLY = "nightly"
     BACKGROUND = "background"
     HYBRID = "hybrid"
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise ValueError(unknown_name("mode", str(value), [one.value for one in cls]))
 
 
 @dataclass(frozen=True)
@@ -83,8 +96,9 @@ class OrchestrationResult:
         mode, total_duration: its seconds.
         layers: of each its result.
         background: what was started to run by itself: see ``BackgroundRun``.
-        not_started: layers of the background that were not, as others failed.
+        not_started: layers of the background that were not, as others failed, or by ``errors``.
         cancelled: it was told to end.
+        errors: why layers of the background could not be started, a line each.
     """
 
     success: bool
@@ -94,6 +108,7 @@ class OrchestrationResult:
     background: list[dict[str, Any]] = field(default_factory=list)
     not_started: list[str] = field(default_factory=list)
     cancelled: bool = False
+    errors: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -181,6 +196,8 @@ class TestOrchestratorAgent:
         self.messages.append(message)
         recipient = message.get("recipient")
         if recipient is not None:
+            if recipient not in self.agents:
+                raise KeyError(unknown_name("agent", str(recipient), self.agents))
             agent = self.agents[recipient]
             if isinstance(agent, Receiver):
                 await settled(agent.receive(message))
@@ -209,6 +226,7 @@ class TestOrchestratorAgent:
         the configuration, where it has been read already."""
         given = config or OrchestrationConfig()
         mode = ExecutionMode(given.execution_mode)
+        check_options(given.timeout_multiplier, given.max_parallel, given.variables)
         if plans is None:
             plans = await asyncio.to_thread(Plans, self.config_path, given.environment)
         here, apart = chosen_layers(given, plans)
@@ -225,9 +243,7 @@ class TestOrchestratorAgent:
                 force_real_services=given.force_real_services,
                 variables=given.variables,
             )
-            stream = self._layers.stream(
-                here, chosen, gates=mode is ExecutionMode.CI, plans=plans
-            )
+            stream = self._layers.stream(here, chosen, gates=mode is ExecutionMode.CI, plans=plans)
             async with contextlib.aclosing(stream) as events:
                 async for event in events:
                     if event["kind"] == "done":
@@ -236,11 +252,16 @@ class TestOrchestratorAgent:
                     await self.message({**event, "sender": "layer-executor"})
                     yield event
         cancelled = any(one["cancelled"] for one in result["layers"].values())
-        started: list[dict[str, Any]] = []
+        started: dict[str, dict[str, Any]] = {}
+        errors: list[str] = []
         if result["success"] and not cancelled:
             for name in apart:
-                run = await asyncio.to_thread(self._start, plans, name, given)
-                started.append(run)
+                try:
+                    run = await asyncio.to_thread(self._start, plans, name, given)
+                except (OSError, QeError) as error:
+                    errors.append(f"{name} could not be started: {error}")
+                    continue
+                started[name] = run
                 event = {"kind": "background", "layer": name, "run": run}
                 await self.message({**event, "sender": "orchestrator"})
                 yield event
@@ -249,9 +270,10 @@ class TestOrchestratorAgent:
             "mode": mode.value,
             "total_duration": result["total_duration"],
             "layers": result["layers"],
-            "background": started,
-            "not_started": apart if not started else [],
+            "background": list(started.values()),
+            "not_started": [name for name in apart if name not in started],
             "cancelled": cancelled,
+            "errors": errors,
         }
         yield {"kind": "done", "result": self.last_result}
 
@@ -262,8 +284,16 @@ class TestOrchestratorAgent:
             words.append(f"--env={given.environment}")
         if given.force_real_services:
             words.append("--real")
+        if given.execution_strategy is not None:
+            strategy = ExecutionStrategy(given.execution_strategy)
+            words.append(f"--strategy={_STRATEGY_WORDS[strategy]}")
+        if given.fail_fast is not None:
+            words.append("--fail-fast" if given.fail_fast else "--no-fail-fast")
+        if given.max_parallel is not None:
+            words.append(f"--max-parallel={given.max_parallel}")
         words.append(f"--timeout-multiplier={given.timeout_multiplier}")
-        return Background(plans.config.folder).start([name], words).as_dict()
+        background = Background(plans.config.folder)
+        return background.start([name], words, given.variables).as_dict()
 
     def cancel(self) -> None:
         """Ends what runs here, with its grace; results have what is known by then."""
@@ -317,8 +347,9 @@ def chosen_layers(given: OrchestrationConfig, plans: Plans) -> tuple[list[str], 
     """
     mode = ExecutionMode(given.execution_mode)
     all_layers = plans.merged["layers"]
+    if given.layers is not None:
+        check_names(given.layers, plans)
     names = list(all_layers if given.layers is None else given.layers)
-    check_names(names, plans)
     apart = [name for name in names if all_layers[name].get("execution_mode") == "background"]
     here = [name for name in names if name not in apart]
     if mode is ExecutionMode.FAST_FEEDBACK:

@@ -186,11 +186,7 @@ class StageRun:
             except (FrameworkError, ValueError) as error:
                 path = f"layers.{about['layer']}.categories[{self._index_of(number)}]"
                 errors.append({"path": path, "message": str(error)})
-        needed = {
-            name
-            for layer in self.layers.values()
-            for name in self._needed(layer["id"])
-        }
+        needed = {name for layer in self.layers.values() for name in self._needed(layer["id"])}
         errors += self._services.missing(needed)
         if errors:
             raise PlanError(errors)
