@@ -79,13 +79,15 @@ bool qe_stage_succeeded(const qe_stage *s, uint32_t layer, double *rate)
     if (in->min_rate < 0 && in->max_failures < 0) {
         return true; /* required categories are all that it asks for */
     }
-    /* Where tests are not known, categories are what is counted. */
-    if (passed + failed == 0) {
-        for (uint32_t i = in->first; i < in->first + in->count; i++) {
-            bool good = s->category[i].spot == QE__SPOT_PASSED;
+    /* One whose tests are not known, or that failed though none of them did, as it crashed or
+     * never began, counts itself: it must not be as if it had nothing. */
+    for (uint32_t i = in->first; i < in->first + in->count; i++) {
+        const qe__stage_category *c = &s->category[i];
 
-            passed += good;
-            failed += !good;
+        if (c->spot != QE__SPOT_PASSED) {
+            failed += c->failed == 0;
+        } else {
+            passed += c->passed + c->failed == 0;
         }
     }
     if (in->max_failures >= 0 && failed > in->max_failures) {

@@ -498,6 +498,42 @@ static void criteria_say_what_succeeds(void **state)
     }
 }
 
+/* x passes with its tests; y never begins, and so has none. */
+static void what_never_ran_is_no_success(void **state)
+{
+    static const struct {
+        const char *criteria;
+        bool succeeds;
+    } cases[] = {
+        {"{\"min_pass_rate\": 75}", true}, /* 3 of 3 tests, 0 of 1 category */
+        {"{\"min_pass_rate\": 76}", false},
+        {"{\"max_failures\": 1}", true},
+        {"{\"max_failures\": 0}", false},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char config[512];
+        qe_stage_step step;
+        bool again;
+
+        snprintf(config, sizeof(config),
+                 A("\"success_criteria\": %s,", C("x", "") "," C("y", "")),
+                 cases[i].criteria);
+        open_world(config, "{}");
+        assert_int_equal(qe_stage_next(w.s, 0, &step), 0);
+        assert_int_equal(step.kind, QE_STAGE_START);
+        assert_int_equal(qe_stage_ended(w.s, step.category, true, 3, 0, &again),
+                         0);
+        assert_int_equal(qe_stage_drop(w.s, 0, QE_STAGE_SERVICE), 0);
+        assert_int_equal(qe_stage_next(w.s, 0, &step), 0);
+        assert_int_equal(step.kind, QE_STAGE_SKIP);
+        if (qe_stage_succeeded(w.s, 0, NULL) != cases[i].succeeds)
+            fail_msg("%s", cases[i].criteria);
+        close_world();
+    }
+}
+
 static void what_is_refused_starts_later(void **state)
 {
     qe_stage_step step;
@@ -741,6 +777,7 @@ int main(void)
         cmocka_unit_test(layers_wait_for_those_that_they_need),
         cmocka_unit_test(a_circle_with_gates_is_told),
         cmocka_unit_test(criteria_say_what_succeeds),
+        cmocka_unit_test(what_never_ran_is_no_success),
         cmocka_unit_test(what_is_refused_starts_later),
         cmocka_unit_test(a_dropped_layer_does_not_start),
         cmocka_unit_test(wrong_options_are_refused),
