@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import _core, counts
-from ..agents.session import CommandSession, Ended, Limits, Policy, Unit, describe_end
+from ..agents.session import CommandSession, Ended, Limits, Policy, Unit
 from ..frameworks import Command, FrameworkError
 from ..scratch import scratch
 from .cgroups import cgroup_for, limited_by
 from .commands import commands_of
 from .locks import Locks
 from .services import ServiceError, Services
-from .suggesting import suggestion
+from .suggesting import how_ended, suggestion
 
 Event = dict[str, Any]
 
@@ -472,7 +472,7 @@ class StageRun:
         event = self._about(
             number, kind="end", attempt=attempt, outcome=outcome, passed=passed,
             returncode=shown.returncode if shown is not None else None,
-            ended=said or _how(outcome, shown),
+            ended=said or how_ended(outcome, shown),
             seconds=seconds, tests=tests, failures=failures, again=again,
             stdout=_text(shown.stdout) if shown is not None else "",
             stderr=_text(shown.stderr) if shown is not None else said,
@@ -486,15 +486,6 @@ class StageRun:
             None if passed else gone or suggestion(event, about, layer_limit_s=limit)
         )
         self._queue.put_nowait(event)
-
-
-def _how(outcome: str, shown: Ended | None) -> str:
-    """How it ended, in words."""
-    if shown is None:
-        return "it had not begun"
-    if shown.returncode is None and outcome != "error":
-        return "it was killed, with what ran it"
-    return describe_end(shown.returncode)
 
 
 def _text(data: bytes) -> str:

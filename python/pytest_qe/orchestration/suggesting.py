@@ -1,4 +1,4 @@
-"""What might help where a category has failed."""
+"""How a category ended, and what might help where it has failed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from ..agents.session import describe_end
+from ..agents.session import Ended, describe_end
 
 _NO_MEMORY = re.compile(
     r"MemoryError|Cannot allocate memory|out of memory|memory exhausted|Process OOM|bad_alloc"
@@ -18,6 +18,15 @@ _NO_ROOM = re.compile(r"No space left on device|ENOSPC", re.IGNORECASE)
 _REFUSED = re.compile(
     r"Connection refused|ECONNREFUSED|could(?:n't| not) connect to server", re.IGNORECASE
 )
+
+
+def how_ended(outcome: str, shown: Ended | None) -> str:
+    """What ended an attempt, in words; None: it has none that could be shown."""
+    if shown is None:
+        return "it had not begun"
+    if shown.returncode is None and outcome != "error":
+        return "it was killed, with what ran it"
+    return describe_end(shown.returncode)
 
 
 def suggestion(
