@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,7 @@ from pytest_qe.orchestration import (
     TestOrchestratorAgent,
     execute_layer_sync,
 )
+from pytest_qe.orchestration.background import Background
 from test_layers_run import category, write
 
 __all__ = ["cli"]
@@ -134,6 +137,22 @@ def test_what_nobody_could_know_of_does_not_run(deaf_store: Cli) -> None:
     deaf_store.nothing_is_left()
     assert not deaf_store.exists("ran")
     assert os.listdir(".qe/layers") == []
+
+
+def test_a_background_that_finds_no_room_leaves_no_file(
+    cli: Cli,
+) -> None:
+    write(cli, {"a": {"categories": [category("x", ": > ran")]}})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            Background(cli.path).start(["a"], ["a"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert os.listdir(".qe/layers") == [] and not cli.exists("ran")
 
 
 def test_a_background_that_cannot_begin_takes_no_result_with_it(deaf_store: Cli) -> None:

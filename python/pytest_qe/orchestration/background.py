@@ -113,24 +113,26 @@ class Background:
             "id": run, "layers": list(layers), "started": time.time(), "log": str(log),
             "boot": _boot(), "state": "running",
         }  # fmt: skip
-        with open(self._room(run), "xb") as file:
-            file.write(b" " * _ROOM)
-        with open(log, "xb") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "pytest_qe", "layer", "run", *words, "-v"],
-                stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT,
-                cwd=self._folder, start_new_session=True,
-                env={**os.environ, **(variables or {}), _VARIABLE: run},
-            )  # fmt: skip
-        assert process.stdin is not None
+        process: subprocess.Popen[bytes] | None = None
         try:
+            with open(self._room(run), "xb") as file:
+                file.write(b" " * _ROOM)
+            with open(log, "xb") as file:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "pytest_qe", "layer", "run", *words, "-v"],
+                    stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT,
+                    cwd=self._folder, start_new_session=True,
+                    env={**os.environ, **(variables or {}), _VARIABLE: run},
+                )  # fmt: skip
+            assert process.stdin is not None
             record |= {"pid": process.pid, "ticks": _started(process.pid)}
             self._keep(run, record)
             process.stdin.write(_GO)  # for which it has waited
             process.stdin.close()
         except BaseException:
-            process.kill()
-            process.wait()
+            if process is not None:
+                process.kill()
+                process.wait()
             for path in (log, self._room(run)):
                 path.unlink(missing_ok=True)
             raise
