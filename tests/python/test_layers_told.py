@@ -15,6 +15,8 @@ import pytest
 
 from cli_help import QE, Cli, cli
 from conftest import wait_for
+from pytest_qe.agents.session import Unit
+from pytest_qe.orchestration import services
 from pytest_qe.orchestration.suggesting import suggestion
 from test_layers_run import SERVER, category, free_port, write
 
@@ -122,6 +124,18 @@ def test_who_goes_away_leaves_no_service(cli: Cli, how: str) -> None:
         os.close(terminal)
         os.waitpid(number, 0)
     assert not cli.exists("up")
+
+
+def test_a_stop_that_hangs_does_not_outlive_a_killed_run_for_ever(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "_STOP_S", 0.5)
+    script = "echo > stopping; sleep 300; echo never"
+    guard = services._Guard(Unit(("sh", "-c", script), {}, cwd=str(cli.path)))
+    assert guard._process.stdin is not None
+    guard._process.stdin.close()  # as when this process is gone
+    assert guard._process.wait(60) != 0 and cli.exists("stopping")
+    cli.nothing_is_left()
 
 
 def end(**more: Any) -> dict[str, Any]:

@@ -33,7 +33,11 @@ _STAY = (
 )
 
 # Waits for a word; where who would say it is killed, it stops the service instead.
-_GUARD = 'read -r word || exec "$@"'
+# One that hangs must not stay for ever; its limit is the first word.
+_GUARD = (
+    "read -r word && exit; limit=$1; shift; "
+    'command -v timeout >/dev/null && exec timeout -s KILL "$limit" "$@"; exec "$@"'
+)
 
 #: Told of each change: a service's name, and "up", "starting", "started", "stopped" or "down".
 Told = Callable[[str, str], Awaitable[None] | None]
@@ -328,7 +332,7 @@ class _Guard:
 
     def __init__(self, unit: Unit) -> None:
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "sh", *unit.argv],
+            ["/bin/sh", "-c", _GUARD, "sh", f"{_STOP_S:g}", *unit.argv],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             cwd=unit.cwd, env=frameworks.changed_environ(unit.env), start_new_session=True,
         )  # fmt: skip
