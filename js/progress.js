@@ -34,6 +34,25 @@ function readLines(file) {
   return lines.map((line) => parse(line));
 }
 
+/**
+ * What one worker has begun last, and not ended, as far as it has noted that.
+ *
+ * @param {string} file of the progress
+ * @param {(name: string) => boolean} isMark whether that was noted behind its "attempt", as done
+ * @returns {string | undefined} its name
+ */
+function begunLast(file, isMark) {
+  let own = false;
+  let running;
+  for (const [what, key] of readLines(file)) {
+    if (what === 'attempt') own = false;
+    else if (what === 'done' && isMark(nameOf(key))) own = true;
+    else if (own && what === 'start') running = key;
+    else if (own && what === 'done' && key === running) running = undefined;
+  }
+  return running && nameOf(running);
+}
+
 /** What a worker and the parent call an attempt alike. */
 const attemptOf = (pid, attempt) => `${pid}.${attempt}`;
 
@@ -177,4 +196,4 @@ class Journal {
   }
 }
 
-module.exports = { Journal, Names, Progress, attemptOf, nameOf, noteLoss };
+module.exports = { Journal, Names, Progress, attemptOf, begunLast, nameOf, noteLoss };

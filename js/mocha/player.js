@@ -79,8 +79,8 @@ function makePlayer(Mocha) {
     }
 
     /** What has ended its worker; a file by its name, or what stands for one. */
-    lostThing({ running, file }) {
-      return this.unknown(running?.title ?? path.relative('', file), this.open.at(-1));
+    lostThing({ file }) {
+      return this.unknown(file && path.relative('', file), this.open.at(-1));
     }
 
     /** Why a thing has failed with its worker. */

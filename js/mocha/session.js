@@ -9,12 +9,14 @@ const v8 = require('node:v8');
 const qe = require('../addon');
 const { describe } = require('../ending');
 const { decode } = require('../plain');
+const { begunLast } = require('../progress');
 const { scratch } = require('../scratch');
 const { LOOK, hangText, readStack, stackFile } = require('../watchdog');
 const { plainError, unpack } = require('./errors');
 const { Growth } = require('./growth');
 const messages = require('./messages');
 const { ROOT, digest } = require('./tree');
+const { thingOf } = require('./unit-runner');
 
 const WORKER = path.join(__dirname, 'worker.js');
 const MOST_ATTEMPTS = 1000; // at one file: each goes on behind a test that ended its worker
@@ -63,6 +65,7 @@ class UnitEvents {
     this.stages = Array.from({ length: STAGES }, () => ({ events: [], over: false }));
     this.stage = 1;
     this.running = new Map(); // what runs now: 'test' and 'hook', as [id, since]
+    this.ended = undefined; // the id of what was over last, unless something has begun since
   }
 
   push(event, stage = this.stage) {
@@ -72,12 +75,17 @@ class UnitEvents {
 
   /** Notes what runs, to name it should its worker be lost. */
   note({ name, id, patch }) {
+    const begins = name === 'test' || name === 'hook' || name === 'retry';
+    this.ended = begins ? undefined : (id?.join() ?? this.ended);
     if (name === 'test') this.running.set('test', { id, patch, since: Date.now() });
     else if (name === 'hook') this.running.set('hook', { id, patch, since: Date.now() });
     else if (name === 'test end' || name === 'retry') this.running.delete('test');
     else if (name === 'hook end') this.running.delete('hook');
     else if (name === 'fail' && this.running.get('hook')?.id?.join() === id?.join()) {
       this.running.clear(); // mocha goes on behind the hook's suite
+    } else if (name === 'fail' || name === 'pending') {
+      const test = this.running.get('test');
+      if (test) test.told = true;
     }
   }
 
@@ -445,17 +453,41 @@ class Session {
       this.#playNow(this.#printed(event));
       return;
     }
-    if (!this.begun.has(this.#worker(event))) {
+    const running =
+      file.running.get('hook') ?? file.running.get('test') ?? this.#untold(event, file);
+    if (!running && !this.begun.has(this.#worker(event))) {
       this.#lostEarly(event);
       return;
     }
-    const running = file.running.get('hook') ?? file.running.get('test');
     const hook = file.running.has('hook');
     const why = this.#why(event, running ? '' : ' between its tests');
     if (!running) file.push({ file: file.title, ...why });
+    else if (running.told) this.#endOf(running, event, file);
     else file.push({ running, hook, ...why, worker: this.#worker(event), slot: event.slot });
     if (running?.id?.[0] === ROOT) file.push({ stop: true }); // a root hook: as in mocha
     file.running.clear();
+  }
+
+  /** A test's result had been told, its end not. */
+  #endOf({ id, patch }, event, file) {
+    const value = { name: 'test end', id, stage: file.stage, patch };
+    file.push({ event: value, worker: this.#worker(event), slot: event.slot });
+  }
+
+  /**
+   * What a worker has noted that it begins, and told nobody, as it was killed between the two:
+   * the one behind it does not run that again.
+   */
+  #untold(event, file) {
+    const worker = this.#worker(event);
+    const progress = path.join(this.folder, `${event.unit}.progress`);
+    const key = begunLast(progress, (name) => /^a\d+\./.test(name) && name.endsWith(`.${worker}`));
+    const thing = key && thingOf(key);
+    if (!thing || file.ended === thing.id.join()) return undefined;
+    const value = { ...thing, stage: file.stage, patch: {}, at: Date.now() };
+    file.note(value);
+    file.push({ event: value, worker, slot: event.slot });
+    return file.running.get(thing.name);
   }
 
   /**

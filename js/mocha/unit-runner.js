@@ -15,6 +15,14 @@ function keyOf(thing, numbers) {
   return thing.type === 'hook' ? `h${stringify([name(suite), name(thing)])}` : `s${name(suite)}`;
 }
 
+/** Which test or hook that is, the other way; undefined for anything else. */
+function thingOf(key) {
+  const id = (text) => text.split('/').map(Number);
+  if (key.startsWith('t')) return { name: 'test', id: id(key.slice(1)) };
+  if (key.startsWith('h')) return { name: 'hook', id: id(parse(key.slice(1))[1]) };
+  return key.startsWith('root.') ? { name: 'hook', id: id(key.slice('root.'.length)) } : undefined;
+}
+
 /** Leaves of a unit what earlier attempts have not run; `progress` is what they noted. */
 function removeFinished(part, numbers, progress) {
   const over = new Set([...progress.done.keys(), ...progress.lost].map(nameOf));
@@ -144,4 +152,4 @@ function makeUnitRunner(Stock, units) {
   };
 }
 
-module.exports = { keyOf, makeUnitRunner, removeFinished };
+module.exports = { keyOf, makeUnitRunner, removeFinished, thingOf };

@@ -187,7 +187,9 @@ class SpecWorker {
     const none = files.every((index) => this.unloadable.has(index));
     const over = root || this.#isStuck(progress) || none;
     this.journal = new Journal(this.#journalFile());
-    this.journal.done(`a${reached(progress)}.${progress.attempts}`, 'attempt');
+    const { slot, epoch } = this.job;
+    const mark = `a${reached(progress)}.${progress.attempts}.${slot}.${epoch}`;
+    this.journal.done(mark, 'attempt');
     this.stage = part.tests.length > 0 && !over ? 0 : 1;
     return over ? { tests: [], suites: [] } : part;
   }

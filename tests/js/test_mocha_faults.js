@@ -237,6 +237,42 @@ test('workers killed at any time lose and double no result', async (t) => {
   assert.equal(stats.passes + stats.failures, Object.keys(tests).length, 'each has one result');
 });
 
+/** Kills its worker where that tells for the nth time of the test, once. */
+const KILLS = (nth) => `describe('s', () => {
+  const fs = require('fs');
+  before(function () {
+    let told = 0;
+    const test = this.test.parent.tests.find(({ title }) => title === "killed");
+    if (!test) return;
+    Object.defineProperty(test, 'timedOut', {
+      set() {},
+      get() {
+        if (!/tell/.test(new Error().stack) || ++told !== ${nth} || fs.existsSync('killed')) return;
+        fs.writeFileSync('killed', '');
+        process.kill(process.pid, 'SIGKILL');
+      },
+    });
+  });
+  it('first', () => {});
+  it('killed', () => { throw new Error('its own'); });
+  it('last', () => {});
+});`;
+
+test('a worker killed where it tells of a test loses and doubles nothing', async (t) => {
+  for (const [nth, why] of [
+    [1, /SIGKILL/],
+    [2, /SIGKILL/],
+    [3, /its own/],
+  ]) {
+    const folder = project(t, { 'test/a.js': KILLS(nth) });
+    const { tests, stats } = results(await qeMocha(folder, JSON_REPORT));
+    assert.ok(fs.existsSync(path.join(folder, 'killed')), `${nth}`);
+    assert.match(tests['s killed'], why, `${nth}`);
+    assert.deepEqual(Object.keys(tests).sort(), ['s first', 's killed', 's last'], `${nth}`);
+    assert.deepEqual([stats.tests, stats.passes, stats.failures], [3, 2, 1], `${nth}`);
+  }
+});
+
 test('workers lost before the spec files are loaded are replaced, within a bound', async (t) => {
   const folder = project(t, {
     'test/a.js': "it('passes', () => {});",
