@@ -51,7 +51,7 @@ bool qe_stage_succeeded(const qe_stage *s, uint32_t layer, double *rate)
 {
     const qe__layer *in;
     double passed = 0, failed = 0;
-    bool all = true;
+    bool all = true, known, unknown = false;
 
     if (layer >= s->l->layers || !s->layer[layer].present ||
         !qe__stage_layer_over(s, layer)) {
@@ -76,6 +76,7 @@ bool qe_stage_succeeded(const qe_stage *s, uint32_t layer, double *rate)
             return false;
         }
     }
+    known = passed + failed > 0;
     if (in->min_rate < 0 && in->max_failures < 0) {
         return true; /* required categories are all that it asks for */
     }
@@ -86,12 +87,16 @@ bool qe_stage_succeeded(const qe_stage *s, uint32_t layer, double *rate)
 
         if (c->spot != QE__SPOT_PASSED) {
             failed += c->failed == 0;
+            unknown = unknown || c->failed == 0;
         } else {
             passed += c->passed + c->failed == 0;
         }
     }
     if (in->max_failures >= 0 && failed > in->max_failures) {
         return false;
+    }
+    if (in->min_rate >= 0 && known && unknown) {
+        return false; /* of how many tests that would have been is not known */
     }
     return in->min_rate < 0 || 100 * passed >= in->min_rate * (passed + failed);
 }
