@@ -8,7 +8,6 @@ const { writeWhole } = require('../files');
 const { snake } = require('../agents/keys');
 const { FAILED, OK, cannot } = require('./ends');
 
-const SIGNALS = ['SIGINT', 'SIGTERM'];
 const HELD_MS = 100; // what runs is held by then
 const STOPPED_MS = 50; // ... and this process has met its signal
 
@@ -40,26 +39,33 @@ function heedStop(agent) {
   };
 }
 
+/** Whether a signal is ignored, as nohup has it. */
+function isIgnored(name) {
+  const [, mask] = /^SigIgn:\s*([0-9a-f]+)/m.exec(fs.readFileSync('/proc/self/status', 'utf8'));
+  return (BigInt(`0x${mask}`) >> BigInt(os.constants.signals[name] - 1)) % 2n === 1n;
+}
+
 /**
- * The first SIGINT or SIGTERM asks, the second ends what runs, a third this process.
+ * The first SIGINT, SIGTERM or SIGHUP asks, the second ends what runs, a third this process.
  * Returns {first: the name, or null, leave}.
  */
 function heed(agent, note, grace) {
   const heard = { first: null, count: 0 };
+  const signals = ['SIGINT', 'SIGTERM', ...(isIgnored('SIGHUP') ? [] : ['SIGHUP'])];
   const on = (name) => {
     heard.count += 1;
     if (heard.count === 1) {
       heard.first = name;
       const again = name === 'SIGINT' ? '; once more ends it now' : '';
-      note(`interrupted: what runs has ${grace} s to end${again}`);
       agent.stop();
+      note(`interrupted: what runs has ${grace} s to end${again}`);
       return;
     }
     agent.stop({ atOnce: true });
     leave();
   };
-  const leave = () => SIGNALS.forEach((name) => process.off(name, on));
-  SIGNALS.forEach((name) => process.on(name, on));
+  const leave = () => signals.forEach((name) => process.off(name, on));
+  signals.forEach((name) => process.on(name, on));
   return Object.assign(heard, { leave });
 }
 

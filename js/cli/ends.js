@@ -13,7 +13,8 @@ Exit status:
   1    some failed (hunt: something is flaky)
   2    wrong usage: an unknown framework, a missing tool or file, a bad value
   3    it could not be carried out
-  130  interrupted (Ctrl-C); 143: ended by SIGTERM; 141: nobody reads what it prints`;
+  130  interrupted (Ctrl-C); 143: ended by SIGTERM, 129: with its terminal;
+       141: nobody reads what it prints`;
 
 /** One line on standard error, and an exit status. */
 class Refused extends Error {

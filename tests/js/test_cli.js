@@ -215,7 +215,7 @@ test('completion knows commands, options and their values', async (t) => {
   assert.deepEqual([checked.status, checked.stderr], [0, '']);
 });
 
-for (const [signal, status] of Object.entries({ SIGINT: 130, SIGTERM: 143 })) {
+for (const [signal, status] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })) {
   test(`${signal} ends what runs, tells what is known, and is the status`, async (t) => {
     const { cwd, files } = suite(t, 'node', { hang: HANGS });
     const mark = `${process.pid} ${signal}`;

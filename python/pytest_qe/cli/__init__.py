@@ -13,6 +13,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Example: ``status = main(["exec", "tests/test_it.py"])``
     """
-    from .app import run
+    try:
+        from .app import run
+    except KeyboardInterrupt:
+        return 130  # as any other, though nothing could have been told yet
 
     return run(argv)

@@ -238,9 +238,16 @@ def _summary(result: Event) -> Iterator[tuple[str, str]]:
     )
     ran = sum(len(layer["category_results"]) for layer in result["layers"].values())
     skipped = sum(len(layer["skipped"]) for layer in result["layers"].values())
+    cut = sum(
+        end["outcome"] == "interrupted"
+        for layer in result["layers"].values()
+        for end in layer["category_results"].values()
+    )
     words = f"{many(ran, 'category', 'categories')}: {passed} passed"
-    if ran > passed:
-        words += f", {ran - passed} failed"
+    if ran > passed + cut:
+        words += f", {ran - passed - cut} failed"
+    if cut:
+        words += f", {cut} interrupted"
     if skipped:
         words += f", {skipped} skipped"
     style = "green" if result["success"] else "bold red"
