@@ -59,9 +59,9 @@ def plans_of(config: str | None, env: str | None) -> Any:
 
     Raises: ``Wrong``, with all that is wrong with it.
     """
-    from ..orchestration.agent import Plans
+    from ..orchestration.agent import LayerPlans
 
     try:
-        return Plans(config, env)
+        return LayerPlans(config, env)
     except ValueError as error:
         raise Wrong(*lines_of(error)) from None

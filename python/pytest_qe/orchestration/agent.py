@@ -135,7 +135,7 @@ class LayerExecutionResult:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-class Plans:
+class LayerPlans:
     """A configuration, read, checked, and laid out for a run.
 
     Raises: ``ConfigError``, with every mistake.
@@ -365,14 +365,14 @@ class LayerExecutionAgent:
         config: LayerExecutionConfig | None = None,
         *,
         gates: bool = False,
-        plans: Plans | None = None,
+        plans: LayerPlans | None = None,
     ) -> AsyncGenerator[Event, None]:
         """The events of a run of some layers, in the end ``done`` with ``result``: ``success``,
         ``total_duration``, ``layers`` (of each what ``LayerExecutionResult`` has), ``plan``.
         Leaving the loop ends what runs. ``plans`` is the configuration, where it has been read
         already, with the environment's overrides."""
         chosen = config or LayerExecutionConfig()
-        plans = plans or Plans(self.config_path, chosen.environment)
+        plans = plans or LayerPlans(self.config_path, chosen.environment)
         check_names(names, plans)
         memory = self.memory or MemoryStore(Path(plans.config.folder, ".qe", "history.db"))
         durations = Durations(memory)
@@ -434,17 +434,17 @@ class LayerExecutionAgent:
 
     def get_available_layers(self) -> list[str]:
         """The ids of the configuration's layers. Raises: ``ConfigError``."""
-        return Plans(self.config_path).layers()
+        return LayerPlans(self.config_path).layers()
 
     def validate_layer(self, name: str, environment: str | None = None) -> list[str]:
         """What is wrong with a layer, a line each: nothing, if it is an empty list."""
         try:
-            return Plans(self.config_path, environment).missing(name)
+            return LayerPlans(self.config_path, environment).missing(name)
         except ConfigError as error:
             return error.lines()
 
 
-def check_names(names: Sequence[str], plans: Plans) -> None:
+def check_names(names: Sequence[str], plans: LayerPlans) -> None:
     """Raises: ``ValueError`` for a layer that there is not."""
     if isinstance(names, str):
         raise ValueError(f"layers: takes a list of names, not {names!r}")

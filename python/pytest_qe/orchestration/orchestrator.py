@@ -18,7 +18,7 @@ from .agent import (
     LayerExecutionAgent,
     LayerExecutionConfig,
     LayerExecutionResult,
-    Plans,
+    LayerPlans,
     check_names,
     check_options,
     machine,
@@ -161,7 +161,7 @@ class TestOrchestratorAgent:
 
         Returns: the ids of its layers. Raises: ``ConfigError``.
         """
-        return (await asyncio.to_thread(Plans, self.config_path, environment)).layers()
+        return (await asyncio.to_thread(LayerPlans, self.config_path, environment)).layers()
 
     # ------------------------------------------------------------- agents
 
@@ -219,7 +219,7 @@ class TestOrchestratorAgent:
         return result
 
     async def stream(
-        self, config: OrchestrationConfig | None = None, *, plans: Plans | None = None
+        self, config: OrchestrationConfig | None = None, *, plans: LayerPlans | None = None
     ) -> AsyncIterator[Event]:
         """The same as it happens: events of ``LayerExecutionAgent.stream``, ``background`` for
         each layer that was started by itself, in the end ``done`` with ``result``. ``plans`` is
@@ -228,7 +228,7 @@ class TestOrchestratorAgent:
         mode = ExecutionMode(given.execution_mode)
         check_options(given.timeout_multiplier, given.max_parallel, given.variables)
         if plans is None:
-            plans = await asyncio.to_thread(Plans, self.config_path, given.environment)
+            plans = await asyncio.to_thread(LayerPlans, self.config_path, given.environment)
         here, apart = chosen_layers(given, plans)
         result: dict[str, Any] = {"success": True, "total_duration": 0.0, "layers": {}}
         if here:
@@ -278,7 +278,7 @@ class TestOrchestratorAgent:
         yield {"kind": "done", "result": self.last_result}
 
     @staticmethod
-    def _start(plans: Plans, name: str, given: OrchestrationConfig) -> dict[str, Any]:
+    def _start(plans: LayerPlans, name: str, given: OrchestrationConfig) -> dict[str, Any]:
         words = [name, f"--config={os.path.abspath(plans.config.file)}"]
         if given.environment is not None:
             words.append(f"--env={given.environment}")
@@ -322,7 +322,7 @@ class TestOrchestratorAgent:
             "limits": described(), "healthy": False,
         }  # fmt: skip
         try:
-            plans = await asyncio.to_thread(Plans, self.config_path, environment)
+            plans = await asyncio.to_thread(LayerPlans, self.config_path, environment)
         except ConfigError as error:
             found["config"] = error.lines()
             return found
@@ -340,7 +340,7 @@ class TestOrchestratorAgent:
         return found
 
 
-def chosen_layers(given: OrchestrationConfig, plans: Plans) -> tuple[list[str], list[str]]:
+def chosen_layers(given: OrchestrationConfig, plans: LayerPlans) -> tuple[list[str], list[str]]:
     """The layers that run here, and those that run by themselves.
 
     Raises: ``ValueError`` for a layer that there is not.
