@@ -140,3 +140,21 @@ void qe__output_abort(qe__output *o)
     release(o);
     errno = error;
 }
+
+QE_API int qe_write_file(const char *path, const char *text)
+{
+    qe__output output;
+    int rc;
+
+    if (path == NULL || text == NULL)
+        return QE_EINVAL;
+    rc = qe__output_open(&output, path);
+    if (rc != QE_OK)
+        return rc;
+    rc = qe__output_write(&output, text);
+    if (rc != QE_OK) {
+        qe__output_abort(&output);
+        return rc;
+    }
+    return qe__output_commit(&output);
+}

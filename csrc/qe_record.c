@@ -76,6 +76,15 @@ QE_API int qe_record_new(qe_record **out)
     return QE_OK;
 }
 
+static void free_texts(qe__text *text)
+{
+    while (text != NULL) {
+        qe__text *next = text->next;
+        free(text);
+        text = next;
+    }
+}
+
 QE_API void qe_record_free(qe_record *r)
 {
     if (r == NULL)
@@ -85,6 +94,8 @@ QE_API void qe_record_free(qe_record *r)
         free(r->chunks);
         r->chunks = next;
     }
+    for (size_t i = 0; i < r->attempt_count; i++)
+        free_texts(r->attempts[i].texts);
     free(r->tests);
     free(r->attempts);
     free(r->passes);
@@ -145,6 +156,7 @@ QE_API int qe_record_add_attempt(qe_record *r, const qe_attempt *attempt)
     entry.data.duration_s = seconds(attempt->duration_s);
     entry.data.cpu_s = seconds(attempt->cpu_s);
     entry.next = QE__NO_ATTEMPT;
+    entry.texts = NULL;
     rc = keep(r, attempt->message, &entry.data.message);
     if (rc != QE_OK)
         return rc;
@@ -216,6 +228,59 @@ QE_API int qe_record_set_quarantined(qe_record *r, uint32_t item)
     if (r == NULL || item >= r->test_count)
         return QE_EINVAL;
     r->tests[item].quarantined = true;
+    return QE_OK;
+}
+
+QE_API int qe_record_set_marks(qe_record *r, uint32_t item, const char *marks)
+{
+    if (r == NULL || item >= r->test_count)
+        return QE_EINVAL;
+    return keep(r, marks, &r->tests[item].marks);
+}
+
+/* The newest of a test's attempts with this pass and number, or NULL. */
+static qe__attempt *find_attempt(qe_record *r, const qe__test *test,
+                                 uint32_t pass, uint32_t attempt)
+{
+    qe__attempt *found = NULL;
+    uint32_t i;
+
+    for (i = test->first; i != QE__NO_ATTEMPT; i = r->attempts[i].next)
+        if (r->attempts[i].data.pass == pass &&
+            r->attempts[i].data.attempt == attempt)
+            found = &r->attempts[i];
+    return found;
+}
+
+QE_API int qe_record_add_text(qe_record *r, uint32_t item, uint32_t pass,
+                              uint32_t attempt, enum qe_text_kind kind,
+                              const char *name, const char *text)
+{
+    qe__attempt *owner;
+    qe__text *entry;
+    qe__text **end;
+    int rc;
+
+    if (r == NULL || name == NULL || text == NULL || item >= r->test_count ||
+        (unsigned) kind >= QE_TEXT_KINDS)
+        return QE_EINVAL;
+    owner = find_attempt(r, &r->tests[item], pass, attempt);
+    if (owner == NULL)
+        return QE_ENOTFOUND;
+    entry = calloc(1, sizeof(*entry));
+    if (entry == NULL)
+        return QE_ENOMEM;
+    entry->kind = kind;
+    rc = keep(r, name, &entry->name);
+    if (rc == QE_OK)
+        rc = keep(r, text, &entry->text);
+    if (rc != QE_OK) {
+        free(entry);
+        return rc;
+    }
+    for (end = &owner->texts; *end != NULL; end = &(*end)->next)
+        ;
+    *end = entry;
     return QE_OK;
 }
 

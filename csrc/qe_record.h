@@ -12,13 +12,22 @@ typedef struct qe__test {
     enum qe_outcome outcome;
     bool quarantined;
     uint32_t first, last; /* attempts, or QE__NO_ATTEMPT */
+    const char *marks;    /* one a line; NULL: none */
 } qe__test;
+
+/* What an attempt left, the first first. */
+typedef struct qe__text {
+    struct qe__text *next;
+    enum qe_text_kind kind;
+    const char *name, *text;
+} qe__text;
 
 /* The attempts of a test form a list in the order in which they were added:
  * those of different tests arrive mixed, and every reader goes by test. */
 typedef struct qe__attempt {
     qe_attempt data;
     uint32_t next; /* of the same test, or QE__NO_ATTEMPT */
+    qe__text *texts;
 } qe__attempt;
 
 typedef struct qe__pass {

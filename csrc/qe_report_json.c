@@ -17,19 +17,32 @@
 
 /* cJSON writes the bytes of a string as they are; what is no UTF-8 is handed
  * to it as text that is escaped already. */
-static bool add_string(cJSON *object, const char *key, const char *value)
+static cJSON *new_string(const char *value)
 {
-    cJSON *added;
+    cJSON *string;
     char *quoted;
 
     if (qe__utf8_valid(value))
-        return cJSON_AddStringToObject(object, key, value) != NULL;
+        return cJSON_CreateString(value);
     quoted = qe__json_quote(value);
     if (quoted == NULL)
-        return false;
-    added = cJSON_AddRawToObject(object, key, quoted);
+        return NULL;
+    string = cJSON_CreateRaw(quoted);
     free(quoted);
-    return added != NULL;
+    return string;
+}
+
+static bool add_string(cJSON *object, const char *key, const char *value)
+{
+    cJSON *string = new_string(value);
+
+    if (string == NULL)
+        return false;
+    if (!cJSON_AddItemToObject(object, key, string)) {
+        cJSON_Delete(string);
+        return false;
+    }
+    return true;
 }
 
 static bool add_number(cJSON *object, const char *key, double value)
@@ -85,8 +98,61 @@ static bool add_death(cJSON *object, const qe_attempt *a)
     return true;
 }
 
+/* What the attempt left for people to read. */
+static bool add_texts(cJSON *object, const qe__text *text)
+{
+    cJSON *list;
+
+    if (text == NULL)
+        return true;
+    list = cJSON_AddArrayToObject(object, "texts");
+    if (list == NULL)
+        return false;
+    for (; text != NULL; text = text->next) {
+        cJSON *entry = cJSON_CreateObject();
+
+        if (entry == NULL)
+            return false;
+        cJSON_AddItemToArray(list, entry);
+        if (!add_string(entry, "kind",
+                        text->kind == QE_TEXT_FAILURE ? "failure" : "output") ||
+            !add_string(entry, "name", text->name) ||
+            !add_string(entry, "text", text->text))
+            return false;
+    }
+    return true;
+}
+
+/* The names in `marks`, one a line. */
+static bool add_marks(cJSON *object, const char *marks)
+{
+    cJSON *list;
+    char *copy, *name, *rest = NULL;
+    bool good = true;
+
+    if (marks == NULL)
+        return true;
+    list = cJSON_AddArrayToObject(object, "marks");
+    copy = strdup(marks);
+    if (list == NULL || copy == NULL) {
+        free(copy);
+        return false;
+    }
+    for (name = strtok_r(copy, "\n", &rest); name != NULL && good;
+         name = strtok_r(NULL, "\n", &rest)) {
+        cJSON *item = new_string(name);
+
+        good = item != NULL && cJSON_AddItemToArray(list, item);
+        if (!good)
+            cJSON_Delete(item);
+    }
+    free(copy);
+    return good;
+}
+
 static bool add_attempt(cJSON *attempts, const qe_attempt *a, bool flaky)
 {
+    const qe__attempt *entry = (const qe__attempt *) a; /* its first member */
     cJSON *object = cJSON_CreateObject();
     char worker[16];
 
@@ -103,7 +169,8 @@ static bool add_attempt(cJSON *attempts, const qe_attempt *a, bool flaky)
            add_number(object, "cpu", a->cpu_s) &&
            add_number(object, "peak_memory", (double) a->peak_bytes) &&
            add_death(object, a) &&
-           (a->message == NULL || add_string(object, "message", a->message));
+           (a->message == NULL || add_string(object, "message", a->message)) &&
+           add_texts(object, entry->texts);
 }
 
 static bool add_flakiness(cJSON *test, const qe_flakiness *f)
@@ -131,6 +198,8 @@ static bool fill_test(cJSON *object, const qe__test *test,
         return false;
     if (test->quarantined &&
         cJSON_AddBoolToObject(object, "quarantined", true) == NULL)
+        return false;
+    if (!add_marks(object, test->marks))
         return false;
     attempts = cJSON_AddArrayToObject(object, "attempts");
     if (attempts == NULL)

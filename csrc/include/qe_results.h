@@ -58,6 +58,16 @@ QE_API int qe_record_add_pass(qe_record *r, uint32_t pass, const char *name,
                               uint64_t seed);
 /* The test's failures are known, and do not fail the run. */
 QE_API int qe_record_set_quarantined(qe_record *r, uint32_t item);
+/* The names of the test's marks, one a line (NULL: none); copied. */
+QE_API int qe_record_set_marks(qe_record *r, uint32_t item, const char *marks);
+/* What an attempt left for people to read: how it failed (a traceback), named by the
+ * phase, or what it printed, named by where. */
+enum qe_text_kind { QE_TEXT_FAILURE, QE_TEXT_OUTPUT, QE_TEXT_KINDS };
+/* Adds a text to an attempt that was added; both strings are copied. They appear in the
+ * order in which they are added. QE_ENOTFOUND where there is no such attempt. */
+QE_API int qe_record_add_text(qe_record *r, uint32_t item, uint32_t pass,
+                              uint32_t attempt, enum qe_text_kind kind,
+                              const char *name, const char *text);
 /* The test's flakiness over the final attempt of each pass. */
 QE_API int qe_record_flakiness(const qe_record *r, uint32_t item,
                                qe_flakiness *out);
@@ -67,6 +77,9 @@ QE_API int qe_record_flakiness(const qe_record *r, uint32_t item,
  * `flaky`, each test gets its flakiness. */
 QE_API int qe_record_write_json(const qe_record *r, const char *path,
                                 const char *run_json, bool flaky);
+
+/* Writes a text to `path` in the same way: whole, or not at all. */
+QE_API int qe_write_file(const char *path, const char *text);
 
 /* ----------------------------------------------------------------- history */
 

@@ -141,6 +141,33 @@ static PyObject *Record_set_quarantined(PyObject *self, PyObject *args)
         qe_record_set_quarantined(((Record *) self)->record, item));
 }
 
+static PyObject *Record_set_marks(PyObject *self, PyObject *args)
+{
+    unsigned int item;
+    const char *marks;
+
+    if (!PyArg_ParseTuple(args, "Iy", &item, &marks)) {
+        return NULL;
+    }
+    return core_done(
+        qe_record_set_marks(((Record *) self)->record, item, marks));
+}
+
+static PyObject *Record_add_text(PyObject *self, PyObject *args)
+{
+    unsigned int item, pass, attempt;
+    const char *name, *text;
+    int kind;
+
+    if (!PyArg_ParseTuple(args, "IIIiyy", &item, &pass, &attempt, &kind, &name,
+                          &text)) {
+        return NULL;
+    }
+    return core_done(qe_record_add_text(((Record *) self)->record, item, pass,
+                                        attempt, (enum qe_text_kind) kind, name,
+                                        text));
+}
+
 static PyObject *flakiness_dict(const qe_flakiness *f)
 {
     return Py_BuildValue("{s:I,s:I,s:d,s:O,s:s}", "passes", f->passes,
@@ -194,6 +221,11 @@ static PyMethodDef Record_methods[] = {
     {"add_pass", Record_add_pass, METH_VARARGS, "add_pass(pass_, name, seed)"},
     {"set_quarantined", Record_set_quarantined, METH_VARARGS,
      "set_quarantined(item)"},
+    {"set_marks", Record_set_marks, METH_VARARGS,
+     "set_marks(item, marks: bytes): their names, one a line"},
+    {"add_text", Record_add_text, METH_VARARGS,
+     "add_text(item, pass_, attempt, kind, name: bytes, text: bytes): kind is "
+     "TEXT_FAILURE or TEXT_OUTPUT"},
     {"flakiness", Record_flakiness, METH_VARARGS,
      "flakiness(item) -> dict, or None where nothing counts"},
     {"write_json", Record_write_json, METH_VARARGS,
@@ -319,7 +351,24 @@ out:
     return result;
 }
 
+static PyObject *write_file(PyObject *module, PyObject *args)
+{
+    const char *path, *text;
+    int status;
+
+    (void) module;
+    if (!PyArg_ParseTuple(args, "yy", &path, &text)) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_write_file(path, text);
+    Py_END_ALLOW_THREADS
+    return core_done(status);
+}
+
 static PyMethodDef functions[] = {
+    {"write_file", write_file, METH_VARARGS,
+     "write_file(path: bytes, text: bytes): whole, or not at all"},
     {"memory_bytes", memory_bytes, METH_NOARGS,
      "memory_bytes() -> bytes this process may use, by the machine and its "
      "control groups; 0: not known"},
@@ -338,6 +387,8 @@ int core_add_record(PyObject *module)
 {
     return core_add_type(module, &Record_spec, "Record") ||
            PyModule_AddFunctions(module, functions) ||
+           PyModule_AddIntConstant(module, "TEXT_FAILURE", QE_TEXT_FAILURE) ||
+           PyModule_AddIntConstant(module, "TEXT_OUTPUT", QE_TEXT_OUTPUT) ||
            PyModule_AddObject(module, "DIGEST_INIT",
                               PyLong_FromUnsignedLongLong(QE_DIGEST_INIT));
 }

@@ -174,6 +174,22 @@ static void a_kill_leaves_a_whole_result(void **state)
     }
 }
 
+static void any_text_is_written_in_the_same_way(void **state)
+{
+    struct scratch *s = *state;
+    char *text;
+
+    scratch_write(s->path, "old", 3);
+    assert_int_equal(qe_write_file(s->path, "new\n"), QE_OK);
+    assert_int_equal(scratch_count(s), 1);
+    text = scratch_read(s->path, NULL);
+    assert_string_equal(text, "new\n");
+    free(text);
+    assert_int_equal(qe_write_file("/nonexistent/x", ""), QE_ESYS);
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(qe_write_file(NULL, ""), QE_EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +203,7 @@ int main(void)
         T(a_full_disk_leaves_the_old_result_and_nothing_else),
         T(a_read_only_directory_is_an_error),
         T(a_kill_leaves_a_whole_result),
+        T(any_text_is_written_in_the_same_way),
 #undef T
     };
 

@@ -125,6 +125,61 @@ static void all_that_was_recorded_is_in_the_result(void **state)
     qe_record_free(r);
 }
 
+static void texts_and_marks_are_in_the_result(void **state)
+{
+    static const qe_attempt attempts[] = {
+        {.item = 0, .pass = 0, .attempt = 1, .outcome = QE_FAILED},
+        {.item = 0, .pass = 0, .attempt = 2, .outcome = QE_PASSED},
+    };
+    qe_record *r = new_record();
+    const cJSON *test, *list, *marks;
+    cJSON *tree;
+
+    add(r, "a.py::t", QE_FLAKY, NULL, &attempts[0]);
+    assert_int_equal(qe_record_add_attempt(r, &attempts[1]), QE_OK);
+    assert_int_equal(qe_record_set_marks(r, 0, "slow\ndb"), QE_OK);
+    assert_int_equal(
+        qe_record_add_text(r, 0, 0, 1, QE_TEXT_FAILURE, "call", "E  1 == 2"),
+        QE_OK);
+    assert_int_equal(qe_record_add_text(r, 0, 0, 1, QE_TEXT_OUTPUT,
+                                        "Captured stdout",
+                                        "\x1b[31m\xc3\xa9\"\n"),
+                     QE_OK);
+    assert_int_equal(
+        qe_record_add_text(r, 0, 1, 1, QE_TEXT_FAILURE, "call", "x"),
+        QE_ENOTFOUND);
+    assert_int_equal(qe_record_add_text(r, 1, 0, 1, QE_TEXT_FAILURE, "", ""),
+                     QE_EINVAL);
+    assert_int_equal(qe_record_add_text(r, 0, 0, 1, QE_TEXT_KINDS, "", ""),
+                     QE_EINVAL);
+    assert_int_equal(qe_record_set_marks(r, 1, "x"), QE_EINVAL);
+    tree = write_tree(*state, r, NULL, false);
+    test = first_of(tree, "tests");
+    marks = cJSON_GetObjectItem(test, "marks");
+    assert_int_equal(cJSON_GetArraySize(marks), 2);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetArrayItem(marks, 0)),
+                        "slow");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetArrayItem(marks, 1)),
+                        "db");
+    list = cJSON_GetObjectItem(first_of(test, "attempts"), "texts");
+    assert_int_equal(cJSON_GetArraySize(list), 2);
+    assert_string_equal(string_of(cJSON_GetArrayItem(list, 0), "kind"),
+                        "failure");
+    assert_string_equal(string_of(cJSON_GetArrayItem(list, 0), "name"), "call");
+    assert_string_equal(string_of(cJSON_GetArrayItem(list, 0), "text"),
+                        "E  1 == 2");
+    assert_string_equal(string_of(cJSON_GetArrayItem(list, 1), "kind"),
+                        "output");
+    assert_string_equal(string_of(cJSON_GetArrayItem(list, 1), "name"),
+                        "Captured stdout");
+    assert_string_equal(string_of(cJSON_GetArrayItem(list, 1), "text"),
+                        "\x1b[31m\xc3\xa9\"\n");
+    assert_false(cJSON_HasObjectItem(
+        cJSON_GetArrayItem(cJSON_GetObjectItem(test, "attempts"), 1), "texts"));
+    cJSON_Delete(tree);
+    qe_record_free(r);
+}
+
 static void the_summary_counts_every_outcome(void **state)
 {
     qe_record *r = new_record();
@@ -385,6 +440,10 @@ static int write_one(void *path)
     if (rc == QE_OK)
         rc = qe_record_add_attempt(r, &a);
     if (rc == QE_OK)
+        rc = qe_record_set_marks(r, 0, "slow\ndb\xff");
+    if (rc == QE_OK)
+        rc = qe_record_add_text(r, 0, 0, 1, QE_TEXT_FAILURE, "call", "\xff");
+    if (rc == QE_OK)
         rc = qe_record_write_json(r, path, "{}", true);
     qe_record_free(r);
     return rc;
@@ -425,6 +484,7 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
         T(an_empty_record_is_a_whole_result),
         T(all_that_was_recorded_is_in_the_result),
+        T(texts_and_marks_are_in_the_result),
         T(the_summary_counts_every_outcome),
         T(a_quarantined_test_is_marked),
         T(bytes_that_are_no_utf8_become_lone_surrogates),
