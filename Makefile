@@ -31,7 +31,7 @@ help: ## Print the targets
 demo: build/e2e/venv.stamp ## Run a real suite serially and in parallel, side by side
 	@$(E2E_VENV)/bin/python tests/e2e/parity.py demo
 
-RUNNERS := test-c test-c-tsan test-valgrind test-python test-e2e test-js
+RUNNERS := test-c test-c-tsan test-valgrind test-python test-e2e test-js test-web
 
 .PHONY: test
 test: ## Run every test of the project, with all set-up
@@ -87,6 +87,12 @@ PY_SOURCES := $(shell find python -path '*.egg-info' -prune -o -name '*.py' -pri
     -o -name '*.cjs' -print)
 PACKAGING := setup.py pyproject.toml MANIFEST.in README.md
 
+# The page of HTML reports, which is kept beside the code that fills it.
+WEB_PAGE := python/pytest_qe/web/report.html
+build/web.stamp: tools/web.js $(wildcard web/* web/src/*) build/npm.stamp
+	@node tools/web.js $(WEB_PAGE)
+	@touch $@
+
 .PHONY: build
 build: build/editable.stamp ## Build the extension into the virtual environment
 
@@ -105,7 +111,7 @@ dist: build/sdist.stamp build/addon.stamp ## Make source distribution, wheel and
 	@npm pack --ignore-scripts --silent --pack-destination build/dist >/dev/null
 	@ls -1 build/dist
 
-build/sdist.stamp: $(CORE_SOURCES) $(PY_SOURCES) $(PACKAGING) $(VENV).stamp
+build/sdist.stamp: $(CORE_SOURCES) $(PY_SOURCES) $(PACKAGING) $(VENV).stamp build/web.stamp
 	@rm -rf build/dist
 	@$(VENV)/bin/python -m build --sdist --no-isolation -o build/dist . \
 	    >build/sdist.log 2>&1 || { tail -n 20 build/sdist.log; exit 1; }
@@ -228,6 +234,15 @@ test-js: build/addon.stamp build/editable.stamp build/setup-tools.stamp ## Test 
 	    --test-reporter=junit --test-reporter-destination=$(RESULTS)/js.xml \
 	    $(JS_TESTS) </dev/null
 
+# Reports in a real browser.
+.PHONY: test-web
+test-web: build/editable.stamp build/web.stamp build/setup-test.stamp ## Test the HTML report in Chromium
+	@mkdir -p $(RESULTS)
+	@$(JS_CLEAN) timeout -k 10 600 node --test --test-concurrency=1 \
+	    --test-reporter=spec --test-reporter-destination=stdout \
+	    --test-reporter=junit --test-reporter-destination=$(RESULTS)/web.xml \
+	    $(sort $(wildcard tests/web/test_*.js)) </dev/null
+
 # ARGS='part --part=3', ARGS='compare --suite=click': less than all of it.
 ARGS ?= full
 .PHONY: parity
@@ -313,6 +328,7 @@ lint: build/setup-lint.stamp build/lint.stamp build/editable.stamp build/npm.sta
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@npx --no tsc -- -p web
 	@npx --no eslint -- .
 	@npx --no prettier -- --log-level=warn --check .
 	@! grep -n '"resolved"' package-lock.json # a registry's host is no one else's business
@@ -320,5 +336,6 @@ lint: build/setup-lint.stamp build/lint.stamp build/editable.stamp build/npm.sta
 .PHONY: clean
 clean: ## Remove everything that was made
 	@rm -rf build prebuilds node_modules python/pytest_qe.egg-info python/pytest_qe/_core*.so \
+	    python/pytest_qe/web \
 	    .mypy_cache .ruff_cache .pytest_cache
 	@find python tests tools bench -name __pycache__ -type d -exec rm -rf {} +

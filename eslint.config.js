@@ -6,6 +6,7 @@ const globals = require('globals');
 module.exports = [
   { ignores: ['python/pytest_qe/demo/', 'build/', 'prebuilds/', 'node_modules/'] },
   js.configs.recommended,
+  { files: ['tests/web/**'], languageOptions: { globals: globals.browser } }, // evaluated there
   {
     languageOptions: { ecmaVersion: 2023, sourceType: 'commonjs', globals: globals.node },
     rules: {

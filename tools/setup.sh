@@ -51,6 +51,7 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
         have git || need git # whether it ignores our folder
         # The tests of pytest-postgresql start servers of their own.
         have pg_ctl || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || need postgresql
+        have chromium || need chromium # opens HTML reports
         have redis-server || need redis-server # a service of a layer, as is PostgreSQL
         ;;
     tools) # whose test files are run (about a minute where all are missing)

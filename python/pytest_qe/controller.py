@@ -498,6 +498,7 @@ class Controller:
             "workers": self.workers,
             "wall": wall,
             "test_time": self.test_seconds,
+            "collection": self.collected.seconds,
             "interrupted": bool(self.interrupts),
             "passes": self.options.flaky,
             "shard": self.sharding.description(),
@@ -506,9 +507,12 @@ class Controller:
         if self.hunt is not None:
             run["passes"] = len(self.hunt.passes)
             self.session.testsfailed += not self.hunt.found
-            if self.options.json is not None:
-                run["hunt"] = self.hunt.describe([i.nodeid for i in self.session.items])
-        self.recording.write_json(run)
+            if self.options.reports:
+                from . import details
+
+                told = self.hunt.describe([i.nodeid for i in self.session.items])
+                run["hunt"] = details.complete_hunt(told, self.config)
+        self.recording.write_reports(run)
         self.sharding.write_durations()
         for text in self.recording.warnings + self.sharding.warnings:
             self.terminal.warn(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +20,9 @@ from .nodes import Node, QuietNode
 from .options import Options
 from .recording import Recording
 from .terminal import Terminal
+
+if TYPE_CHECKING:
+    from .details import Details
 
 #: The place of a DataKind for a phase that passed without output.
 PASSED = 0
@@ -151,6 +154,11 @@ class Delivery:
         ):
             self._unheard = _Unheard(reporter.stats.get("", ()))
             reporter.stats[""] = self._unheard
+        self._details: Details | None = None
+        if options.reports:
+            from .details import Details
+
+            self._details = Details(recording.record, session.items)
         self.shows_workers = options.parallel is not None or options.flaky is not None
 
     def node(self, slot: int) -> Node:
@@ -257,6 +265,8 @@ class Delivery:
             number, pass_, attempt.number, attempt.slot, outcome, attempt.start, duration,
             cpu, peak, status, _message_of(attempt),
         )  # fmt: skip
+        if self._details is not None:
+            self._details.add(number, pass_, attempt)
 
     def deliver_plain(self, e: Plain, number: int, pass_: int) -> None:
         """What ``deliver`` does for an attempt that passed and has no more to
@@ -290,6 +300,8 @@ class Delivery:
         if late is not None and late.failed and outcome in _NOT_FAILED:
             outcome = _core.ERROR
             attempt.failed = attempt.failed or late
+        if self._details is not None:
+            self._details.add_late(*self.units[attempt.unit], attempt)
         self.recording.record.set_outcome(number, outcome, _message_of(attempt))
         item = self.session.items[number]
         before = self._before.pop(number, [])

@@ -19,7 +19,7 @@ MAX_PASSES = 100_000
 #: Options that take a run to the core, those first that say most of it.
 _ACTIVE = (
     "replay", "bisect_order", "flaky_budget", "flaky", "parallel", "timeout", "retries",
-    "isolate", "json", "quarantine",
+    "isolate", "json", "html", "quarantine",
 )  # fmt: skip
 
 
@@ -58,6 +58,7 @@ class Options:
     bisect_order: str | None = None
     seed: int | None = None
     json: str | None = None
+    html: str | None = None
     history: str | None = None
     no_history: bool = False
     grace: float = 30.0
@@ -67,6 +68,11 @@ class Options:
     def active(self) -> bool:
         """Whether this run goes through the core at all."""
         return self.reason is not None
+
+    @property
+    def reports(self) -> bool:
+        """Whether the result is written to a file."""
+        return self.json is not None or self.html is not None
 
     @property
     def reason(self) -> str | None:
@@ -269,6 +275,9 @@ _SPECS = (
           "The seed of orders and random generators (printed always)."),
     _Spec("json", _path, "PATH",
           "Write the machine-readable result to PATH (docs/result.schema.json)."),
+    _Spec("html", _path, "PATH",
+          "Write the result to PATH as one page for a browser: timeline, failures, "
+          "all tests."),
     _Spec("history", _path, "PATH",
           "Where durations are remembered (default: .qe/history.db in the "
           "rootdir)."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Generator, Iterable
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -138,10 +139,20 @@ class Order:
 
 
 class Collected:
-    """A plugin that notes the order in which tests were collected."""
+    """A plugin that notes the order in which tests were collected, and how long it took."""
 
     def __init__(self) -> None:
         self._items: list[pytest.Item] = []
+        #: How long it took.
+        self.seconds = 0.0
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        began = time.perf_counter()
+        try:
+            return (yield)
+        finally:
+            self.seconds = time.perf_counter() - began
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(

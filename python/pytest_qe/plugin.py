@@ -103,6 +103,10 @@ def _prepare(config: pytest.Config) -> bool:
             print(f"qe: {_NEED_ONE_PROCESS[name]} needs one process: running serially",
                   file=sys.stderr)  # fmt: skip
             return False
+    if wanted.html is not None:
+        from . import htmlreport
+
+        htmlreport.check(htmlreport.path_of(config, wanted.html))
     notice = compat.override_xdist(config, wanted)
     from .controller import Controller
 

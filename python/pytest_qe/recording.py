@@ -137,14 +137,13 @@ class Recording:
 
     # ---------------------------------------------------------------- files
 
-    def write_json(self, run: dict[str, Any]) -> None:
-        """Writes the result for ``--qe-json``; trouble is a warning."""
-        if self.options.json is None:
+    def write_reports(self, run: dict[str, Any]) -> None:
+        """Writes the result for ``--qe-json`` and ``--qe-html``; trouble is a warning."""
+        if not self.options.reports:
             return
         import json
         import platform
 
-        path = self.config.invocation_params.dir / self.options.json
         run = {
             "started": self.started,
             "python": platform.python_version(),
@@ -154,10 +153,19 @@ class Recording:
             **run,
         }
         run = {name: value for name, value in run.items() if value is not None}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.record.write_json(
-                os.fsencode(path), json.dumps(run), self.options.flaky is not None
-            )
-        except (QeError, OSError) as error:
-            self._warn(f"--qe-json: {path} was not written: {error}")
+        text, flaky = json.dumps(run), self.options.flaky is not None
+        if self.options.json is not None:
+            path = self.config.invocation_params.dir / self.options.json
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self.record.write_json(os.fsencode(path), text, flaky)
+            except (QeError, OSError) as error:
+                self._warn(f"--qe-json: {path} was not written: {error}")
+        if self.options.html is not None:
+            from . import htmlreport
+
+            path = htmlreport.path_of(self.config, self.options.html)
+            try:
+                htmlreport.write(path, lambda to: self.record.write_json(to, text, flaky))
+            except (QeError, OSError) as error:
+                self._warn(f"--qe-html: {path} was not written: {error}")

@@ -1,0 +1,109 @@
+// The page: unpacks the result that stands in it, and shows one of its parts.
+import { render } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+
+import { Detail } from './detail';
+import { Failures } from './failures';
+import { Flaky, isHunt } from './flaky';
+import { count } from './format';
+import { BAD, hasFailed, OUTCOMES, read, type Result } from './model';
+import { Slowest } from './slowest';
+import { Summary } from './summary';
+import { Tests } from './tests';
+import { Timeline } from './timeline';
+
+function useRoute(): string[] {
+    const parse = () => location.hash.replace(/^#\/?/, '').split('/');
+    const [route, setRoute] = useState(parse);
+    useEffect(() => {
+        const change = () => setRoute(parse());
+        addEventListener('hashchange', change);
+        return () => removeEventListener('hashchange', change);
+    }, []);
+    return route;
+}
+
+function verdictOf(result: Result): [string, string] {
+    const bad = OUTCOMES.filter(hasFailed).reduce((n, name) => n + (result.summary[name] ?? 0), 0);
+    if (result.run.interrupted) return ['interrupted', 'is-timeout'];
+    if (bad > 0) return [`${count(bad, 'test')} failed`, 'is-failed'];
+    if (result.tests.length === 0) return ['no tests', 'is-none'];
+    if ((result.summary.flaky ?? 0) > 0)
+        return [`passed, ${result.summary.flaky} flaky`, 'is-flaky'];
+    return ['passed', 'is-passed'];
+}
+
+function App({ result }: { result: Result }) {
+    const [page, arg] = useRoute();
+    const main = useRef<HTMLElement>(null);
+    const [verdict, colour] = verdictOf(result);
+    const bad = BAD.reduce((n, name) => n + (result.summary[name] ?? 0), 0);
+    const pages: [string, string][] = [
+        ['summary', 'Summary'],
+        ['timeline', 'Timeline'],
+        ['failures', `Failures (${bad})`],
+        ['tests', 'All tests'],
+        ['slowest', 'Slowest'],
+    ];
+    if (isHunt(result)) pages.push(['flaky', 'Flaky']);
+    const test = page === 'test' ? result.tests[Number(arg)] : undefined;
+    const shown = test || pages.some(([name]) => name === page) ? page : 'summary';
+    const title = test ? test.name : pages.find(([name]) => name === shown)?.[1];
+    useEffect(() => {
+        document.title = `${title} - ${verdict} - QE report`;
+    }, [title, verdict]);
+    // Whoever follows a link reads on where it leads, not at the top.
+    useEffect(() => {
+        if (test) main.current?.querySelector<HTMLElement>('h2')?.focus();
+    }, [test]);
+    return (
+        <>
+            <header>
+                <h1>
+                    QE report <span class={`verdict ${colour}`}>{verdict}</span>
+                </h1>
+                <nav aria-label="Pages">
+                    {pages.map(([name, text]) => (
+                        <a
+                            key={name}
+                            href={`#/${name}`}
+                            aria-current={name === shown ? 'page' : undefined}
+                        >
+                            {text}
+                        </a>
+                    ))}
+                </nav>
+            </header>
+            <main ref={main} class={shown}>
+                {shown === 'summary' && <Summary result={result} />}
+                {shown === 'timeline' && <Timeline result={result} />}
+                {shown === 'failures' && <Failures result={result} />}
+                {shown === 'tests' && <Tests key={arg} result={result} outcome={arg} />}
+                {shown === 'slowest' && <Slowest result={result} />}
+                {shown === 'flaky' && <Flaky result={result} />}
+                {test && <Detail key={test.index} test={test} />}
+            </main>
+        </>
+    );
+}
+
+async function unpack(packed: string): Promise<string> {
+    const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
+    return new Response(stream).text();
+}
+
+async function main(): Promise<void> {
+    const app = document.getElementById('app') as HTMLElement;
+    const holder = document.getElementById('qe-result') as HTMLElement;
+    try {
+        const result = read(await unpack(holder.textContent.trim()));
+        holder.remove();
+        app.textContent = '';
+        render(<App result={result} />, app);
+    } catch (error) {
+        app.textContent = `This report cannot be shown: ${String(error)}`;
+    }
+}
+
+void main();

@@ -1,0 +1,150 @@
+// What came of the run, and what its time went into.
+import type { ComponentChildren } from 'preact';
+
+import { count, percent, seconds, whole } from './format';
+import { OUTCOMES, type Result, type Test } from './model';
+import { linkTo } from './parts';
+import { line } from './text';
+
+interface Times {
+    wall: number;
+    work: number;
+    workers: number;
+    collection: number;
+    longest?: Test;
+}
+
+function timesOf({ run, tests }: Result): Times {
+    const names = new Set(tests.flatMap((t) => t.attempts.map((a) => a.worker)));
+    let longest: Test | undefined;
+    for (const test of tests) if (!longest || test.time > longest.time) longest = test;
+    return {
+        wall: run.wall ?? 0,
+        work: run.test_time ?? tests.reduce((sum, test) => sum + test.time, 0),
+        workers: run.workers ?? names.size,
+        collection: run.collection ?? 0,
+        longest,
+    };
+}
+
+/** What more or fewer workers, or a faster test, would change. */
+function bound(times: Times, hunts: boolean): ComponentChildren {
+    const { wall, work, workers, collection, longest } = times;
+    if (wall <= 0 || !longest) return 'No test was run.';
+    if (hunts) return 'The hunt: fresh processes for its passes and experiments take most of it.';
+    const idle = Math.max(0, 1 - work / (wall * Math.max(1, workers)));
+    const test = <a href={linkTo(longest)}>{line(longest.name)}</a>;
+    if (workers > 1 && longest.time >= 0.75 * wall) {
+        return (
+            <>
+                The longest test: {test} took {seconds(longest.time)},{' '}
+                {percent(longest.time / wall)} of the wall time. No number of workers makes the run
+                shorter than that.
+            </>
+        );
+    }
+    if (collection > wall) {
+        return (
+            <>
+                Collection: it took {seconds(collection)}, longer than the tests themselves. Imports
+                of test files and conftests are what to look at.
+            </>
+        );
+    }
+    if (idle > 0.3) {
+        return (
+            <>
+                Idle workers: they ran tests {percent(1 - idle)} of the time. Starting them, set-up
+                that is shared, groups of tests that stay together, or waiting between retries took
+                the rest.
+            </>
+        );
+    }
+    return (
+        <>
+            The work itself: {count(workers, 'worker')} ran tests {percent(1 - idle)} of the time.
+            More workers, or faster tests, make the run shorter.
+        </>
+    );
+}
+
+function Bar({ result }: { result: Result }) {
+    const total = result.tests.length;
+    if (total === 0) return null;
+    return (
+        <div class="bar" aria-hidden="true">
+            {OUTCOMES.map((name) => {
+                const n = result.summary[name] ?? 0;
+                return (
+                    n > 0 && (
+                        <span key={name} class={`fill is-${name}`} style={{ flexGrow: `${n}` }} />
+                    )
+                );
+            })}
+        </div>
+    );
+}
+
+function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+    return (
+        <div>
+            <dt>{name}</dt>
+            <dd>{children}</dd>
+        </div>
+    );
+}
+
+const TOLD: [string, string][] = [
+    ['seed', 'Seed'],
+    ['revision', 'Revision'],
+    ['branch', 'Branch'],
+    ['python', 'Python'],
+    ['pytest', 'pytest'],
+];
+
+export function Summary({ result }: { result: Result }) {
+    const times = timesOf(result);
+    const { run } = result;
+    const began = run.started ? new Date(run.started * 1000) : undefined;
+    return (
+        <>
+            <h2>Outcomes</h2>
+            <Bar result={result} />
+            <ul class="tiles">
+                {OUTCOMES.filter((name) => (result.summary[name] ?? 0) > 0).map((name) => (
+                    <li key={name}>
+                        <a class={`tile is-${name}`} href={`#/tests/${name}`}>
+                            <strong>{whole(result.summary[name])}</strong> {name}
+                        </a>
+                    </li>
+                ))}
+            </ul>
+            <h2>Time</h2>
+            <dl class="facts big">
+                <Fact name="Wall time">{seconds(times.wall)}</Fact>
+                <Fact name="Sum of test times">{seconds(times.work)}</Fact>
+                <Fact name="Speed-up">
+                    {times.wall > 0 ? `${(times.work / times.wall).toFixed(1)}×` : '-'}
+                </Fact>
+                <Fact name="Workers">{whole(times.workers)}</Fact>
+                <Fact name="Collection">{seconds(times.collection)}</Fact>
+            </dl>
+            <p class="bound">
+                <strong>What bounded the wall time.</strong> {bound(times, run.hunt !== undefined)}
+            </p>
+            <h2>Run</h2>
+            <dl class="facts">
+                {began && <Fact name="Started">{began.toLocaleString()}</Fact>}
+                {TOLD.map(
+                    ([key, name]) =>
+                        run[key] !== undefined && (
+                            <Fact key={key} name={name}>
+                                {line(String(run[key]))}
+                            </Fact>
+                        ),
+                )}
+                <Fact name="QE">{result.version}</Fact>
+            </dl>
+        </>
+    );
+}
