@@ -175,7 +175,7 @@ def start(
                 keeper=bool(shared),
                 spawned=method == "spawn",
                 servers=servers or None,
-                peak_memory=options.json is not None,
+                peak_memory=options.reports,
                 maxfail=_maxfail(config),
                 max_restarts=(
                     0xFFFFFFFF if options.max_worker_restart is None else options.max_worker_restart

@@ -94,6 +94,7 @@ def test_elsewhere_than_on_linux_the_wheel_is_pure_and_whole(tmp_path: Path) -> 
     for ending in ("py", "pyi", "json", "cjs"):
         for path in (ROOT / "python" / "pytest_qe").rglob(f"*.{ending}"):
             assert path.relative_to(ROOT / "python").as_posix() in names
+    assert "pytest_qe/web/report.html" in names
 
 
 def test_source_distribution_holds_every_source() -> None:
@@ -105,6 +106,7 @@ def test_source_distribution_holds_every_source() -> None:
         for path in ROOT.glob(pattern):
             assert path.relative_to(ROOT).as_posix() in names
     assert {"LICENSE", "README.md", "python/pytest_qe/py.typed"} <= names
+    assert "python/pytest_qe/web/report.html" in names, "which no Python can make"
     assert not [name for name in names if name.endswith((".so", ".o", ".pyc"))]
 
 
