@@ -300,8 +300,9 @@ class Delivery:
         if late is not None and late.failed and outcome in _NOT_FAILED:
             outcome = _core.ERROR
             attempt.failed = attempt.failed or late
-        if self._details is not None:
-            self._details.add_late(*self.units[attempt.unit], attempt)
+        place = self.units[attempt.unit]
+        if self._details is not None and (self.tally is None or self.tally.remembers(place[1])):
+            self._details.add_late(*place, attempt)
         self.recording.record.set_outcome(number, outcome, _message_of(attempt))
         item = self.session.items[number]
         before = self._before.pop(number, [])

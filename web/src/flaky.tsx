@@ -139,7 +139,7 @@ function Cause({ why }: { why: Why }) {
             )}
             {why.replay && why.replay.failed > 0 && (
                 <>
-                    <Command text={why.replay.command ?? `pytest ${why.replay.option}`} />
+                    <Command text={why.replay.command ?? why.replay.option} />
                     <p class="small">
                         It failed {why.replay.failed} of {why.replay.runs} times that way.
                     </p>

@@ -3,6 +3,10 @@ import Anser from 'anser';
 import type { JSX } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
 
+/** Colours in a failure, or the legend of jest's diffs. */
+const COLOURED = /\x1b\[[0-9;:]*m/;
+const LEGEND = /^\s*- Expected.*\n\s*\+ Received/m;
+
 const FOLDED_LINES = 40;
 /** Beyond this a text is shown in parts: a browser lays out no ten megabytes at once. */
 const PART = 200_000;
@@ -37,7 +41,10 @@ function ansi(text: string): JSX.Element[] {
 }
 
 /** pytest marks what an assertion says with E, and in that diffs with -, + and ?. */
-function kindOf(line: string): string | undefined {
+function kindOf(line: string, jest: boolean): string | undefined {
+    if (jest && /^\s*\+ /.test(line)) return 'added';
+    if (jest && /^\s*- /.test(line)) return 'removed';
+    if (/^\s+at \S/.test(line)) return 'place'; // of a stack of JavaScript
     if (/^E\s+\+ +(where|and) /.test(line)) return 'told'; // an explanation, no diff
     if (/^E\s+\+ /.test(line) || /^E\s+\+$/.test(line)) return 'added';
     if (/^E\s+- /.test(line) || /^E\s+-$/.test(line)) return 'removed';
@@ -49,10 +56,12 @@ function kindOf(line: string): string | undefined {
 }
 
 function failure(text: string): JSX.Element[] {
+    if (COLOURED.test(text)) return ansi(text);
+    const jest = LEGEND.test(text);
     return tame(text, false)
         .split('\n')
         .map((line, i) => (
-            <span key={i} class={kindOf(line)}>
+            <span key={i} class={`line ${kindOf(line, jest) ?? ''}`}>
                 {line + '\n'}
             </span>
         ));
