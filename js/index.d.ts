@@ -833,11 +833,28 @@ export interface RecordedAttempt {
   message?: string | null;
 }
 
+/** How an attempt failed, or what it printed. */
+export interface RecordedText {
+  /** The number of its test. */
+  item: number;
+  /** Default 0. */
+  pass?: number;
+  /** Default 1. */
+  attempt?: number;
+  /** 0 (default): how it failed; 1: what it printed. */
+  kind?: 0 | 1;
+  /** Where: the phase, or what the output was captured from. */
+  name: string;
+  text: string;
+}
+
 /** What happened in a run, by test. A NUL in a name or a message becomes U+FFFD. */
 export class Record {
   /** Adds a test; returns its number. */
   addTest(id: string): number;
   addAttempt(attempt: RecordedAttempt): void;
+  /** What an attempt that was added left for people to read, in the order that they are added. */
+  addText(text: RecordedText): void;
   /** The test's outcome, of {@link Outcome}, and what failed in it. */
   setOutcome(item: number, outcome: number, message?: string | null): void;
   /** What was tested: the code's revision and branch; null where unknown. */

@@ -158,6 +158,13 @@ const OPTIONS = [
     help: 'write a JSON result, in the format of pytest-qe',
   },
   {
+    flag: '--report-html',
+    takes: '=PATH',
+    parse: file,
+    key: 'reportHtml',
+    help: 'write the result as one page for a browser',
+  },
+  {
     flag: '--report-junit',
     takes: '=PATH',
     parse: file,

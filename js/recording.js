@@ -5,6 +5,7 @@ const path = require('node:path');
 
 const qe = require('./addon');
 const { makeFolder } = require('./files');
+const { writeHtml } = require('./htmlreport');
 const { FOLDER, HISTORY, makeQeFolder } = require('./places');
 const { head } = require('./revision');
 
@@ -22,16 +23,22 @@ const OUTCOMES = {
 
 const firstLine = (text) => String(text ?? '').split('\n', 1)[0];
 
+/** How many characters of a failure are kept, of all of a run, and of one beyond that. */
+const LONGEST_TEXT = 1 << 18;
+const ALL_TEXTS = 1 << 26;
+const SHORT_TEXT = 1 << 10;
+
 class Recording {
   #record = new qe.Record();
   #items = new Map(); // by id
   #files = {};
   #names = new Map(); // of files, relative
   #started = Date.now() / 1000;
+  #texts = ALL_TEXTS; // characters that are left for those of failures
 
   /**
    * @param {string} runner "jest": what it is called in the history, and in warnings
-   * @param {{reportJson?: string}} options
+   * @param {{reportJson?: string, reportHtml?: string}} options
    */
   constructor(runner, rootDir, options) {
     this.runner = runner;
@@ -128,6 +135,26 @@ class Recording {
       duration: (result.duration ?? 0) / 1000,
       message: result.failureMessages.length > 0 ? firstLine(result.failureMessages[0]) : null,
     });
+    if (result.status === 'failed' && this.#reports)
+      this.#addText(this.numberOf(this.id(test, key)), pass, attempt, result.failureMessages);
+  }
+
+  /** How an attempt failed, for people: so much of it that a thousand fit into a report. */
+  #addText(item, pass, attempt, messages) {
+    const text = messages.join('\n\n');
+    const limit = this.#texts > 0 ? LONGEST_TEXT : SHORT_TEXT;
+    const left = text.length - limit;
+    const told =
+      left > 0
+        ? `${text.slice(0, limit / 2)}\n[qe: ${left} of ${text.length} characters left out]\n${text.slice(-limit / 2)}`
+        : text;
+    this.#texts -= told.length;
+    this.#record.addText({ item, pass, attempt, kind: qe.TEXT_FAILURE, name: 'test', text: told });
+  }
+
+  /** Whether the result is written to a file. */
+  get #reports() {
+    return Boolean(this.options.reportJson || this.options.reportHtml);
   }
 
   /** What a test is called in all that is written; `key` as of `Names`. */
@@ -175,24 +202,26 @@ class Recording {
     } catch (error) {
       this.#warn(`history was not saved: ${error.message}`);
     }
-    const { reportJson } = this.options;
-    if (!reportJson) return;
-    this.write('--report-json', reportJson, () => {
-      makeFolder(path.dirname(path.resolve(reportJson)));
-      const told = {
-        started: this.#started,
-        wall,
-        node: process.versions.node,
-        revision: this.code.revision ?? undefined,
-        branch: this.code.branch ?? undefined,
-        ...run,
-      };
-      this.#record.writeJson(
-        path.resolve(reportJson),
-        JSON.stringify(told),
-        told.passes !== undefined,
-      );
-    });
+    if (!this.#reports) return;
+    const { reportJson, reportHtml } = this.options;
+    const told = {
+      started: this.#started,
+      wall,
+      node: process.versions.node,
+      revision: this.code.revision ?? undefined,
+      branch: this.code.branch ?? undefined,
+      ...run,
+    };
+    const writeJson = (file) =>
+      this.#record.writeJson(file, JSON.stringify(told), told.passes !== undefined);
+    if (reportJson) {
+      this.write('--report-json', reportJson, () => {
+        makeFolder(path.dirname(path.resolve(reportJson)));
+        writeJson(path.resolve(reportJson));
+      });
+    }
+    if (reportHtml)
+      this.write('--report-html', reportHtml, () => writeHtml(path.resolve(reportHtml), writeJson));
   }
 
   /** Writes a file that an option has asked for; that it could not is a warning. */

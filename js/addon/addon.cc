@@ -32,7 +32,8 @@ const Named CONSTANTS[] = {
     {"CRASHED", QE_CRASHED},     {"FLAKY", QE_FLAKY},
     {"NONE", QE_NONE},           {"SETUP", QE_PHASE_SETUP},
     {"CALL", QE_PHASE_CALL},     {"TEARDOWN", QE_PHASE_TEARDOWN},
-    {"SESSION", QE_PHASE_SESSION},
+    {"SESSION", QE_PHASE_SESSION}, {"TEXT_FAILURE", QE_TEXT_FAILURE},
+    {"TEXT_OUTPUT", QE_TEXT_OUTPUT},
 };
 
 Napi::Value cpu_count(const Napi::CallbackInfo &info)

@@ -27,6 +27,7 @@ class Record : public Napi::ObjectWrap<Record> {
                            {
                                InstanceMethod<&Record::add_test>("addTest"),
                                InstanceMethod<&Record::add_attempt>("addAttempt"),
+                               InstanceMethod<&Record::add_text>("addText"),
                                InstanceMethod<&Record::set_outcome>("setOutcome"),
                                InstanceMethod<&Record::set_code>("setCode"),
                                InstanceMethod<&Record::add_pass>("addPass"),
@@ -72,6 +73,24 @@ class Record : public Napi::ObjectWrap<Record> {
             attempt.message = message.c_str();
         }
         check(info.Env(), qe_record_add_attempt(record, &attempt));
+    }
+
+    // What an attempt that was added left for people to read.
+    void add_text(const Napi::CallbackInfo &info)
+    {
+        Options from(info[0], "text");
+        std::string name;
+        std::string text;
+        uint32_t item = item_of(from.get("item"), from.name("item"));
+        uint32_t pass = from.count("pass", 0);
+        uint32_t attempt = from.count("attempt", 1);
+        uint32_t kind = from.count("kind", QE_TEXT_FAILURE, 0, QE_TEXT_KINDS - 1);
+
+        from.result_text("name", name);
+        from.result_text("text", text);
+        check(info.Env(),
+              qe_record_add_text(record, item, pass, attempt, (enum qe_text_kind) kind,
+                                 name.c_str(), text.c_str()));
     }
 
     // (item, outcome, message)

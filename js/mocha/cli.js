@@ -30,6 +30,7 @@ const KEYS = [
   'shard',
   'shardDurations',
   'reportJson',
+  'reportHtml',
   'reportJunit',
 ];
 const SEED_HELP = "of the hunt's orders and random numbers; alone: run once, in that order";

@@ -54,6 +54,7 @@ test('the tarball holds what runs and what builds, and nothing else', () => {
     'js/jest',
     'js/mocha',
     'python/pytest_qe/reporters',
+    'python/pytest_qe/web',
   ].flatMap((where) =>
     fs
       .readdirSync(path.join(ROOT, where), { withFileTypes: true })

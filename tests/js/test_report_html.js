@@ -1,0 +1,99 @@
+'use strict';
+// --report-html of qe-jest and qe-mocha: the page holds exactly the JSON result.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
+const { test } = require('node:test');
+const zlib = require('node:zlib');
+
+const qe = require('../../js/addon');
+const { ROOT, cleanEnv, run } = require('./helpers');
+const { write } = require('./projects');
+
+const JEST = path.join(ROOT, 'js', 'bin', 'qe-jest.js');
+const MOCHA = path.join(ROOT, 'js', 'bin', 'qe-mocha.js');
+const REPORTS = ['--report-html=out/report.html', '--report-json=result.json'];
+
+function project(name, files) {
+  const folder = path.join(ROOT, 'build', 'js-projects', name);
+  fs.rmSync(folder, { recursive: true, force: true });
+  write(folder, files);
+  return folder;
+}
+
+const command = (cwd, ...words) =>
+  run([process.execPath, ...words], { cwd, env: cleanEnv(), timeout: 120_000 });
+
+/** The result in a page. */
+function held(file) {
+  const packed = /id="qe-result">([A-Za-z0-9+/=]+)<\/script>/.exec(
+    fs.readFileSync(file, 'utf8'),
+  )[1];
+  return JSON.parse(zlib.gunzipSync(Buffer.from(packed, 'base64')));
+}
+
+const readJson = (...names) => JSON.parse(fs.readFileSync(path.join(...names), 'utf8'));
+const textsOf = (result, name) =>
+  result.tests.find(({ id }) => id.endsWith(name)).attempts.map(({ texts }) => texts);
+
+test('qe-jest writes the page, with what each attempt has failed by', async () => {
+  const folder = project('html-jest', {
+    'package.json': '{ "name": "project", "jest": {} }',
+    'a.test.js': `
+const fs = require('fs');
+test('differs', () => expect({ a: 1 }).toEqual({ a: 2 }));
+test('at last', () => { fs.appendFileSync('n', 'x'); if (fs.statSync('n').size < 2) throw new Error('not yet'); });
+test('long', () => { throw new Error('begin' + 'x'.repeat(1e6)); });
+test('passes', () => {});
+`,
+  });
+  await command(folder, JEST, '--retries=1', ...REPORTS);
+  const result = held(path.join(folder, 'out', 'report.html'));
+  assert.deepEqual(result, readJson(folder, 'result.json'));
+  assert.deepEqual(fs.readdirSync(path.join(folder, 'out')), ['report.html']);
+  const [first, second] = textsOf(result, 'at last');
+  assert.match(first[0].text, /^Error: not yet\n +at .*a\.test\.js:4/);
+  assert.equal(second, undefined);
+  assert.match(textsOf(result, 'differs')[0][0].text, /toEqual/);
+  assert.match(textsOf(result, 'long')[0][0].text, /begin[^]*characters left out/);
+  assert.deepEqual(textsOf(result, 'passes'), [undefined]);
+});
+
+test('qe-mocha writes the page, too', async () => {
+  const folder = project('html-mocha', {
+    'package.json': '{ "name": "project" }',
+    'test/a.js': `
+it('fails', () => { throw new Error('<script>'); });
+it('passes', () => {});
+`,
+  });
+  const done = await command(folder, MOCHA, ...REPORTS);
+  const file = path.join(folder, 'out', 'report.html');
+  assert.ok(fs.existsSync(file), done.stdout + done.stderr);
+  const result = held(file);
+  assert.deepEqual(result, readJson(folder, 'result.json'));
+  assert.match(textsOf(result, 'fails')[0][0].text, /^Error: <script>\n +at /);
+});
+
+test('a page that cannot be written is a warning', async () => {
+  const folder = project('html-nowhere', {
+    'package.json': '{ "name": "project", "jest": {} }',
+    'a.test.js': "test('passes', () => {});",
+  });
+  const done = await command(folder, JEST, '--report-html=a.test.js/report.html');
+  assert.equal(done.status, 0);
+  assert.match(done.stderr, /warning: --report-html: a\.test\.js\/report\.html was not written: /);
+});
+
+test('a record takes texts of attempts that it has', () => {
+  const record = new qe.Record();
+  record.addTest('t');
+  record.addAttempt({ item: 0, outcome: qe.FAILED, start: 0, duration: 0 });
+  record.addText({ item: 0, name: 'test', text: 'a' });
+  assert.throws(() => record.addText({ item: 0, attempt: 2, name: 'test', text: 'a' }), {
+    code: 'QE_ENOTFOUND',
+  });
+  assert.throws(() => record.addText({ item: 1, name: 'test', text: 'a' }));
+  assert.throws(() => record.addText({ item: 0, kind: 2, name: 'test', text: 'a' }));
+});
