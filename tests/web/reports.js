@@ -76,6 +76,11 @@ async function open(browser, file, options = {}) {
     await page.goto(`${url}#/${route}`);
     await page.locator(`main.${route.split('/')[0]}`).waitFor();
   };
+  /** What was done before has been drawn. */
+  page.drawn = () =>
+    page.evaluate(
+      () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
+    );
   await page.goto(url);
   await page.locator('main').waitFor();
   return page;

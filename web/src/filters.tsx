@@ -1,5 +1,5 @@
 // Which tests are in sight: by words, outcome, file, mark and worker.
-import { useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 
 import { whole } from './format';
 import { distinct, OUTCOMES, type Outcome, type Result, type Test } from './model';
@@ -14,6 +14,11 @@ interface Chosen {
     mark: string;
     worker: string;
 }
+
+const ANY: Chosen = { words: '', outcomes: [], file: '', mark: '', worker: '' };
+
+/** What was chosen on a page, for who comes back to it from a test. */
+const last = new Map<string, Chosen>();
 
 function matches(test: Test, words: string[], chosen: Chosen, deep: boolean): boolean {
     if (chosen.outcomes.length > 0 && !chosen.outcomes.includes(test.outcome)) return false;
@@ -37,13 +42,13 @@ function matches(test: Test, words: string[], chosen: Chosen, deep: boolean): bo
  * @param deep whether a search looks into tracebacks and output
  */
 export function useFilters(result: Result, tests: Test[], deep: boolean, first: Outcome[] = []) {
-    const [chosen, choose] = useState<Chosen>({
-        words: '',
-        outcomes: first,
-        file: '',
-        mark: '',
-        worker: '',
-    });
+    const page = deep ? 'failures' : 'tests';
+    const [chosen, choose] = useState<Chosen>(
+        first.length > 0 ? { ...ANY, outcomes: first } : (last.get(page) ?? ANY),
+    );
+    useEffect(() => {
+        last.set(page, chosen);
+    }, [page, chosen]);
     const set = (part: Partial<Chosen>) => choose({ ...chosen, ...part });
     const found = useMemo(() => {
         const words = chosen.words.toLowerCase().split(/\s+/).filter(Boolean);
