@@ -195,9 +195,9 @@ def test_a_skipped_category_has_not_failed_and_attempts_have_their_number(cli: C
         run = subprocess.Popen(
             ["script", "-qfec", command, "/dev/null"], stdin=subprocess.DEVNULL, stdout=screen
         )
-        wait_for(lambda: "2 of 3" in plain(Path("screen").read_text()), "both ends")
+        wait_for(lambda: "2 of 3" in plain(Path("screen").read_text(errors="replace")), "both ends")
         cli.write("go")
         assert run.wait(60) == 1
-    text = plain(Path("screen").read_text())
+    text = plain(Path("screen").read_text(errors="replace"))
     assert "2 of 3, 1 failed" in text and "2 failed" not in text
     assert "attempt 1, again" in text
