@@ -23,5 +23,8 @@ bool qe__cgroup_read(const char *directory, const char *name, char *text,
 int qe__cgroup_new(qe_cgroup **out, const char *root,
                    const qe_cgroup_limits *limits);
 uint64_t qe__memory_bytes(const char *root);
+/* Moves this process into the group of that cgroup.procs; false with errno. For a child
+ * that has its parent's memory: the descriptor stays open until it executes. */
+bool qe__cgroup_enter(const char *procs);
 
 #endif

@@ -70,21 +70,18 @@ static bool has_word(const char *directory, const char *name, const char *word)
     return false;
 }
 
-/* "oom_kill 3" of memory.events; or a file's only number. */
+/* The number behind `key`, "oom_kill " of memory.events; behind "": a file's only one. */
 static uint64_t number_of(const char *directory, const char *name,
                           const char *key)
 {
     char text[1024];
-    const char *at = text;
+    const char *at;
 
     if (!qe__cgroup_read(directory, name, text, sizeof(text))) {
         return 0;
     }
-    if (key != NULL) {
-        at = strstr(text, key);
-    }
-    return at != NULL ? strtoull(at + (key != NULL ? strlen(key) : 0), NULL, 10)
-                      : 0;
+    at = strstr(text, key);
+    return at != NULL ? strtoull(at + strlen(key), NULL, 10) : 0;
 }
 
 /* ------------------------------------------------------------------------ where */
@@ -218,6 +215,13 @@ static void sweep(const char *place)
 
 /* ------------------------------------------------------------------------ making */
 
+bool qe__cgroup_enter(const char *procs)
+{
+    int fd = open(procs, O_WRONLY | O_CLOEXEC);
+
+    return fd >= 0 && write(fd, "0", 1) == 1; /* "0": who writes it */
+}
+
 /* Nothing else knows whether a process may be moved there from where it is. */
 static bool can_enter(const char *procs)
 {
@@ -225,12 +229,7 @@ static bool can_enter(const char *procs)
     pid_t pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
 
     if (pid == 0) {
-        int fd = open(procs, O_WRONLY | O_CLOEXEC);
-
-        if (fd < 0 || write(fd, "0", 1) != 1) { /* NOLINT */
-            _exit(errno);
-        }
-        _exit(0);
+        _exit(qe__cgroup_enter(procs) ? 0 : errno);
     }
     if (pid < 0) {
         return false;
@@ -391,7 +390,7 @@ void qe_cgroup_free(qe_cgroup *group, qe_cgroup_end *end)
     if (end != NULL && group->memory) {
         end->oom_kills =
             number_of(group->directory, "memory.events", "\noom_kill ");
-        end->peak_bytes = number_of(group->directory, "memory.peak", NULL);
+        end->peak_bytes = number_of(group->directory, "memory.peak", "");
     }
     clear(group->fd, group->directory);
     (void) close(group->fd);

@@ -1,4 +1,5 @@
 #include "qe_child.h"
+#include "qe_cgroup.h"
 #include "qe_warm.h"
 
 #include <errno.h>
@@ -43,14 +44,6 @@ static void limit_all(const qe_limits *limits)
     limit(RLIMIT_NOFILE, limits->files, limits->files);
 }
 
-/* "0" means the process that writes it. */
-static bool enter_cgroup(const char *procs)
-{
-    int fd = procs != NULL ? open(procs, O_WRONLY | O_CLOEXEC) : -1;
-
-    return procs == NULL || (fd >= 0 && write(fd, "0", 1) == 1);
-}
-
 /* In the child, which has its parent's memory until it executes. */
 static _Noreturn void become(const qe__child *c, pid_t parent,
                              const int writes[2], const sigset_t *mask)
@@ -65,7 +58,8 @@ static _Noreturn void become(const qe__child *c, pid_t parent,
     /* In this order: a hold that comes between the two is lifted by either group. */
     atomic_store(c->words.group, (uint32_t) getpid());
     (void) setpgid(0, 0);
-    if (enter_cgroup(command->limits.cgroup)) {
+    if (command->limits.cgroup == NULL ||
+        qe__cgroup_enter(command->limits.cgroup)) {
         place = IN_CHDIR;
         if (dup2(writes[0], 1) >= 0 && dup2(writes[1], 2) >= 0 &&
             (command->cwd == NULL || chdir(command->cwd) == 0)) {

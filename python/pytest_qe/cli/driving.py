@@ -213,24 +213,11 @@ def write_whole(path: str, data: bytes) -> None:
 
     Raises: ``Cannot``; what was there is still there then.
     """
-    if os.path.exists(path) and not os.path.isfile(path):  # /dev/stderr, a pipe
-        try:
-            with open(path, "wb") as file:
-                file.write(data)
-        except OSError as error:
-            raise Cannot(f"{path}: {error.strerror}") from None
-        return
-    path = os.path.realpath(path)
-    other = f"{path}.{os.getpid()}.tmp"
+    from .. import _core
+
     try:
-        with open(other, "wb") as file:
-            file.write(data)
-        os.replace(other, path)
+        _core.write_file(os.fsencode(path), data)
     except OSError as error:
-        try:
-            os.unlink(other)
-        except OSError:
-            pass
         raise Cannot(f"{path}: {error.strerror}") from None
 
 
