@@ -1,12 +1,12 @@
 /* The JSON result of a run (docs/result.schema.json), the one source of every
  * other report. Tests are written one by one, so that a run of a million needs
  * memory for one. */
+#include "qe_json_add.h"
 #include "qe_json_text.h"
 #include "qe_output.h"
 #include "qe_record.h"
 #include "qe_util.h"
 
-#include <cjson/cJSON.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,41 +14,6 @@
 #include <sys/wait.h>
 
 #define SCHEMA_VERSION 1
-
-/* cJSON writes the bytes of a string as they are; what is no UTF-8 is handed
- * to it as text that is escaped already. */
-static cJSON *new_string(const char *value)
-{
-    cJSON *string;
-    char *quoted;
-
-    if (qe__utf8_valid(value))
-        return cJSON_CreateString(value);
-    quoted = qe__json_quote(value);
-    if (quoted == NULL)
-        return NULL;
-    string = cJSON_CreateRaw(quoted);
-    free(quoted);
-    return string;
-}
-
-static bool add_string(cJSON *object, const char *key, const char *value)
-{
-    cJSON *string = new_string(value);
-
-    if (string == NULL)
-        return false;
-    if (!cJSON_AddItemToObject(object, key, string)) {
-        cJSON_Delete(string);
-        return false;
-    }
-    return true;
-}
-
-static bool add_number(cJSON *object, const char *key, double value)
-{
-    return cJSON_AddNumberToObject(object, key, value) != NULL;
-}
 
 /* sigabbrev_np would say so, but came with glibc 2.32 only. */
 static void signal_name(int number, char *out, size_t size)
@@ -91,10 +56,11 @@ static bool add_death(cJSON *object, const qe_attempt *a)
         return true;
     if (WIFSIGNALED(a->status)) {
         signal_name(WTERMSIG(a->status), name, sizeof(name));
-        return add_string(object, "signal", name);
+        return qe__json_add_string(object, "signal", name);
     }
     if (WIFEXITED(a->status))
-        return add_number(object, "exit_status", WEXITSTATUS(a->status));
+        return qe__json_add_number(object, "exit_status",
+                                   WEXITSTATUS(a->status));
     return true;
 }
 
@@ -114,10 +80,11 @@ static bool add_texts(cJSON *object, const qe__text *text)
         if (entry == NULL)
             return false;
         cJSON_AddItemToArray(list, entry);
-        if (!add_string(entry, "kind",
-                        text->kind == QE_TEXT_FAILURE ? "failure" : "output") ||
-            !add_string(entry, "name", text->name) ||
-            !add_string(entry, "text", text->text))
+        if (!qe__json_add_string(entry, "kind",
+                                 text->kind == QE_TEXT_FAILURE ? "failure"
+                                                               : "output") ||
+            !qe__json_add_string(entry, "name", text->name) ||
+            !qe__json_add_string(entry, "text", text->text))
             return false;
     }
     return true;
@@ -140,7 +107,7 @@ static bool add_marks(cJSON *object, const char *marks)
     }
     for (name = strtok_r(copy, "\n", &rest); name != NULL && good;
          name = strtok_r(NULL, "\n", &rest)) {
-        cJSON *item = new_string(name);
+        cJSON *item = qe__json_string(name);
 
         good = item != NULL && cJSON_AddItemToArray(list, item);
         if (!good)
@@ -160,16 +127,18 @@ static bool add_attempt(cJSON *attempts, const qe_attempt *a, bool flaky)
         return false;
     cJSON_AddItemToArray(attempts, object);
     snprintf(worker, sizeof(worker), "gw%u", (unsigned) a->worker);
-    return add_string(object, "outcome", qe_outcome_name(a->outcome)) &&
-           add_number(object, "attempt", a->attempt) &&
-           (!flaky || add_number(object, "pass", a->pass)) &&
-           add_number(object, "start", a->start_s) &&
-           add_number(object, "duration", a->duration_s) &&
-           add_string(object, "worker", worker) &&
-           add_number(object, "cpu", a->cpu_s) &&
-           add_number(object, "peak_memory", (double) a->peak_bytes) &&
+    return qe__json_add_string(object, "outcome",
+                               qe_outcome_name(a->outcome)) &&
+           qe__json_add_number(object, "attempt", a->attempt) &&
+           (!flaky || qe__json_add_number(object, "pass", a->pass)) &&
+           qe__json_add_number(object, "start", a->start_s) &&
+           qe__json_add_number(object, "duration", a->duration_s) &&
+           qe__json_add_string(object, "worker", worker) &&
+           qe__json_add_number(object, "cpu", a->cpu_s) &&
+           qe__json_add_number(object, "peak_memory", (double) a->peak_bytes) &&
            add_death(object, a) &&
-           (a->message == NULL || add_string(object, "message", a->message)) &&
+           (a->message == NULL ||
+            qe__json_add_string(object, "message", a->message)) &&
            add_texts(object, entry->texts);
 }
 
@@ -177,11 +146,11 @@ static bool add_flakiness(cJSON *test, const qe_flakiness *f)
 {
     cJSON *object = cJSON_AddObjectToObject(test, "flakiness");
 
-    return object != NULL && add_number(object, "passes", f->passes) &&
-           add_number(object, "failures", f->failures) &&
-           add_number(object, "flakiness_score", f->score) &&
+    return object != NULL && qe__json_add_number(object, "passes", f->passes) &&
+           qe__json_add_number(object, "failures", f->failures) &&
+           qe__json_add_number(object, "flakiness_score", f->score) &&
            cJSON_AddBoolToObject(object, "is_flaky", f->is_flaky) != NULL &&
-           add_string(object, "pattern", qe_pattern_name(f->pattern));
+           qe__json_add_string(object, "pattern", qe_pattern_name(f->pattern));
 }
 
 static bool fill_test(cJSON *object, const qe__test *test,
@@ -191,10 +160,11 @@ static bool fill_test(cJSON *object, const qe__test *test,
     cJSON *attempts;
     size_t i;
 
-    if (!add_string(object, "id", test->id) ||
-        !add_string(object, "outcome", qe_outcome_name(test->outcome)))
+    if (!qe__json_add_string(object, "id", test->id) ||
+        !qe__json_add_string(object, "outcome", qe_outcome_name(test->outcome)))
         return false;
-    if (test->message != NULL && !add_string(object, "message", test->message))
+    if (test->message != NULL &&
+        !qe__json_add_string(object, "message", test->message))
         return false;
     if (test->quarantined &&
         cJSON_AddBoolToObject(object, "quarantined", true) == NULL)
@@ -261,11 +231,11 @@ static int write_summary(qe__output *o, const qe_record *r)
 
     for (i = 0; i < r->test_count; i++)
         counts[r->tests[i].outcome]++;
-    good =
-        summary != NULL && add_number(summary, "total", (double) r->test_count);
+    good = summary != NULL &&
+           qe__json_add_number(summary, "total", (double) r->test_count);
     for (i = 0; i < QE_OUTCOME_COUNT && good; i++)
-        good = add_number(summary, qe_outcome_name((enum qe_outcome) i),
-                          (double) counts[i]);
+        good = qe__json_add_number(
+            summary, qe_outcome_name((enum qe_outcome) i), (double) counts[i]);
     if (!good) {
         cJSON_Delete(summary);
         return QE_ENOMEM;

@@ -4,10 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-static bool add_number(cJSON *object, const char *key, double value)
-{
-    return cJSON_AddNumberToObject(object, key, value) != NULL;
-}
+#include "qe_json_add.h"
 
 static bool add_name(cJSON *list, const char *name)
 {
@@ -29,19 +26,21 @@ static bool add_category(const qe_stage *s, cJSON *list, uint32_t category)
     }
     needs = cJSON_AddArrayToObject(object, "depends_on");
     exclusive = cJSON_AddArrayToObject(object, "exclusive");
-    good = needs != NULL && exclusive != NULL &&
-           add_number(object, "category", category) &&
-           cJSON_AddStringToObject(object, "name", c->name) != NULL &&
-           add_number(object, "attempts", c->retries + 1) &&
-           add_number(object, "timeout_s",
-                      c->timeout_s * s->layer[c->layer].multiplier) &&
-           add_number(object, "expected_s", s->category[category].expected_s) &&
-           cJSON_AddBoolToObject(object, "known",
-                                 s->category[category].known) != NULL &&
-           add_number(object, "path_s", s->category[category].path_s) &&
-           add_number(object, "memory", (double) c->room.memory_bytes) &&
-           add_number(object, "cpu", c->room.cpu_milli / 1000.0) &&
-           add_number(object, "instances", c->room.instances);
+    good =
+        needs != NULL && exclusive != NULL &&
+        qe__json_add_number(object, "category", category) &&
+        cJSON_AddStringToObject(object, "name", c->name) != NULL &&
+        qe__json_add_number(object, "attempts", c->retries + 1) &&
+        qe__json_add_number(object, "timeout_s",
+                            c->timeout_s * s->layer[c->layer].multiplier) &&
+        qe__json_add_number(object, "expected_s",
+                            s->category[category].expected_s) &&
+        cJSON_AddBoolToObject(object, "known", s->category[category].known) !=
+            NULL &&
+        qe__json_add_number(object, "path_s", s->category[category].path_s) &&
+        qe__json_add_number(object, "memory", (double) c->room.memory_bytes) &&
+        qe__json_add_number(object, "cpu", c->room.cpu_milli / 1000.0) &&
+        qe__json_add_number(object, "instances", c->room.instances);
     for (uint32_t i = 0; good && i < c->needs.count; i++) {
         const qe__category *other = &s->l->category[c->needs.at[i]];
         char name[600];
@@ -70,14 +69,14 @@ static bool add_stage_layer(const qe_stage *s, cJSON *list, uint32_t layer)
     }
     gates = cJSON_AddArrayToObject(object, "after");
     good =
-        gates != NULL && add_number(object, "layer", layer) &&
+        gates != NULL && qe__json_add_number(object, "layer", layer) &&
         cJSON_AddStringToObject(object, "id", in->id) != NULL &&
         cJSON_AddStringToObject(object, "strategy", qe__mode_name(at->mode)) !=
             NULL &&
         cJSON_AddBoolToObject(object, "background", in->background) != NULL &&
         cJSON_AddBoolToObject(object, "fail_fast", at->fail_fast) != NULL &&
-        add_number(object, "limit_s", in->limit_s * at->multiplier) &&
-        add_number(object, "max_parallel", at->most);
+        qe__json_add_number(object, "limit_s", in->limit_s * at->multiplier) &&
+        qe__json_add_number(object, "max_parallel", at->most);
     for (uint32_t i = 0; good && i < at->gates.count; i++) {
         if (s->layer[at->gates.at[i]].present) {
             good = add_name(gates, s->l->layer[at->gates.at[i]].id);
@@ -107,7 +106,7 @@ char *qe_stage_plan(const qe_stage *s)
     for (uint32_t i = 0; good && i < s->layers.count; i++) {
         good = add_stage_layer(s, layers, s->layers.at[i]);
     }
-    if (good && add_number(plan, "critical_path_s", longest)) {
+    if (good && qe__json_add_number(plan, "critical_path_s", longest)) {
         text = cJSON_PrintUnformatted(plan);
     }
     cJSON_Delete(plan);

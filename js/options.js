@@ -165,6 +165,13 @@ const OPTIONS = [
     help: 'write the result as one page for a browser',
   },
   {
+    flag: '--report-trace',
+    takes: '=PATH',
+    parse: file,
+    key: 'reportTrace',
+    help: 'write what ran where and when, for Perfetto or chrome://tracing',
+  },
+  {
     flag: '--report-junit',
     takes: '=PATH',
     parse: file,

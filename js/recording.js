@@ -203,7 +203,7 @@ class Recording {
       this.#warn(`history was not saved: ${error.message}`);
     }
     if (!this.#reports) return;
-    const { reportJson, reportHtml } = this.options;
+    const { reportJson, reportHtml, reportTrace } = this.options;
     const told = {
       started: this.#started,
       wall,
@@ -218,6 +218,12 @@ class Recording {
       this.write('--report-json', reportJson, () => {
         makeFolder(path.dirname(path.resolve(reportJson)));
         writeJson(path.resolve(reportJson));
+      });
+    }
+    if (reportTrace) {
+      this.write('--report-trace', reportTrace, () => {
+        makeFolder(path.dirname(path.resolve(reportTrace)));
+        this.#record.writeTrace(path.resolve(reportTrace), this.#started);
       });
     }
     if (reportHtml)

@@ -78,6 +78,12 @@ QE_API int qe_record_flakiness(const qe_record *r, uint32_t item,
 QE_API int qe_record_write_json(const qe_record *r, const char *path,
                                 const char *run_json, bool flaky);
 
+/* Writes the attempts as a trace for Perfetto and chrome://tracing, in the same way: a
+ * thread a worker, a slice an attempt, in microseconds since `started_s`. (Format:
+ * "Trace Event Format", complete events.) */
+QE_API int qe_record_write_trace(const qe_record *r, const char *path,
+                                 double started_s);
+
 /* Writes a text to `path` in the same way: whole, or not at all. */
 QE_API int qe_write_file(const char *path, const char *text);
 

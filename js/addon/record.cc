@@ -32,6 +32,7 @@ class Record : public Napi::ObjectWrap<Record> {
                                InstanceMethod<&Record::set_code>("setCode"),
                                InstanceMethod<&Record::add_pass>("addPass"),
                                InstanceMethod<&Record::write_json>("writeJson"),
+                               InstanceMethod<&Record::write_trace>("writeTrace"),
                            });
     }
 
@@ -133,6 +134,15 @@ class Record : public Napi::ObjectWrap<Record> {
         bool flaky = given(info[2]) && flag_of(info[2], "flaky");
 
         check(info.Env(), qe_record_write_json(record, path.c_str(), run.c_str(), flaky));
+    }
+
+    // (path, started: seconds since the epoch)
+    void write_trace(const Napi::CallbackInfo &info)
+    {
+        std::string path = text_of(info[0], "path");
+        double started = real_of(info[1], "started", 0, MOST_BYTES);
+
+        check(info.Env(), qe_record_write_trace(record, path.c_str(), started));
     }
 
     uint32_t tests_ = 0;

@@ -31,6 +31,7 @@ const KEYS = [
   'shardDurations',
   'reportJson',
   'reportHtml',
+  'reportTrace',
   'reportJunit',
 ];
 const SEED_HELP = "of the hunt's orders and random numbers; alone: run once, in that order";

@@ -206,6 +206,21 @@ static PyObject *Record_write_json(PyObject *self, PyObject *args)
     return core_done(status);
 }
 
+static PyObject *Record_write_trace(PyObject *self, PyObject *args)
+{
+    const char *path;
+    double started_s;
+    int status;
+
+    if (!PyArg_ParseTuple(args, "yd", &path, &started_s)) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = qe_record_write_trace(((Record *) self)->record, path, started_s);
+    Py_END_ALLOW_THREADS
+    return core_done(status);
+}
+
 static PyMethodDef Record_methods[] = {
     {"add_test", Record_add_test, METH_VARARGS, "add_test(id: bytes)"},
     {"add_attempt", Record_add_attempt, METH_VARARGS,
@@ -230,6 +245,8 @@ static PyMethodDef Record_methods[] = {
      "flakiness(item) -> dict, or None where nothing counts"},
     {"write_json", Record_write_json, METH_VARARGS,
      "write_json(path: bytes, run_json, flaky)"},
+    {"write_trace", Record_write_trace, METH_VARARGS,
+     "write_trace(path: bytes, started_s)"},
     {NULL, NULL, 0, NULL},
 };
 

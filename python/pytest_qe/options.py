@@ -19,7 +19,7 @@ MAX_PASSES = 100_000
 #: Options that take a run to the core, those first that say most of it.
 _ACTIVE = (
     "replay", "bisect_order", "flaky_budget", "flaky", "parallel", "timeout", "retries",
-    "isolate", "json", "html", "quarantine",
+    "isolate", "json", "html", "trace", "quarantine",
 )  # fmt: skip
 
 
@@ -59,6 +59,7 @@ class Options:
     seed: int | None = None
     json: str | None = None
     html: str | None = None
+    trace: str | None = None
     history: str | None = None
     no_history: bool = False
     grace: float = 30.0
@@ -72,7 +73,7 @@ class Options:
     @property
     def reports(self) -> bool:
         """Whether the result is written to a file."""
-        return self.json is not None or self.html is not None
+        return any(path is not None for path in (self.json, self.html, self.trace))
 
     @property
     def reason(self) -> str | None:
@@ -278,6 +279,9 @@ _SPECS = (
     _Spec("html", _path, "PATH",
           "Write the result to PATH as one page for a browser: timeline, failures, "
           "all tests."),
+    _Spec("trace", _path, "PATH",
+          "Write what ran where and when to PATH, as a trace for Perfetto or "
+          "chrome://tracing."),
     _Spec("history", _path, "PATH",
           "Where durations are remembered (default: .qe/history.db in the "
           "rootdir)."),

@@ -138,7 +138,7 @@ class Recording:
     # ---------------------------------------------------------------- files
 
     def write_reports(self, run: dict[str, Any]) -> None:
-        """Writes the result for ``--qe-json`` and ``--qe-html``; trouble is a warning."""
+        """Writes the files that options have asked for; trouble is a warning."""
         if not self.options.reports:
             return
         import json
@@ -154,13 +154,18 @@ class Recording:
         }
         run = {name: value for name, value in run.items() if value is not None}
         text, flaky = json.dumps(run), self.options.flaky is not None
-        if self.options.json is not None:
-            path = self.config.invocation_params.dir / self.options.json
+        for option, given, write in (
+            ("--qe-json", self.options.json, lambda to: self.record.write_json(to, text, flaky)),
+            ("--qe-trace", self.options.trace, self._write_trace),
+        ):
+            if given is None:
+                continue
+            path = self.config.invocation_params.dir / given
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self.record.write_json(os.fsencode(path), text, flaky)
+                write(os.fsencode(path))
             except (QeError, OSError) as error:
-                self._warn(f"--qe-json: {path} was not written: {error}")
+                self._warn(f"{option}: {path} was not written: {error}")
         if self.options.html is not None:
             from . import htmlreport
 
@@ -169,3 +174,6 @@ class Recording:
                 htmlreport.write(path, lambda to: self.record.write_json(to, text, flaky))
             except (QeError, OSError) as error:
                 self._warn(f"--qe-html: {path} was not written: {error}")
+
+    def _write_trace(self, path: bytes) -> None:
+        self.record.write_trace(path, self.started)
