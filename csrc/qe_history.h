@@ -27,6 +27,10 @@ int qe__history_run(sqlite3 *db, sqlite3_stmt *stmt);
  * until the statement is reset. */
 int qe__history_bind(sqlite3 *db, sqlite3_stmt *stmt, int at, const char *text);
 
+/* A cell as a string. What is neither text nor a blob, or holds a NUL, was not
+ * written by us: it is "". Valid until the next step. 0 or QE_ENOMEM. */
+int qe__history_string(sqlite3_stmt *stmt, int column, const char **out);
+
 /* A number for each id, by a statement that has the id as its parameter: `read`
  * steps through its rows, and returns the last step. In one transaction: the lock is
  * taken once, and all numbers are of the same moment. */

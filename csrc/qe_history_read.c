@@ -7,29 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A cell as a string. What is neither text nor a blob, or holds a NUL, was not
- * written by us: it is "". Valid until the next step. */
-static int string_of(sqlite3_stmt *stmt, int column, const char **out)
-{
-    int type = sqlite3_column_type(stmt, column);
-    const void *bytes;
-    size_t n;
-
-    *out = "";
-    if (type != SQLITE_TEXT && type != SQLITE_BLOB)
-        return QE_OK;
-    /* As text, a blob too: that is what puts the NUL behind it. */
-    bytes = sqlite3_column_text(stmt, column);
-    n = (size_t) sqlite3_column_bytes(stmt, column);
-    if (bytes == NULL)
-        return n > 0 || sqlite3_errcode(sqlite3_db_handle(stmt)) == SQLITE_NOMEM
-                   ? QE_ENOMEM
-                   : QE_OK;
-    if (memchr(bytes, '\0', n) == NULL)
-        *out = bytes;
-    return QE_OK;
-}
-
 static uint64_t count_of(sqlite3_stmt *stmt, int column)
 {
     int64_t count = sqlite3_column_int64(stmt, column);
@@ -136,7 +113,7 @@ static int tell_rows(sqlite3 *db, const char *sql, const char *parameter,
 static int tell_count(sqlite3_stmt *stmt, struct telling *to)
 {
     const char *id;
-    int rc = string_of(stmt, 0, &id);
+    int rc = qe__history_string(stmt, 0, &id);
 
     if (rc == QE_OK && *id != '\0')
         to->stopped =
@@ -169,7 +146,7 @@ QE_API int qe_history_counts(qe_history *h,
 static int tell_name(sqlite3_stmt *stmt, struct telling *to)
 {
     const char *id;
-    int rc = string_of(stmt, 0, &id);
+    int rc = qe__history_string(stmt, 0, &id);
 
     if (rc == QE_OK && *id != '\0')
         to->stopped = to->name(to->arg, id);
@@ -228,7 +205,7 @@ static int tell_rate(sqlite3_stmt *stmt, struct telling *to)
         .mean_s = sqlite3_column_double(stmt, 6),
         .longest_s = sqlite3_column_double(stmt, 7),
     };
-    int rc = string_of(stmt, 0, &row.label);
+    int rc = qe__history_string(stmt, 0, &row.label);
 
     if (rc == QE_OK)
         to->stopped = to->row(to->arg, &row);

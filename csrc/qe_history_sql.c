@@ -133,3 +133,24 @@ int qe__history_end(sqlite3 *db, int rc)
     errno = error;
     return rc;
 }
+
+int qe__history_string(sqlite3_stmt *stmt, int column, const char **out)
+{
+    int type = sqlite3_column_type(stmt, column);
+    const void *bytes;
+    size_t n;
+
+    *out = "";
+    if (type != SQLITE_TEXT && type != SQLITE_BLOB)
+        return QE_OK;
+    /* As text, a blob too: that is what puts the NUL behind it. */
+    bytes = sqlite3_column_text(stmt, column);
+    n = (size_t) sqlite3_column_bytes(stmt, column);
+    if (bytes == NULL)
+        return n > 0 || sqlite3_errcode(sqlite3_db_handle(stmt)) == SQLITE_NOMEM
+                   ? QE_ENOMEM
+                   : QE_OK;
+    if (memchr(bytes, '\0', n) == NULL)
+        *out = bytes;
+    return QE_OK;
+}

@@ -138,6 +138,26 @@ QE_API int qe_history_rates(qe_history *h, const char *id,
                             enum qe_history_by by,
                             int (*visit)(void *arg, const qe_history_row *row),
                             void *arg);
+/* A run that is remembered. */
+typedef struct qe_history_run {
+    int64_t id;
+    double started_s, wall_s; /* since the epoch; how long it took */
+    uint32_t workers;
+    const char *revision, *branch;       /* "" where unknown */
+    uint64_t outcomes[QE_OUTCOME_COUNT]; /* tests, by enum qe_outcome */
+} qe_history_run;
+/* Calls `visit` for the newest runs, at most `most`, newest first; otherwise as
+ * qe_history_names. */
+QE_API int qe_history_runs(qe_history *h, uint32_t most,
+                           int (*visit)(void *arg, const qe_history_run *run),
+                           void *arg);
+/* Calls `visit` for each attempt of a run, in the order in which they began;
+ * otherwise as qe_history_names. Its `item` says nothing. QE_ENOTFOUND where there
+ * is no such run. */
+QE_API int qe_history_attempts(qe_history *h, int64_t run,
+                               int (*visit)(void *arg, const char *id,
+                                            const qe_attempt *attempt),
+                               void *arg);
 /* Keyed results. ttl_s <= 0: kept for ever. An expired entry is QE_ENOTFOUND
  * at once; each put takes some that have expired off the disk, qe_history_gc
  * all. A put or delete that another process holds up for more than 2 s is

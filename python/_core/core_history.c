@@ -217,6 +217,70 @@ static PyObject *History_rates(PyObject *self, PyObject *args)
                                          append_row, list));
 }
 
+static int append_run(void *list, const qe_history_run *run)
+{
+    PyObject *outcomes = PyDict_New();
+    int status = outcomes == NULL ? -1 : 0;
+
+    for (int i = 0; status == 0 && i < QE_OUTCOME_COUNT; i++) {
+        PyObject *count;
+
+        if (run->outcomes[i] == 0) {
+            continue;
+        }
+        count = PyLong_FromUnsignedLongLong(run->outcomes[i]);
+        status = count == NULL
+                     ? -1
+                     : PyDict_SetItemString(
+                           outcomes, qe_outcome_name((enum qe_outcome) i),
+                           count);
+        Py_XDECREF(count);
+    }
+    if (status != 0) {
+        Py_XDECREF(outcomes);
+        return -1;
+    }
+    return append(list, Py_BuildValue("(LddIyyN)", (long long) run->id,
+                                      run->started_s, run->wall_s, run->workers,
+                                      run->revision, run->branch, outcomes));
+}
+
+static PyObject *History_runs(PyObject *self, PyObject *args)
+{
+    qe_history *h = open_history(self);
+    unsigned int most;
+    PyObject *list;
+
+    if (h == NULL || !PyArg_ParseTuple(args, "I", &most) ||
+        (list = PyList_New(0)) == NULL) {
+        return NULL;
+    }
+    return listed(list, qe_history_runs(h, most, append_run, list));
+}
+
+static int append_attempt(void *list, const char *id, const qe_attempt *a)
+{
+    return append(list,
+                  Py_BuildValue("(yIIIsdddKiy)", id, a->pass, a->attempt,
+                                a->worker, qe_outcome_name(a->outcome),
+                                a->start_s, a->duration_s, a->cpu_s,
+                                (unsigned long long) a->peak_bytes, a->status,
+                                a->message));
+}
+
+static PyObject *History_attempts(PyObject *self, PyObject *args)
+{
+    qe_history *h = open_history(self);
+    long long run;
+    PyObject *list;
+
+    if (h == NULL || !PyArg_ParseTuple(args, "L", &run) ||
+        (list = PyList_New(0)) == NULL) {
+        return NULL;
+    }
+    return listed(list, qe_history_attempts(h, run, append_attempt, list));
+}
+
 static PyObject *History_put(PyObject *self, PyObject *args)
 {
     qe_history *h = open_history(self);
@@ -320,6 +384,12 @@ static PyMethodDef History_methods[] = {
     {"rates", History_rates, METH_VARARGS,
      "rates(id: bytes, by) -> list of (label, failures, passes, recovered, "
      "first_s, last_s, mean_s, longest_s)"},
+    {"runs", History_runs, METH_VARARGS,
+     "runs(most) -> list of (id, started_s, wall_s, workers, revision: bytes, "
+     "branch: bytes, {outcome: tests}), newest first"},
+    {"attempts", History_attempts, METH_VARARGS,
+     "attempts(run) -> list of (id: bytes, pass, attempt, worker, outcome, "
+     "start_s, duration_s, cpu_s, peak_bytes, status, message: bytes or None)"},
     {"put", History_put, METH_VARARGS,
      "put(key: bytes, value: bytes, ttl_s), 0 for ever"},
     {"get", History_get, METH_VARARGS, "get(key: bytes) -> value or None"},

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
+from ..errors import NotFound
 from .ends import Cannot, Failed, Wrong
 from .history import history_option
 
@@ -24,6 +25,7 @@ EXAMPLES = """\b
 Examples:
   qe show                          the keys
   qe show last                     the last execution or hunt
+  qe show last --timeline          the last run of tests: what ran where and when
   qe show aqe/test-executor/last_parallel_execution | jq .pass_rate
 
 Exit status: 0; 1: there is no such key; 3: the history cannot be read.
@@ -140,6 +142,38 @@ def _last(given: Path | None) -> tuple[str, Any]:
     return max(found, key=lambda one: _when(one[1]) or 0.0)
 
 
+def _timeline(key: str, given: Path | None, as_json: bool) -> int:
+    from .. import remembered
+
+    _, database = remembered.opened(given)
+    try:
+        runs = database.runs(1) if key == "last" else []
+        if key != "last" and not (key.isascii() and key.isdecimal()):
+            raise Wrong(f"--timeline: takes `last`, or the number of a run, not {key!r}")
+        number = runs[0][0] if runs else int(key) if key != "last" else -1
+        try:
+            rows = database.attempts(number)
+        except NotFound:
+            which = "no run" if key == "last" else f"no run {key}"
+            raise Failed(f"{which} is remembered: pytest --qe-parallel makes some") from None
+    finally:
+        database.close()
+    from .timeline import Attempt, timeline
+
+    attempts = [Attempt.of(row) for row in rows]
+    if as_json:
+        click.echo(json.dumps([{**vars(one)} for one in attempts], indent=2))
+    elif not attempts:
+        raise Failed(f"run {number} has no attempts")
+    else:
+        from .screen import console_on
+
+        console = console_on()
+        for line in timeline(attempts, console.width):
+            console.print(line, soft_wrap=True)
+    return 0
+
+
 def _complete_key(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     try:
         known = [key for key, _ in _keys(ctx.params.get("history"), "*")]
@@ -151,14 +185,20 @@ def _complete_key(ctx: click.Context, param: click.Parameter, incomplete: str) -
 @click.command(epilog=EXAMPLES)
 @click.argument("key", required=False, shell_complete=_complete_key)
 @click.option("--json", "as_json", is_flag=True, help="JSON also on a terminal.")
+@click.option(
+    "--timeline", is_flag=True,
+    help="What each worker ran when, in the run of KEY: a number, or `last`.",
+)  # fmt: skip
 @history_option
 @_kept
-def show_command(key: str | None, as_json: bool, history: Path | None) -> int:
+def show_command(key: str | None, as_json: bool, timeline: bool, history: Path | None) -> int:
     """Print what is stored under a key: in colours on a terminal, as JSON elsewhere.
 
     Without KEY: the keys, with the age of what they hold, and when it expires. The key `last`
     stands for the last execution or hunt.
     """
+    if timeline:
+        return _timeline(key or "last", history, as_json)
     if key is None:
         _list(history, "*", as_json)
         return 0
