@@ -1,5 +1,5 @@
 'use strict';
-// --report-html of qe-jest and qe-mocha: the page holds exactly the JSON result.
+// --report-html and --report-trace of qe-jest and qe-mocha: they hold the JSON result.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -13,7 +13,11 @@ const { write } = require('./projects');
 
 const JEST = path.join(ROOT, 'js', 'bin', 'qe-jest.js');
 const MOCHA = path.join(ROOT, 'js', 'bin', 'qe-mocha.js');
-const REPORTS = ['--report-html=out/report.html', '--report-json=result.json'];
+const REPORTS = [
+  '--report-html=out/report.html',
+  '--report-json=result.json',
+  '--report-trace=out/trace.json',
+];
 
 function project(name, files) {
   const folder = path.join(ROOT, 'build', 'js-projects', name);
@@ -37,6 +41,17 @@ const readJson = (...names) => JSON.parse(fs.readFileSync(path.join(...names), '
 const textsOf = (result, name) =>
   result.tests.find(({ id }) => id.endsWith(name)).attempts.map(({ texts }) => texts);
 
+/** Of each attempt its test, outcome and worker: by the trace, and by the result. */
+const traced = (file) =>
+  readJson(file)
+    .traceEvents.filter(({ ph }) => ph === 'X')
+    .map(({ name, cat, tid }) => `${name} ${cat} gw${tid}`)
+    .sort();
+const attempted = ({ tests }) =>
+  tests
+    .flatMap(({ id, attempts }) => attempts.map((one) => `${id} ${one.outcome} ${one.worker}`))
+    .sort();
+
 test('qe-jest writes the page, with what each attempt has failed by', async () => {
   const folder = project('html-jest', {
     'package.json': '{ "name": "project", "jest": {} }',
@@ -51,7 +66,8 @@ test('passes', () => {});
   await command(folder, JEST, '--retries=1', ...REPORTS);
   const result = held(path.join(folder, 'out', 'report.html'));
   assert.deepEqual(result, readJson(folder, 'result.json'));
-  assert.deepEqual(fs.readdirSync(path.join(folder, 'out')), ['report.html']);
+  assert.deepEqual(fs.readdirSync(path.join(folder, 'out')), ['report.html', 'trace.json']);
+  assert.deepEqual(traced(path.join(folder, 'out', 'trace.json')), attempted(result));
   const [first, second] = textsOf(result, 'at last');
   assert.match(first[0].text, /^Error: not yet\n +at .*a\.test\.js:4/);
   assert.equal(second, undefined);
@@ -74,6 +90,7 @@ it('passes', () => {});
   const result = held(file);
   assert.deepEqual(result, readJson(folder, 'result.json'));
   assert.match(textsOf(result, 'fails')[0][0].text, /^Error: <script>\n +at /);
+  assert.deepEqual(traced(path.join(folder, 'out', 'trace.json')), attempted(result));
 });
 
 test('a page that cannot be written is a warning', async () => {
