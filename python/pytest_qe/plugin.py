@@ -116,6 +116,10 @@ def _prepare(config: pytest.Config) -> bool:
 
         controller.recipe = deciding.recipe_of(config, wanted.replay)
     config.pluginmanager.register(controller, "qe-controller")
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from .github import GitHub
+
+        config.pluginmanager.register(GitHub(os.environ), "qe-github")
     compat.add_fixtures(config.pluginmanager)
     return True
 
