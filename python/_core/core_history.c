@@ -229,11 +229,11 @@ static int append_run(void *list, const qe_history_run *run)
             continue;
         }
         count = PyLong_FromUnsignedLongLong(run->outcomes[i]);
-        status = count == NULL
-                     ? -1
-                     : PyDict_SetItemString(
-                           outcomes, qe_outcome_name((enum qe_outcome) i),
-                           count);
+        status =
+            count == NULL
+                ? -1
+                : PyDict_SetItemString(
+                      outcomes, qe_outcome_name((enum qe_outcome) i), count);
         Py_XDECREF(count);
     }
     if (status != 0) {
@@ -260,12 +260,11 @@ static PyObject *History_runs(PyObject *self, PyObject *args)
 
 static int append_attempt(void *list, const char *id, const qe_attempt *a)
 {
-    return append(list,
-                  Py_BuildValue("(yIIIsdddKiy)", id, a->pass, a->attempt,
-                                a->worker, qe_outcome_name(a->outcome),
-                                a->start_s, a->duration_s, a->cpu_s,
-                                (unsigned long long) a->peak_bytes, a->status,
-                                a->message));
+    return append(list, Py_BuildValue("(yIIIsdddKiy)", id, a->pass, a->attempt,
+                                      a->worker, qe_outcome_name(a->outcome),
+                                      a->start_s, a->duration_s, a->cpu_s,
+                                      (unsigned long long) a->peak_bytes,
+                                      a->status, a->message));
 }
 
 static PyObject *History_attempts(PyObject *self, PyObject *args)

@@ -121,7 +121,7 @@ static void what_others_have_written_is_made_sense_of(void **state)
 
     assert_int_equal(save_sample(s->path, 1, 0.5), QE_OK);
     poke(s, "UPDATE attempt SET worker = -1, outcome = 77, start = -5,"
-                   " duration = 'x', message = zeroblob(3)");
+            " duration = 'x', message = zeroblob(3)");
     poke(s, "UPDATE outcome SET outcome = -3");
     poke(s, "UPDATE run SET workers = 1 << 40, revision = 5");
     h = must_open(s);
