@@ -868,6 +868,8 @@ export class Record {
    * @param flaky whether each test gets its flakiness
    */
   writeJson(path: string, run?: string | null, flaky?: boolean): void;
+  /** Writes the attempts as a trace for Perfetto; `started` in seconds since the epoch. */
+  writeTrace(path: string, started: number): void;
 }
 
 /** What an agent remembers by; each method may give its result or a promise of it. */
