@@ -351,15 +351,19 @@ static void wait_once(qe_session *s, uint64_t now, uint64_t wake)
 
 int qe_session_next(qe_session *s, int timeout_ms, qe_event *out)
 {
+    uint64_t now = qe_now_ns();
     uint64_t until =
-        qe_now_ns() + (uint64_t) (timeout_ms > 0 ? timeout_ms : 0) * 1000000u;
+        now + (uint64_t) (timeout_ms > 0 ? timeout_ms : 0) * 1000000u;
 
     free(s->blob);
     s->blob = NULL;
-    for (;;) {
-        uint64_t wake, now;
+    for (;; now = qe_now_ns()) {
+        uint64_t wake;
         int status;
 
+        if (s->live.folder != NULL && now >= s->live.due_ns) {
+            qe__session_tell(s, now);
+        }
         if (s->done || take(s, out)) {
             if (s->done) {
                 memset(out, 0, sizeof(*out));
@@ -379,6 +383,9 @@ int qe_session_next(qe_session *s, int timeout_ms, qe_event *out)
             return 0;
         }
         now = qe_now_ns();
+        if (s->live.folder != NULL && s->live.due_ns < wake) {
+            wake = s->live.due_ns;
+        }
         if (now >= until) {
             out->kind = QE_EV_NONE;
             return 0;
@@ -424,6 +431,7 @@ int qe_session_settle(qe_session *s, uint32_t unit, uint32_t attempt,
         return status;
     }
     s->units[unit].settled = true;
+    s->outcomes[verdict.outcome]++;
     return s->stopping ? 0 : qe__sched_settled(s->sched, unit);
 }
 
@@ -482,6 +490,7 @@ void qe_session_close(qe_session *s)
     if (s == NULL) {
         return;
     }
+    qe__live_close(&s->live);
     close_loop(s);
     qe__exec_close(&s->exec);
     for (uint32_t i = 0; i < s->exec.slots; i++) {

@@ -1,7 +1,8 @@
 /* The session's state, shared by qe_session.c (the loop and what the host
  * calls), qe_session_decide.c (starting what can start), qe_session_slot.c
  * (what happens to one worker), qe_session_keeper.c (keepers),
- * qe_session_super.c (the supervisor) and qe_session_view.c (looking). Internal. */
+ * qe_session_super.c (the supervisor) and qe_session_view.c (looking),
+ * qe_session_live.c (telling other processes). Internal. */
 #ifndef QE_SESSION_H
 #define QE_SESSION_H
 
@@ -9,6 +10,7 @@
 
 #include "qe.h"
 #include "qe_exec.h"
+#include "qe_live.h"
 #include "qe_sched.h"
 #include "qe_wire.h"
 
@@ -99,6 +101,8 @@ struct qe_session {
     bool draining;
     bool done;
     char *blob; /* data of the last event that needed a copy */
+    qe__live live;
+    uint32_t outcomes[QE_OUTCOME_COUNT]; /* units that are settled */
 };
 
 /* Starts a worker in an arena slot; with a scope of its own, opens that at the
@@ -155,6 +159,8 @@ int qe__session_uv_code(int status);
 int qe__session_watch(qe_session *s);
 /* Takes in what it says; true if that is an event for the host. */
 bool qe__session_notice(qe_session *s, qe_event *out);
+/* The time to say what the run is doing. */
+void qe__session_tell(qe_session *s, uint64_t now_ns);
 /* Starts all that can start. *wake_ns: when to look again. */
 int qe__session_decide(qe_session *s, uint64_t *wake_ns);
 /* Nothing new is to start. */

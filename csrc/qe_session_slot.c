@@ -207,6 +207,7 @@ bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
             (out->outcome == QE_PASSED || out->outcome == QE_SKIPPED)) {
             out->settled = true;
             s->units[frame->unit].settled = true;
+            s->outcomes[out->outcome]++;
             (void) qe__sched_settled(s->sched, frame->unit);
         }
         return true;

@@ -479,6 +479,8 @@ QE_API void qe_free(void *p);
 }
 #endif
 
+#include "qe_live.h" /* what a run tells while it goes on */
+
 #include "qe_results.h" /* what happened, and what is remembered of it */
 
 #include "qe_stats.h" /* what passes and failures say */

@@ -1,20 +1,11 @@
 /* Session: a run, as the controller holds it. */
-#include "core.h"
+#include "core_session.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define BATCH 512                   /* events in one list at the most */
 #define CAPTURED ((size_t) 1 << 20) /* bytes of a dead test's output */
-
-typedef struct Session {
-    PyObject_HEAD
-    qe_session *session;
-    PyObject *plan;
-    char **argv;
-    char ***server_env;
-    PyThreadState *thread;
-} Session;
 
 /* The interpreter's duties around fork(2). The lock is released between. */
 static void before_fork(void *ctx)
@@ -222,19 +213,9 @@ static PyObject *event_tuple(qe_session *s, const qe_event *e)
     }
 }
 
-static qe_session *open_session(PyObject *self)
-{
-    qe_session *s = ((Session *) self)->session;
-
-    if (s == NULL) {
-        (void) core_raise(QE_ESTATE);
-    }
-    return s;
-}
-
 static PyObject *Session_events(PyObject *self, PyObject *args)
 {
-    qe_session *s = open_session(self);
+    qe_session *s = core_open_session(self);
     PyObject *list;
     qe_event event;
     int timeout_ms, status;
@@ -272,7 +253,7 @@ static PyObject *Session_events(PyObject *self, PyObject *args)
 
 static PyObject *Session_settle(PyObject *self, PyObject *args)
 {
-    qe_session *s = open_session(self);
+    qe_session *s = core_open_session(self);
     unsigned int unit, attempt;
     enum qe_outcome final;
     int outcome, retryable, status;
@@ -292,7 +273,7 @@ static PyObject *Session_settle(PyObject *self, PyObject *args)
 
 static PyObject *Session_stop(PyObject *self, PyObject *args)
 {
-    qe_session *s = open_session(self);
+    qe_session *s = core_open_session(self);
     int interrupt = 0;
 
     if (s == NULL || !PyArg_ParseTuple(args, "|p", &interrupt)) {
@@ -304,7 +285,7 @@ static PyObject *Session_stop(PyObject *self, PyObject *args)
 
 static PyObject *Session_pause(PyObject *self, PyObject *args)
 {
-    qe_session *s = open_session(self);
+    qe_session *s = core_open_session(self);
     int on;
 
     if (s == NULL || !PyArg_ParseTuple(args, "p", &on)) {
@@ -316,7 +297,7 @@ static PyObject *Session_pause(PyObject *self, PyObject *args)
 
 static PyObject *Session_kill(PyObject *self, PyObject *unused)
 {
-    qe_session *s = open_session(self);
+    qe_session *s = core_open_session(self);
 
     (void) unused;
     if (s == NULL) {
@@ -330,7 +311,7 @@ static PyObject *Session_add_pass(PyObject *self, PyObject *args,
                                   PyObject *kwargs)
 {
     static char *names[] = {"", "", "", "", "around", "flags", "server", NULL};
-    qe_session *s = open_session(self);
+    qe_session *s = core_open_session(self);
     PyObject *items, *limits, *changes = Py_None;
     qe_around around;
     qe_pass pass = {.number = 0};
@@ -379,7 +360,7 @@ static PyObject *Session_add_pass(PyObject *self, PyObject *args,
 
 static PyObject *Session_grow(PyObject *self, PyObject *args)
 {
-    qe_session *s = open_session(self);
+    qe_session *s = core_open_session(self);
     unsigned int workers;
 
     if (s == NULL || !PyArg_ParseTuple(args, "I", &workers)) {
@@ -390,7 +371,7 @@ static PyObject *Session_grow(PyObject *self, PyObject *args)
 
 static PyObject *Session_limit(PyObject *self, PyObject *args)
 {
-    qe_session *s = open_session(self);
+    qe_session *s = core_open_session(self);
     unsigned int running;
     unsigned long long throttle_ns;
 
@@ -402,7 +383,7 @@ static PyObject *Session_limit(PyObject *self, PyObject *args)
 
 static PyObject *Session_spare(PyObject *self, PyObject *unused)
 {
-    qe_session *s = open_session(self);
+    qe_session *s = core_open_session(self);
 
     (void) unused;
     return s == NULL ? NULL : PyLong_FromSize_t(qe_session_spare(s));
@@ -410,7 +391,7 @@ static PyObject *Session_spare(PyObject *self, PyObject *unused)
 
 static PyObject *Session_no_more(PyObject *self, PyObject *unused)
 {
-    qe_session *s = open_session(self);
+    qe_session *s = core_open_session(self);
 
     (void) unused;
     if (s == NULL) {
@@ -418,45 +399,6 @@ static PyObject *Session_no_more(PyObject *self, PyObject *unused)
     }
     (void) qe_session_no_more(s);
     Py_RETURN_NONE;
-}
-
-static PyObject *Session_running(PyObject *self, PyObject *unused)
-{
-    qe_session *s = open_session(self);
-    qe_event events[64];
-    PyObject *list;
-    size_t n;
-
-    (void) unused;
-    if (s == NULL) {
-        return NULL;
-    }
-    n = qe_session_running(s, events, 64);
-    list = PyList_New((Py_ssize_t) n);
-    for (size_t i = 0; list != NULL && i < n; i++) {
-        PyObject *t = Py_BuildValue("(IIIid)", events[i].slot, events[i].unit,
-                                    events[i].attempt, (int) events[i].phase,
-                                    events[i].duration_s);
-
-        if (t == NULL || PyList_SetItem(list, (Py_ssize_t) i, t) != 0) {
-            Py_DECREF(list);
-            return NULL;
-        }
-    }
-    return list;
-}
-
-static PyObject *Session_progress(PyObject *self, PyObject *unused)
-{
-    qe_session *s = open_session(self);
-    size_t settled, all;
-
-    (void) unused;
-    if (s == NULL) {
-        return NULL;
-    }
-    qe_session_progress(s, &settled, &all);
-    return Py_BuildValue("(nn)", (Py_ssize_t) settled, (Py_ssize_t) all);
 }
 
 static PyObject *Session_close(PyObject *self, PyObject *unused)
@@ -503,9 +445,13 @@ static PyMethodDef Session_methods[] = {
      "as workers), so far apart."},
     {"spare", Session_spare, METH_NOARGS, "spare() -> units"},
     {"no_more", Session_no_more, METH_NOARGS, "no_more()"},
-    {"running", Session_running, METH_NOARGS,
+    {"running", core_session_running, METH_NOARGS,
      "running() -> [(slot, unit, attempt, phase, seconds)], longest first"},
-    {"progress", Session_progress, METH_NOARGS, "progress() -> (done, all)"},
+    {"progress", core_session_progress, METH_NOARGS,
+     "progress() -> (done, all)"},
+    {"publish", core_session_publish, METH_VARARGS,
+     "publish(folder, about_json, names)\n\nTells other processes what runs, "
+     "see qe_live.h; names are those of items."},
     {"close", Session_close, METH_NOARGS, "close()"},
     {NULL, NULL, 0, NULL},
 };

@@ -203,6 +203,7 @@ class Controller:
         except starting.CannotStart as error:
             self.give_up = f"no worker can be started: {error}"
         else:
+            self.recording.publish(self.core)
             try:
                 self._loop()
             finally:

@@ -14,6 +14,7 @@ from . import _core, places, revision
 from .errors import QeError
 from .options import Options
 from .planning import key
+from .publishing import Publishing
 
 _KEEP_ATTEMPTS = 1_000_000  # about 70 MB of history at the most
 _KEEP_RUNS = (10, 200)  # ... but at least and at most so many runs
@@ -78,6 +79,14 @@ class Recording:
             except (QeError, OSError) as error:
                 self._warn(f"history cannot be read: {error}")
         return {}
+
+    def publish(self, session: _core.Session) -> None:
+        """Has the run tell other processes what it does, beside the history."""
+        if self.options.no_history:
+            return
+        config = self.config
+        words = ["pytest", *map(str, config.invocation_params.args)]
+        Publishing(self.path().parent, "pytest", config.rootpath, self.ids, words).start(session)
 
     def close_before_fork(self) -> None:
         """No database may be open across the fork."""

@@ -125,6 +125,7 @@ class TestExecutorAgent(Agent):
             self.settings,
             adaptive=adaptive,
             servers=servers,
+            publishing=remembering.publishing("qe exec"),
         )
         self._runs.add(run)
         ended = False

@@ -175,6 +175,9 @@ class _Hunt:
                         runs=iterations,
                         adaptive=adaptive,
                         servers=self._servers,
+                        publishing=Remembering(
+                            agent.memory, agent.settings.folder(), group
+                        ).publishing("qe hunt", iterations),
                     )
                 )
             self.framework = self._runs[0].framework if self._runs else framework

@@ -15,6 +15,7 @@ from .. import _core, places, revision
 from ..errors import QeError
 from ..keys import key
 from ..memory import MemoryStore
+from ..publishing import Publishing
 
 _KEEP_RUNS = 200
 _OUTCOMES = {
@@ -36,6 +37,13 @@ class Remembering:
         self._folder = folder
         self._files = list(files)
         self.warnings: list[str] = []
+
+    def publishing(self, kind: str, runs: int = 1) -> Publishing | None:
+        """What other processes are told while the files run, each so many times."""
+        if self._path is None:
+            return None
+        names = [self._name(file) for file in self._files for _ in range(runs)]
+        return Publishing(self._path.parent, kind, self._folder, names)
 
     def expected_ns(self) -> list[int]:
         """How long each file will take, in nanoseconds; 0 where that is not known."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .. import counts, frameworks
+from ..publishing import Publishing
 from ..scratch import scratch
 from .adaptive import LOOK_S, Adaptive
 from .params import AlcallParams
@@ -109,7 +110,9 @@ class Run:
         runs: int = 1,
         adaptive: Adaptive | None = None,
         servers: WarmServers | None = None,
+        publishing: Publishing | None = None,
     ) -> None:
+        self._publishing = publishing
         self.files = [os.fspath(file) for file in files]
         self.framework = frameworks.lookup(framework).name
         self._settings = settings
@@ -188,7 +191,7 @@ class Run:
         told: asyncio.Queue[Event] = asyncio.Queue()
         cancelled: asyncio.CancelledError | None = None
         try:
-            async with CommandSession(units, self._policy, self._read) as session:
+            async with CommandSession(units, self._policy, self._read, self._publishing) as session:
                 self._session = session
                 if self.interrupted:
                     session.stop(interrupt=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 from .. import _core, events
 from ..errors import QeError
+from ..publishing import Publishing
 
 GRACE_S = 2.0  # from SIGTERM, or SIGINT where the run is interrupted, to SIGKILL
 OUTPUT_BYTES = 64 * 1024  # kept of each stream of an attempt, half of it from its end
@@ -121,8 +122,10 @@ class CommandSession:
         units: Sequence[Unit],
         policy: Policy,
         on_end: OnEnd | None = None,
+        publishing: Publishing | None = None,
     ) -> None:
         self._policy = policy
+        self._publishing = publishing
         self._on_end = on_end
         self._count = len(units)
         self._plan = _plan_of(units, policy)
@@ -216,6 +219,8 @@ class CommandSession:
             output_bytes=policy.output_bytes,
         )
         assert session is not None
+        if self._publishing is not None:
+            self._publishing.start(session)
         try:
             while not self._quit.is_set():
                 while self._orders:

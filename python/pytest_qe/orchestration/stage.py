@@ -13,6 +13,7 @@ from typing import Any
 from .. import _core, counts
 from ..agents.session import CommandSession, Ended, Limits, Policy, Unit
 from ..frameworks import Command, FrameworkError
+from ..publishing import of_category
 from ..scratch import scratch
 from .cgroups import cgroup_for, limited_by
 from .commands import commands_of
@@ -388,6 +389,7 @@ class StageRun:
                 expected=about["expected_s"] if about["known"] else None, cgroup=limited_by(group),
             )
         )  # fmt: skip
+        publishing = of_category(self.folder, about, len(units))
         ends: dict[int, Ended] = {}
         began = time.monotonic()
 
@@ -399,7 +401,7 @@ class StageRun:
             finally:
                 counts.discard(command)
 
-        async with CommandSession(units, policy, read) as session:
+        async with CommandSession(units, policy, read, publishing) as session:
             self._sessions[number] = session
             # Its limit is of all of them together.
             timer = asyncio.get_running_loop().call_later(
