@@ -1,4 +1,5 @@
 /* What a run is doing, as text for those who look at it from another process. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "qe_json_add.h"
@@ -9,17 +10,20 @@
 #define RUNNING_MAX 64u
 #define EVERY_NS (500 * QE__MS)
 #define NS 1e9
+#define NAME_BYTES 24u
 
-static const char *name_of(const qe_session *s, const qe_event *e)
+static const char *name_of(const qe_session *s, const qe_event *e, char *buffer)
 {
     qe_unit unit;
 
     if (e->item < s->live.name_count) {
         return s->live.names[e->item];
     }
-    return qe_plan_get(s->plan, e->unit, &unit) == 0 && unit.id != NULL
-               ? unit.id
-               : "";
+    if (qe_plan_get(s->plan, e->unit, &unit) == 0 && unit.id[0] != '\0') {
+        return unit.id;
+    }
+    (void) snprintf(buffer, NAME_BYTES, "pass %u", e->pass + 1);
+    return buffer;
 }
 
 static const char *phase_of(enum qe_phase phase)
@@ -52,12 +56,13 @@ static bool add_running(const qe_session *s, cJSON *list, const qe_event *e)
 {
     cJSON *one = cJSON_CreateObject();
     double expected = expected_of(s, e->unit);
+    char name[NAME_BYTES];
 
     if (one == NULL || !cJSON_AddItemToArray(list, one)) {
         cJSON_Delete(one);
         return false;
     }
-    return qe__json_add_string(one, "id", name_of(s, e)) &&
+    return qe__json_add_string(one, "id", name_of(s, e, name)) &&
            qe__json_add_number(one, "worker", e->slot % s->homes) &&
            qe__json_add_number(one, "pid", s->slots[e->slot].pid) &&
            qe__json_add_number(one, "pass", e->pass) &&

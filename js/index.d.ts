@@ -430,6 +430,20 @@ interface AnyRunOptions {
   endTimeout?: number;
   /** From which each worker's own seed is made, 0 to 2^32 - 1. */
   seed?: number;
+  /** What other processes are told while the run goes on: `qe ui` shows it. */
+  publish?: Publishing;
+}
+
+/**
+ * A file `live/<pid>-<n>.json` in `folder` (a project's .qe), renewed twice a second, says
+ * what the run is doing, and goes with it. Where it cannot be written the run goes on.
+ */
+export interface Publishing {
+  folder: string;
+  /** A JSON object: what the run is; `qe ui` knows `kind`, `command`, `folder`, `name`. */
+  about: string;
+  /** Of units, by `item`; those past their end go by their id. */
+  names?: readonly string[];
 }
 
 /** How units are run by a worker program. */

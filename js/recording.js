@@ -7,6 +7,7 @@ const qe = require('./addon');
 const { makeFolder } = require('./files');
 const { writeHtml } = require('./htmlreport');
 const { FOLDER, HISTORY, makeQeFolder } = require('./places');
+const { publishing } = require('./publishing');
 const { head } = require('./revision');
 
 const KEEP_RUNS = 200;
@@ -60,6 +61,13 @@ class Recording {
       this.#warn(`history is not used: ${error.message}`);
       return null;
     }
+  }
+
+  /** The option of a session that tells other processes what it does. */
+  publishing(names) {
+    if (!this.history) return undefined;
+    const file = path.join(this.rootDir, FOLDER, HISTORY);
+    return publishing(file, `qe-${this.runner}`, this.rootDir, names);
   }
 
   #read() {

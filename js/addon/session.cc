@@ -152,6 +152,27 @@ class Session : public Napi::ObjectWrap<Session> {
         options.output_bytes = from.count("outputBytes", 0, 2, MOST_OUTPUT_BYTES);
         options.seed = from.count("seed", 0);
         check(env, qe_session_start(&loop_->session, &none, loop_->plan, &options, nullptr));
+        if (given(from.get("publish"))) {
+            publish(env, Options(from.get("publish"), from.name("publish")));
+        }
+    }
+
+    // What the run does is told to other processes (qe_live.h).
+    void publish(Napi::Env env, const Options &from)
+    {
+        std::string folder = from.text("folder");
+        std::string about = from.text("about");
+        std::vector<const char *> names;
+        std::vector<std::string> texts;
+
+        if (given(from.get("names"))) {
+            texts = texts_of(from.get("names"), from.name("names"));
+        }
+        for (const std::string &text : texts) {
+            names.push_back(text.c_str());
+        }
+        check(env, qe_session_publish(loop_->session, folder.c_str(), about.c_str(),
+                                      names.data(), names.size()));
     }
 
     // From now on up to so many of the workers run.

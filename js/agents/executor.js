@@ -60,7 +60,8 @@ class TestExecutor extends Agent {
     const servers = this._servers();
     let run;
     try {
-      run = new Run(files, framework, policy, this.settings, { servers });
+      const publish = remembering.publishing('qe exec');
+      run = new Run(files, framework, policy, this.settings, { servers, publish });
     } catch (error) {
       await servers?.close();
       throw error;

@@ -42,7 +42,8 @@ class FlakyTestHunter extends Agent {
     checkSignal(signal);
     const iterations = iterationsOf(given);
     const servers = this._servers(Math.min(SEEDS, iterations));
-    const more = { servers, causes: this.causes };
+    const remembered = (some) => new Remembering(this.memory, this.settings.cwd, some);
+    const more = { servers, causes: this.causes, remembered };
     let hunt;
     try {
       const policy = numbersOf({}, FILES);
@@ -68,7 +69,7 @@ class FlakyTestHunter extends Agent {
       end: async (interrupted) => {
         await hunt.close();
         const result = { ...hunt.result(), interrupted };
-        const remembering = new Remembering(this.memory, this.settings.cwd, files);
+        const remembering = remembered(files);
         remembering.save(hunt.results(), result.timestamp, result.executionTime);
         result.warnings.unshift(...notes);
         result.warnings.push(...remembering.warnings);

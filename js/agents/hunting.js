@@ -109,9 +109,18 @@ class Hunt {
    * @param {string[]} files
    * @param {object} policy numbers of FILES
    * @param {WarmServers | null} more.servers
+   * @param {(files: string[]) => Remembering} [more.remembered]
    * @param {number} more.causes seconds for experiments on a flaky file; 0: none
    */
-  constructor(files, iterations, framework, params, settings, policy, { servers, causes }) {
+  constructor(
+    files,
+    iterations,
+    framework,
+    params,
+    settings,
+    policy,
+    { servers, causes, remembered },
+  ) {
     this.#files = files;
     this.#iterations = iterations;
     this.#policy = policy;
@@ -124,7 +133,9 @@ class Hunt {
       for (const [first, group] of groups) {
         const own = policyOf(params, RUNS);
         this.adaptive = own.adaptive;
-        const more = { runs: iterations, servers, nameOf: (i) => `files[${first + i}]` };
+        const publish = remembered?.(group).publishing('qe hunt', iterations);
+        const nameOf = (i) => `files[${first + i}]`;
+        const more = { runs: iterations, servers, publish, nameOf };
         this.#runs.push(new Run(group, framework, own, settings, more));
       }
     } catch (error) {

@@ -10,6 +10,7 @@ const path = require('node:path');
 const qe = require('../addon');
 const { MemoryStore } = require('../memory');
 const { FOLDER, makeQeFolder } = require('../places');
+const { publishing } = require('../publishing');
 const { head } = require('../revision');
 const { Outcome } = require('../units');
 
@@ -43,6 +44,13 @@ class Remembering {
     this.#file = memory instanceof MemoryStore ? memory.path : null;
     this.#folder = path.resolve(folder ?? '.');
     this.#files = files;
+  }
+
+  /** What other processes are told while the files run, each so many times. */
+  publishing(kind, runs = 1) {
+    if (this.#file === null) return undefined;
+    const names = this.#files.flatMap((file) => Array(runs).fill(this.#name(file)));
+    return publishing(this.#file, kind, this.#folder, names);
   }
 
   /** Seconds that each file will take; 0 where that is not known. */

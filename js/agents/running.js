@@ -47,6 +47,7 @@ class Run {
   #session = null;
   #settings;
   #servers;
+  #publish;
   #folder;
   #commands;
   #attempts = new Map(); // by number of the command
@@ -66,6 +67,7 @@ class Run {
    * @param {object} settings of `settingsOf`
    * @param {number} [more.runs] of each file
    * @param {WarmServers} [more.servers]
+   * @param {object} [more.publish] what other processes are told, of `publishing`
    * @param {(i: number) => string} [more.nameOf] what messages call the i-th file
    */
   constructor(files, framework, policy, settings, more = {}) {
@@ -75,6 +77,7 @@ class Run {
     this.policy = policy;
     this.#settings = settings;
     this.#servers = servers;
+    this.#publish = more.publish;
     this.#folder = scratch('qe-files');
     try {
       const { framework: name, commandFor } = commandsIn({ ...settings, framework }, this.#folder);
@@ -159,6 +162,7 @@ class Run {
         throttle: adaptive?.throttle ?? policy.throttlePeriod,
         grace: this.#settings.grace,
         outputBytes: this.#settings.outputBytes,
+        publish: this.#publish,
       },
     );
     this.#session = session;

@@ -82,6 +82,7 @@ class Run {
         spareRetries: MOST_ATTEMPTS,
         spareTimeout: this.#limit,
         backoff: options.retries > 0 ? options.backoff : 0,
+        publish: this.#publishing(),
       },
       (events, end) => this.take(events, end),
     );
@@ -93,6 +94,11 @@ class Run {
     });
     this.onSignal = (name) => this.end(name);
     for (const name of SIGNALS) process.on(name, this.onSignal);
+  }
+
+  #publishing() {
+    const names = this.tests.map((test) => this.reports.name(test));
+    return this.reports.recording.publishing(names);
   }
 
   /** What workers must know, in a file. */

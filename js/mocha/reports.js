@@ -40,6 +40,11 @@ class Reports {
     this.loading = Number(this.recording.history?.get(LOAD) ?? NaN);
   }
 
+  /** What other processes are told: see `publishing`. */
+  publishing(files) {
+    return this.recording.publishing(files.map((file) => this.recording.name(file)));
+  }
+
   /** The order in which files begin, by index; and how many workers are worth starting. */
   plan(files, most) {
     const known = files.map((file) => this.recording.known(file));

@@ -190,6 +190,7 @@ class Session {
         spare: this.hunt?.spare,
         spareRetries: MOST_ATTEMPTS,
         spareTimeout: this.limit,
+        publish: this.reports.publishing(passes ? [] : files),
       },
       (events, end) => this.#take(events, end),
     );

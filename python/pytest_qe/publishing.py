@@ -49,7 +49,6 @@ class Publishing:
             session.publish(os.fsencode(self.folder), json.dumps(about), list(self.names))
 
 
-
 def of_category(folder: str, about: Mapping[str, Any], commands: int) -> Publishing:
     """What is told of a layer's category, of so many commands; ``folder`` is the project's."""
     name = f"{about['layer']}/{about['name']}"
