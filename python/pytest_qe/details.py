@@ -6,20 +6,16 @@ import shlex
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from . import _core, attempts, bounds, retyping, stats
+from . import _core, attempts, retyping, stats
 from .events import DataKind
 from .keys import key
+from .texts import Texts
 
 if TYPE_CHECKING:
     import pytest
 
     from .delivery import Attempt
 
-#: How many characters of a text are kept, and how many of all texts of a run; of those
-#: beyond that the beginning and the end remain.
-_LONGEST = 1 << 18
-_ALL = 1 << 26
-_SHORT = 1 << 10
 #: So many failing attempts of one test are kept whole.
 _MOST_ATTEMPTS = 20
 
@@ -46,7 +42,7 @@ class Details:
 
     def __init__(self, record: _core.Record, items: list[pytest.Item]) -> None:
         self._record = record
-        self._left = _ALL
+        self._texts = Texts(record)
         self._attempts: dict[int, int] = {}  # by test
         known: dict[tuple[str, ...], bytes] = {}
         for number, item in enumerate(items):
@@ -65,22 +61,17 @@ class Details:
         self._attempts[number] = self._attempts.get(number, 0) + 1
         place = (number, pass_, attempt.number)
         for report in failures:
-            self._add(place, _core.TEXT_FAILURE, report.when, _told(report))
+            self._texts.add(place, _core.TEXT_FAILURE, report.when, _told(report))
         # Each report has the output of the phases before it, too.
         for name, text in dict.fromkeys((str(n), str(t)) for r in found for n, t in r.sections):
-            self._add(place, _core.TEXT_OUTPUT, name, text)
+            self._texts.add(place, _core.TEXT_OUTPUT, name, text)
 
     def add_late(self, number: int, pass_: int, attempt: Attempt) -> None:
         """What the session's teardown said, which came after the attempt's end."""
         late = attempt.session_report
         if late is not None and late.failed:
             place = (number, pass_, attempt.number)
-            self._add(place, _core.TEXT_FAILURE, "session teardown", _told(late))
-
-    def _add(self, place: tuple[int, int, int], kind: int, name: str, text: str) -> None:
-        text = bounds.cut(text, _LONGEST if self._left > 0 else _SHORT)
-        self._left -= len(text)
-        self._record.add_text(*place, kind, key(name), key(text))
+            self._texts.add(place, _core.TEXT_FAILURE, "session teardown", _told(late))
 
 
 def complete_hunt(hunt: dict[str, Any], config: pytest.Config) -> dict[str, Any]:

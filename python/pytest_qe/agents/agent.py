@@ -21,6 +21,7 @@ _log = logging.getLogger("pytest_qe.agents")
 Hook = Callable[[Event], Any]
 _HOOKS = ("start", "attempt", "retry", "timeout", "result", "cost")
 _TAIL = 4096  # characters of each stream that are remembered
+_LONG = ("stdout", "stderr", "failures")  # of attempts before the last
 
 
 class Agent:
@@ -176,13 +177,18 @@ def share(part: int, all_: int) -> float:
 
 
 def _shortened(result: dict[str, Any]) -> dict[str, Any]:
-    """A result with only the ends of what was printed, and without a case for each test."""
+    """A result with only the ends of what was printed, and without a case for each test and
+    what reports alone need."""
     if "results" not in result:
-        return result
+        return {name: of for name, of in result.items() if name != "runs"}
     files = [
         {**one, "stdout": one["stdout"][-_TAIL:], "stderr": one["stderr"][-_TAIL:]}
         for one in result["results"]
     ]
     for one in files:
         one.pop("cases", None)
+        one["history"] = [
+            {name: of for name, of in attempt.items() if name not in _LONG}
+            for attempt in one["history"]
+        ]
     return {**result, "results": files}

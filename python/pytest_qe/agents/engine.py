@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..frameworks import Command
@@ -43,8 +44,11 @@ async def causes_of(
 
     Returns:
         one for each flaky test with a cause: ``cause``, ``says``, ``test``, ``p``,
-        ``culprits``, ``replay`` (the command line that shows it), ``source``, which is
-        "hunt". Empty where the environment has no such plugin, or nothing was found.
+        ``culprits``, ``replay`` (the command line that shows it), ``reached`` (``failed`` and
+        ``runs``: what that came to), ``with`` and ``without`` (the two sides of what shows the
+        cause: ``name``, ``failed``, ``passed``), ``conditions`` (of each under which it ran
+        ``name``, ``failed`` and ``runs``), ``source``, which is "hunt". Empty where the
+        environment has no such plugin, or nothing was found.
     """
     if command.framework != "pytest":
         return []
@@ -71,22 +75,45 @@ async def causes_of(
                 found = json.load(file)
         except (OSError, ValueError):
             return []
-    tests = found["run"].get("hunt", {}).get("tests", {})
+    hunt = found["run"].get("hunt", {})
+    names = {one["number"]: one["condition"] for one in hunt.get("passes", ())}
+    attempts = {test["id"]: test["attempts"] for test in found["tests"]}
     return [
-        _cause(test, of["why"])
-        for test, of in tests.items()
+        _cause(test, of["why"], _conditions(attempts.get(test, ()), names))
+        for test, of in hunt.get("tests", {}).items()
         if of.get("why", {}).get("cause", "unknown") != "unknown"
     ]
 
 
-def _cause(test: str, why: dict[str, Any]) -> dict[str, Any]:
-    option = why.get("replay", {}).get("option")
-    return {
+def _conditions(
+    attempts: Sequence[dict[str, Any]], names: Mapping[int, str]
+) -> list[dict[str, Any]]:
+    """How often a test failed under each condition."""
+    counts: dict[str, list[int]] = {}
+    for one in attempts:
+        name = names.get(one.get("pass", -1))
+        if name is None or one["outcome"] in ("skipped", "none"):
+            continue
+        count = counts.setdefault(name, [0, 0])
+        count[0] += one["outcome"] != "passed"
+        count[1] += 1
+    return [
+        {"name": name, "failed": failed, "runs": runs} for name, (failed, runs) in counts.items()
+    ]
+
+
+def _cause(test: str, why: dict[str, Any], conditions: list[dict[str, Any]]) -> dict[str, Any]:
+    replay = why.get("replay", {})
+    option = replay.get("option")
+    found = {
         "cause": why["cause"],
         "says": f"by experiment on {test}",
         "test": test,
         "p": why.get("p"),
         "culprits": why.get("culprits", []),
         "replay": f"pytest {option}" if option else None,
+        "reached": {"failed": replay["failed"], "runs": replay["runs"]} if option else None,
+        "conditions": conditions,
         "source": "hunt",
     }
+    return {**found, **{side: why[side] for side in ("with", "without") if side in why}}

@@ -40,6 +40,8 @@ class TestExecutorAgent(Agent):
         cases: results have ``cases``, too: of every test ``name`` ("" where the framework
             does not tell it), ``outcome`` (passed, failed, skipped, errors), ``message``
             and ``seconds`` (None where they are not told).
+        outputs: attempts in ``history`` before the last have ``stdout``, ``stderr`` and
+            ``failures``, too.
 
     Example::
 

@@ -89,8 +89,9 @@ class FlakyTestHunterAgent(Agent):
             ``flakiness_rate`` (percent), ``execution_time`` in seconds, ``total_runs``,
             ``avg_time_per_test``, ``framework``, ``pattern_distribution``; beside those
             ``files`` (the same of every file), ``timestamp``, ``interrupted``,
-            ``warnings``. It is remembered under ``aqe/flaky-tests/alcall-detection`` for 7
-            days.
+            ``warnings``, and with ``outputs`` ``runs`` (of each of ``files`` the results of its
+            runs, as ``TestExecutorAgent`` has them, in the order in which they began). It is
+            remembered under ``aqe/flaky-tests/alcall-detection`` for 7 days.
 
         Raises: as ``execute_tests_parallel``.
         """
@@ -157,6 +158,7 @@ class _Hunt:
         self._began, self.since = time.monotonic(), time.time()
         self._servers = agent._servers(min(_SEEDS, iterations))
         self._judged: dict[int, dict[str, Any]] = {}
+        self._ends: dict[int, list[Event]] = {}
         self.adaptive: Adaptive | None = None
         self._stopped = False
         self._runs: list[Run] = []
@@ -254,7 +256,7 @@ class _Hunt:
             if limit is not None:
                 limit.cancel()
             for place in range(len(run.files)):
-                self._judged[first + place] = self._judge(run, place)
+                self._judged[first + place] = self._judge(run, place, first + place)
         for place in range(len(run.files)):
             verdict = self._judged[first + place]
             stopped = run.interrupted or self._stopped
@@ -271,7 +273,7 @@ class _Hunt:
         rest = [one for one in verdict["likely_causes"] if one["cause"] not in known]
         return found + rest
 
-    def _judge(self, run: Run, place: int) -> dict[str, Any]:
+    def _judge(self, run: Run, place: int, number: int) -> dict[str, Any]:
         """What the runs of a file come to."""
         numbers = range(place * self._iterations, (place + 1) * self._iterations)
         # In the order in which they began: patterns are of time. What was interrupted failed
@@ -281,6 +283,7 @@ class _Hunt:
             for n in sorted(numbers, key=lambda n: run.began.get(n, 0.0))
             if n in run.results and run.results[n]["outcome"] != "interrupted"
         ]
+        self._ends[number] = ends
         failed = [one for one in ends if not one["passed"]]
         sequence = bytes(one["passed"] for one in ends)
         verdict: dict[str, Any] = {
@@ -343,7 +346,16 @@ class _Hunt:
         }
         if self.adaptive is not None:
             result["adaptions"] = self.adaptive.changes
+        if self._agent.settings.outputs:
+            result["runs"] = [
+                [_without_output(one) if one["passed"] else one for one in self._ends[n]]
+                for n in sorted(self._judged)
+            ]
         return result
+
+
+def _without_output(result: dict[str, Any]) -> dict[str, Any]:
+    return {**result, "stdout": "", "stderr": ""}
 
 
 def _checked(iterations: int | str) -> int:

@@ -16,14 +16,9 @@ from ..errors import QeError
 from ..keys import key
 from ..memory import MemoryStore
 from ..publishing import Publishing
+from .records import OUTCOMES, record_of
 
 _KEEP_RUNS = 200
-_OUTCOMES = {
-    _core.outcome_name(number): number
-    for number in (
-        _core.PASSED, _core.FAILED, _core.ERROR, _core.TIMEOUT, _core.CRASHED, _core.FLAKY,
-    )
-}  # fmt: skip
 
 
 class Remembering:
@@ -87,48 +82,16 @@ class Remembering:
             self.warnings.append(f"the history was not saved: {error}")
 
     def _record(self, runs: Sequence[list[dict[str, Any]]]) -> _core.Record | None:
-        record = _core.Record()
+        known = [
+            (self._name(file), [one for one in results if one["outcome"] in OUTCOMES])
+            for file, results in zip(self._files, runs, strict=True)
+        ]
+        known = [(name, results) for name, results in known if results]
+        if not known:
+            return None
+        record = record_of(known)
         record.set_code(*revision.head(Path(self._folder)))
-        count = 0
-        for file, results in zip(self._files, runs, strict=True):
-            known = [one for one in results if one["outcome"] in _OUTCOMES]
-            if not known:
-                continue
-            record.add_test(self._name(file))
-            for number, one in enumerate(known):
-                self._add(record, count, number, one)
-            worst = min(known, key=lambda one: bool(one["passed"]))
-            record.set_outcome(count, _OUTCOMES[worst["outcome"]], _message(worst))
-            count += 1
-        return record if count > 0 else None
-
-    @staticmethod
-    def _add(record: _core.Record, item: int, number: int, result: dict[str, Any]) -> None:
-        for attempt in result["history"]:
-            record.add_attempt(
-                item,
-                number,
-                attempt["attempt"],
-                0,
-                _OUTCOMES[attempt["outcome"]],
-                attempt["started"],
-                attempt["seconds"],
-                attempt["cpu_seconds"],
-                attempt["peak_memory_bytes"],
-                0,
-                None if attempt["outcome"] == "passed" else _message(result),
-            )
+        return record
 
     def _name(self, file: str) -> bytes:
         return key(os.path.relpath(os.path.join(self._folder, file), self._folder))
-
-
-def _message(result: dict[str, Any]) -> str | None:
-    """One line that says what failed."""
-    if result["outcome"] == "passed":
-        return None
-    if result["failures"]:
-        first = result["failures"][0]
-        line = first["message"].strip().partition("\n")[0]
-        return f"{first['name']}: {line}"
-    return str(result["ended"])

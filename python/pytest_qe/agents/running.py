@@ -53,6 +53,7 @@ class Settings:
     output_bytes: int = OUTPUT_BYTES
     price_per_cpu_hour: float | None = None
     cases: bool = False
+    outputs: bool = False
 
     def folder(self) -> str:
         """The project's."""
@@ -90,7 +91,7 @@ class Run:
 
     - ``start``: the file's first attempt begins
     - ``attempt``: one has ended: ``attempt`` (from 1), ``started`` (seconds since the
-      epoch), ``outcome``, ``returncode``,
+      epoch), ``worker`` (from 0), ``outcome``, ``returncode``,
       ``seconds``, ``cpu_seconds``, ``peak_memory_bytes``
     - ``timeout``: that attempt was ended at its limit of ``limit`` seconds
     - ``retry``: another follows, ``delay`` seconds later at the earliest
@@ -127,7 +128,7 @@ class Run:
         self._attempts: dict[int, list[Event]] = {}
         self.results: dict[int, Event] = {}  # by the number of the command
         self.began: dict[int, float] = {}  # when its first attempt did
-        self._starts: dict[int, float] = {}  # ... and its last
+        self._starts: dict[int, tuple[float, int]] = {}  # ... and its last, by which worker
         self.retries = self.timeouts = 0
         self.interrupted = False
         self.warnings: list[str] = []
@@ -258,15 +259,17 @@ class Run:
         number = event.unit
         about: Event = {"file": self._file(number), "run": number % self._runs}
         if isinstance(event, Began):
-            self._starts[number] = event.start
+            self._starts[number] = (event.start, event.worker)
             if event.attempt == 1:
                 self.began[number] = event.start
                 yield {"kind": "start", **about}
             return
         attempts = self._attempts.setdefault(number, [])
+        started, worker = self._starts.get(number, (0.0, 0))
         attempt: Event = {
             "attempt": event.attempt,
-            "started": self._starts.get(number, 0.0),
+            "started": started,
+            "worker": worker,
             "outcome": event.outcome,
             "returncode": event.returncode,
             "seconds": event.duration,
@@ -283,6 +286,8 @@ class Run:
             }  # fmt: skip
         if event.final is None:
             self.retries += 1
+            if self._settings.outputs:
+                attempts[-1] = {**attempt, **self._printed(number, event)}
             delay = self._policy.backoff * 2 ** (event.attempt - 1)
             yield {"kind": "retry", **about, "attempt": event.attempt + 1, "delay": delay}
             return
@@ -301,8 +306,7 @@ class Run:
         (it could not be started); interrupted or not_run where the run was stopped. The
         numbers are those of the last attempt.
         """
-        command = self._commands[number]
-        found = end.more
+        command, found = self._commands[number], end.more
         passed = end.final in ("passed", "flaky")
         if passed and found is None and command.report is not None:
             self.warnings.append(
@@ -318,14 +322,20 @@ class Run:
             "returncode": end.returncode,
             "duration": end.duration,
             "timed_out": end.outcome == "timeout",
-            "stdout": counts.printed(command, _text(end.stdout)),
-            "stderr": _text(end.stderr),
             "rusage": {"cpu_seconds": end.cpu, "peak_memory_bytes": end.peak_bytes},
             "tests": None if found is None else found.as_dict(),
-            "failures": [] if found is None else found.failures,
+            **self._printed(number, end),
             **self._cases([] if found is None else found.cases),
             "history": self._attempts[number],
             "ended": describe_end(end.returncode),
+        }
+
+    def _printed(self, number: int, end: Ended) -> Event:
+        """What an attempt left to read."""
+        return {
+            "stdout": counts.printed(self._commands[number], _text(end.stdout)),
+            "stderr": _text(end.stderr),
+            "failures": [] if end.more is None else end.more.failures,
         }
 
     def _cases(self, cases: list[dict[str, Any]]) -> dict[str, Any]:

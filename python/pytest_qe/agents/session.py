@@ -83,6 +83,7 @@ class Began:
     unit: int
     attempt: int
     start: float  # seconds since the epoch
+    worker: int  # from 0; of those, so many run at once
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ class CommandSession:
         kind = event[0]
         if kind == _core.EV_START:
             began = events.Start(*event)
-            self._post(Began(began.unit, began.attempt, began.start))
+            self._post(Began(began.unit, began.attempt, began.start, began.slot))
         elif kind == _core.EV_FINISH:
             self._finish(session, events.Finish(*event))
         elif kind == _core.EV_LOST:

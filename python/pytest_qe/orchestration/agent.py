@@ -20,6 +20,7 @@ from . import checking
 from . import config as configs
 from .mistakes import ConfigError, hint_for, unknown_name
 from .stage import Event, PlanError, StageRun
+from .waiting import Waiting
 
 _KEPT_S = 90 * 24 * 3600.0
 _EXPECTED = "aqe/layers/durations"
@@ -110,11 +111,14 @@ class LayerExecutionResult:
         layer_name, success: by its ``success_criteria``; without any, all categories passed.
         total_duration: seconds.
         categories_executed: their names, in the order in which they began.
-        category_results: of each the last ``end`` event, see ``StageRun``.
+        category_results: of each the last ``end`` event, see ``StageRun``, with ``started``
+            (seconds since the epoch), ``expected`` (seconds by the last times, or None) and
+            ``before``, the same of earlier attempts.
         skipped: of each that did not run, ``why`` and ``of``.
         errors, suggestions: a line each.
         resources: ``cpu_seconds``, ``peak_memory_bytes``, ``services``.
         pass_rate: of tests, in percent; None: not known.
+        waits: what each category waited for before it began, see ``Waiting.of``.
         cancelled: it was told to end.
     """
 
@@ -128,6 +132,7 @@ class LayerExecutionResult:
     suggestions: list[str] = field(default_factory=list)
     resources: dict[str, Any] = field(default_factory=dict)
     pass_rate: float | None = None
+    waits: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     cancelled: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -213,8 +218,10 @@ def machine() -> dict[str, float]:
 class Collected:
     """Makes results of layers out of the events of a run."""
 
-    def __init__(self, layers: Sequence[str]) -> None:
+    def __init__(self, layers: Mapping[str, Mapping[str, Any]]) -> None:
         self.layers = {name: LayerExecutionResult(name) for name in layers}
+        self._waiting = Waiting(layers)
+        self._expected: dict[tuple[str, str], float | None] = {}
         self._began = time.monotonic()
         self._cpu = dict.fromkeys(layers, 0.0)
         self._peak = dict.fromkeys(layers, 0)
@@ -222,6 +229,7 @@ class Collected:
 
     def take(self, event: Event) -> None:
         kind = event["kind"]
+        self._waiting.take(event)
         if kind == "service":
             self._service(event)
             return
@@ -229,8 +237,10 @@ class Collected:
             return
         result = self.layers[event["layer"]]
         result.total_duration = time.monotonic() - self._began
-        if kind == "start" and event["category"] not in result.categories_executed:
-            result.categories_executed.append(event["category"])
+        if kind in ("start", "skip"):
+            self._begins(result, event)
+        if kind == "start":
+            self._expected[event["layer"], event["category"]] = event["expected"]
         elif kind == "end":
             self._end(result, event)
         elif kind == "skip":
@@ -259,11 +269,24 @@ class Collected:
             for name in event["layers"]:
                 self.layers[name].errors.append(event["message"])
 
+    def _begins(self, result: LayerExecutionResult, event: Event) -> None:
+        """A category begins, or never will."""
+        name = event["category"]
+        result.waits.setdefault(name, self._waiting.of(event["layer"], name))
+        if event["kind"] == "start" and name not in result.categories_executed:
+            result.categories_executed.append(name)
+
     def _end(self, result: LayerExecutionResult, event: Event) -> None:
         name = event["category"]
         self._cpu[event["layer"]] += event["cpu_seconds"]
         self._peak[event["layer"]] = max(self._peak[event["layer"]], event["peak_memory_bytes"])
-        result.category_results[name] = event
+        before = result.category_results.get(name)
+        result.category_results[name] = {
+            **event,
+            "started": self._waiting.started(event["layer"], name, event["attempt"]),
+            "expected": self._expected.get((event["layer"], name)),
+            "before": [*before["before"], {**before, "before": []}] if before else [],
+        }
         if event["passed"] or event["again"]:
             return
         result.errors.append(f"{name}: {event['outcome']} ({event['ended']})")
@@ -383,7 +406,7 @@ class LayerExecutionAgent:
             real=chosen.force_real_services,
         )
         seen: dict[str, float] = {}
-        collected = Collected(names)
+        collected = Collected({name: plans.merged["layers"][name] for name in names})
         self._runs.add(run)
         try:
             # Whoever leaves this loop waits for the end of what runs, and of services.
