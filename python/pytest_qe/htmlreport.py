@@ -1,4 +1,4 @@
-"""``--qe-html``: the JSON result in a page that shows it.
+"""``--qe-html``, ``qe exec --html``: the JSON result in a page that shows it.
 
 The page is a build product (``web/`` becomes ``web/report.html`` here); all that is done
 to it is that the result, packed, takes the place of one marker.
@@ -13,8 +13,6 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from . import _core
 
 TEMPLATE = Path(__file__).parent / "web" / "report.html"
@@ -23,35 +21,11 @@ MARKER = "@QE-RESULT@"
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-def path_of(config: pytest.Config, given: str) -> Path:
-    """Where the page is to be."""
-    return config.invocation_params.dir / given
-
-
-def check(path: Path) -> None:
-    """Whether the page can be made there; makes its folder.
-
-    Raises:
-        pytest.UsageError: it cannot, with one line that says why. That is said before a
-            test is run, not after an hour of them.
-    """
-    if not TEMPLATE.is_file():
-        raise pytest.UsageError(
-            f"--qe-html: {TEMPLATE} is missing: run `make build/web.stamp` in the sources of qe"
-        )
-    if path.is_dir():
-        raise pytest.UsageError(f"--qe-html={path}: is a folder: takes the path of a file")
-    if path.exists() and not path.is_file():
-        return  # a device or a pipe is written as it stands
-    folder = path.resolve().parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise pytest.UsageError(
-            f"--qe-html={path}: cannot be written: {error.strerror or error}"
-        ) from None
+def missing() -> str | None:
+    """Why no page can be made at all, in one line; None: one can."""
+    if TEMPLATE.is_file():
+        return None
+    return f"{TEMPLATE} is missing: run `make build/web.stamp` in the sources of qe"
 
 
 def _packed(file: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 FOLDER = ".qe"
@@ -39,3 +40,19 @@ def make_folder(folder: Path) -> None:
     ignore = folder / ".gitignore"
     if not ignore.exists():
         ignore.write_text(_IGNORE)
+
+
+def unwritable(path: Path) -> str | None:
+    """Why a file cannot be written there, in a few words; None: it can. Makes its folder."""
+    if path.is_dir():
+        return "is a folder: takes the path of a file"
+    if path.exists() and not path.is_file():
+        return None  # a device or a pipe is written as it stands
+    folder = path.resolve().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return f"cannot be written: {error.strerror or error}"
+    return None

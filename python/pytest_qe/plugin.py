@@ -104,9 +104,16 @@ def _prepare(config: pytest.Config) -> bool:
                   file=sys.stderr)  # fmt: skip
             return False
     if wanted.html is not None:
-        from . import htmlreport
+        from . import htmlreport, places
 
-        htmlreport.check(htmlreport.path_of(config, wanted.html))
+        # Said before a test is run, not after an hour of them.
+        path = config.invocation_params.dir / wanted.html
+        trouble = htmlreport.missing()
+        if trouble is not None:
+            raise pytest.UsageError(f"--qe-html: {trouble}")
+        trouble = places.unwritable(path)
+        if trouble is not None:
+            raise pytest.UsageError(f"--qe-html={path}: {trouble}")
     notice = compat.override_xdist(config, wanted)
     from .controller import Controller
 

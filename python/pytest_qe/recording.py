@@ -178,7 +178,7 @@ class Recording:
         if self.options.html is not None:
             from . import htmlreport
 
-            path = htmlreport.path_of(self.config, self.options.html)
+            path = self.config.invocation_params.dir / self.options.html
             try:
                 htmlreport.write(path, lambda to: self.record.write_json(to, text, flaky))
             except (QeError, OSError) as error:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from cli_help import SH, Cli, cli
+from test_html import held
 
 __all__ = ["cli"]
 
@@ -59,12 +60,18 @@ def test_the_cause_is_found_by_experiment_in_pytest_files(cli: Cli) -> None:
         "def test_1(): pass\ndef test_2(): assert next(iter({'ab', 'cd'})) == 'ab'\n",
     )
     args = ["test_a.py", "-i", "12", "--timeout=0", "--", "-p", "pytest_qe.plugin"]
-    done = cli.run("hunt", "--json=out.json", *args)
+    done = cli.run("hunt", "--json=out.json", "--html=out.html", *args)
     assert done.returncode == 1
     (one,) = json.loads(Path("out.json").read_text())["flaky_list"]
     hunted = [cause for cause in one["likely_causes"] if cause.get("source") == "hunt"]
     assert hunted and hunted[0]["cause"] == "hash", one["likely_causes"]
     assert hunted[0]["replay"].startswith("pytest ")
+    # The page has the same, and under which conditions the test failed.
+    (inside,) = held(Path("out.html"))["run"]["hunt"]["tests"]["test_a.py"]["inside"]
+    assert (inside["test"], inside["cause"]) == ("test_a.py::test_2", "hash")
+    assert sum(row["failed"] for row in inside["conditions"]) > 0
+    assert inside["with"]["failed"] + inside["without"]["failed"] > 0
+    assert inside["replay"]["failed"] > 0 and inside["replay"]["command"] in done.stdout
     # Its line shows it, with any PATH.
     line = done.stdout.split("make it fail:\n")[1].splitlines()[0]
     env = {"PATH": "/usr/bin:/bin", "PYTEST_PLUGINS": "pytest_qe.plugin"}

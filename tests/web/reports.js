@@ -8,6 +8,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 
+const axe = require('axe-core');
 const { chromium } = require('playwright-core');
 
 const { cleanEnv, run } = require('../js/helpers');
@@ -33,6 +34,22 @@ async function reportOf(cwd, files, args) {
   });
   assert.ok([0, 1].includes(out.status), out.stdout + out.stderr);
   return path.join(cwd, 'report.html');
+}
+
+/** Runs `qe` in a folder, and returns the path of its report. */
+async function reportOfCommand(cwd, files, words) {
+  for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(cwd, name), text);
+  const argv = [PYTHON, '-m', 'pytest_qe', ...words, '--html=report.html'];
+  const out = await run(argv, { cwd, env: cleanEnv(), timeout: 100_000 });
+  assert.ok([0, 1].includes(out.status), out.stdout + out.stderr);
+  return path.join(cwd, 'report.html');
+}
+
+/** What axe has to say of the page as it is. */
+async function complaints(page) {
+  await page.evaluate(axe.source);
+  const found = await page.evaluate(() => globalThis.axe.run());
+  return found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html)}`);
 }
 
 /** A report of many tests, by the writer that runs use. */
@@ -86,4 +103,4 @@ async function open(browser, file, options = {}) {
   return page;
 }
 
-module.exports = { folder, launch, open, reportOf, synthetic };
+module.exports = { complaints, folder, launch, open, reportOf, reportOfCommand, synthetic };

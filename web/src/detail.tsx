@@ -1,13 +1,27 @@
 // One test: what it did, each time it ran.
+import { Change, changeOf } from './change';
 import { seconds } from './format';
-import { type Test, worstAttempt } from './model';
-import { Badge, facts, Texts } from './parts';
+import { type Result, type Test, worstAttempt } from './model';
+import { Badge, Command, facts, Texts } from './parts';
 import { line } from './text';
 
 /** Of a hunt's thousands of passes: those that failed, and so many others. */
 const MOST_ATTEMPTS = 200;
 
-export function Detail({ test }: { test: Test }) {
+/** How long it took, held against what the history knew before the run. */
+function Against({ test }: { test: Test }) {
+    const change = changeOf(test);
+    if (!change || test.expected === undefined) return null;
+    return (
+        <p class="against">
+            {seconds(test.took ?? 0)}, where the history had {seconds(test.expected)}:{' '}
+            <Change change={change} />
+        </p>
+    );
+}
+
+export function Detail({ test, result }: { test: Test; result: Result }) {
+    const command = result.run.commands?.[test.id];
     const shown =
         test.attempts.length <= MOST_ATTEMPTS
             ? test.attempts
@@ -29,6 +43,8 @@ export function Detail({ test }: { test: Test }) {
                 {test.quarantined && <span class="mark">quarantined</span>}
             </p>
             {test.message && <p class="message">{line(test.message)}</p>}
+            <Against test={test} />
+            {command && <Command text={command} />}
             <h3>
                 {test.attempts.length === 1
                     ? '1 attempt'

@@ -2,14 +2,15 @@
 import { useState } from 'preact/hooks';
 
 import { useFilters } from './filters';
-import { count } from './format';
-import { BAD, type Result, type Test, worstAttempt } from './model';
-import { Badge, facts, linkTo, Texts } from './parts';
+import { count, whole } from './format';
+import { BAD, type Result, type Test, words, worstAttempt } from './model';
+import { Badge, Command, facts, linkTo, Texts } from './parts';
+import { MOST_PRINTED, usePrinting } from './print';
 import { line } from './text';
 
 const PAGE = 50;
 
-function Failure({ test, first }: { test: Test; first: boolean }) {
+function Failure({ test, first, command }: { test: Test; first: boolean; command?: string }) {
     const [open, setOpen] = useState(first);
     const attempt = worstAttempt(test);
     return (
@@ -24,8 +25,9 @@ function Failure({ test, first }: { test: Test; first: boolean }) {
                         {attempt && facts(attempt)}
                         {test.attempts.length > 1 &&
                             `, the last failing of ${test.attempts.length} attempts`}
-                        . <a href={linkTo(test)}>All of this test</a>
+                        . <a href={linkTo(test)}>All of it</a>
                     </p>
+                    {command && <Command text={command} />}
                     <Texts attempt={attempt} />
                 </div>
             )}
@@ -37,15 +39,26 @@ export function Failures({ result }: { result: Result }) {
     const [bad] = useState(() => result.tests.filter((test) => BAD.includes(test.outcome)));
     const { found, form } = useFilters(result, bad, true);
     const [most, setMost] = useState(PAGE);
+    const { one, many } = words(result);
+    const shown = Math.min(found.length, usePrinting() ? MOST_PRINTED : most);
     if (bad.length === 0) return <p class="nothing">Nothing failed.</p>;
     return (
         <>
-            <h2>{count(bad.length, 'test')} to look at</h2>
+            <h2>{count(bad.length, one, many)} to look at</h2>
             {form}
-            {found.slice(0, most).map((test) => (
-                <Failure key={test.index} test={test} first={bad.length === 1} />
+            <p class="left-out">
+                Texts that are folded are left out
+                {found.length > shown && `, and so are ${whole(found.length - shown)} ${many}`}.
+            </p>
+            {found.slice(0, shown).map((test) => (
+                <Failure
+                    key={test.index}
+                    test={test}
+                    first={bad.length === 1}
+                    command={result.run.commands?.[test.id]}
+                />
             ))}
-            {found.length > most && (
+            {found.length > shown && (
                 <button type="button" onClick={() => setMost(most + PAGE)}>
                     show {Math.min(PAGE, found.length - most)} more
                 </button>

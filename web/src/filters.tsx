@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 
 import { whole } from './format';
-import { distinct, OUTCOMES, type Outcome, type Result, type Test } from './model';
+import { distinct, OUTCOMES, type Outcome, type Result, type Test, words } from './model';
 
 /** A longer list of choices is no help; the search finds files, too. */
 const MOST_CHOICES = 2000;
@@ -42,6 +42,7 @@ function matches(test: Test, words: string[], chosen: Chosen, deep: boolean): bo
  * @param deep whether a search looks into tracebacks and output
  */
 export function useFilters(result: Result, tests: Test[], deep: boolean, first: Outcome[] = []) {
+    const { many, group } = words(result);
     const page = deep ? 'failures' : 'tests';
     const [chosen, choose] = useState<Chosen>(
         first.length > 0 ? { ...ANY, outcomes: first } : (last.get(page) ?? ANY),
@@ -95,9 +96,9 @@ export function useFilters(result: Result, tests: Test[], deep: boolean, first: 
                     onInput={(e) => set({ words: e.currentTarget.value })}
                 />
             </label>
-            {select('File', 'file', choices.files)}
+            {select(group === 'layer' ? 'Layer' : 'File', 'file', choices.files)}
             {select('Mark', 'mark', choices.marks)}
-            {select('Worker', 'worker', choices.workers)}
+            {!result.run.lanes && select('Worker', 'worker', choices.workers)}
             <fieldset>
                 <legend>Outcome</legend>
                 {OUTCOMES.filter((name) => counts.has(name)).map((name) => (
@@ -119,7 +120,7 @@ export function useFilters(result: Result, tests: Test[], deep: boolean, first: 
                 ))}
             </fieldset>
             <output aria-live="polite">
-                {whole(found.length)} of {whole(result.tests.length)} tests
+                {whole(found.length)} of {whole(result.tests.length)} {many}
             </output>
         </form>
     );

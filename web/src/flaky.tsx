@@ -2,12 +2,22 @@
 import { useMemo } from 'preact/hooks';
 
 import { count, percent } from './format';
-import { passesOf, type Result, type Test, type Verdict, type Why } from './model';
+import {
+    type Condition,
+    distinct,
+    passesOf,
+    type Result,
+    type Test,
+    type Verdict,
+    type Why,
+    words,
+} from './model';
 import { Command, linkTo } from './parts';
 import { line } from './text';
 
 const VERDICTS = { confirmed: 'flaky', suspect: 'suspect', 'stable-fail': 'always fails' };
 const MOST_MARKS = 200;
+const MOST_ROWS = 200;
 
 const CAUSES: Record<string, string> = {
     unknown: 'not found',
@@ -28,18 +38,22 @@ const CAUSES: Record<string, string> = {
 interface Suspect {
     test: Test;
     verdict: Verdict;
+    conditions: Condition[];
 }
 
 /** Those with a verdict; of a hunt without verdicts those that both passed and failed. */
 function suspectsOf(result: Result): Suspect[] {
     const order = Object.keys(VERDICTS);
     const verdicts = result.run.hunt?.tests;
+    const names = new Map(result.run.hunt?.passes.map((p) => [p.number, p.condition]));
     const found: Suspect[] = [];
+    const add = (test: Test, verdict: Verdict) =>
+        found.push({ test, verdict, conditions: conditionsOf(test, names) });
     for (const test of result.tests) {
         const verdict = verdicts?.[test.id];
-        if (verdict && order.includes(verdict.verdict)) found.push({ test, verdict });
+        if (verdict && order.includes(verdict.verdict)) add(test, verdict);
         else if (!verdicts && test.flakiness?.is_flaky)
-            found.push({ test, verdict: { verdict: 'suspect', ...test.flakiness } });
+            add(test, { verdict: 'suspect', ...test.flakiness });
     }
     return found.sort(
         (a, b) => order.indexOf(a.verdict.verdict) - order.indexOf(b.verdict.verdict),
@@ -71,20 +85,21 @@ function Sequence({ test }: { test: Test }) {
     );
 }
 
-function Conditions({ test, result }: { test: Test; result: Result }) {
-    const rows = useMemo(() => {
-        const names = new Map(result.run.hunt?.passes.map((p) => [p.number, p.condition]));
-        const by = new Map<string, { failed: number; runs: number }>();
-        for (const one of passesOf(test)) {
-            const name = names.get(one.pass);
-            if (name === undefined) continue;
-            const row = by.get(name) ?? { failed: 0, runs: 0 };
-            row.runs++;
-            row.failed += one.passed ? 0 : 1;
-            by.set(name, row);
-        }
-        return [...by].sort(([, a], [, b]) => b.failed / b.runs - a.failed / a.runs);
-    }, [test, result]);
+/** How a test fared under each condition, by those of its passes. */
+function conditionsOf(test: Test, names: Map<number, string>): Condition[] {
+    const by = new Map<string, Condition>();
+    for (const one of passesOf(test)) {
+        const name = names.get(one.pass);
+        if (name === undefined) continue;
+        const row = by.get(name) ?? { name, failed: 0, runs: 0 };
+        row.runs++;
+        row.failed += one.passed ? 0 : 1;
+        by.set(name, row);
+    }
+    return [...by.values()].sort((a, b) => b.failed / b.runs - a.failed / a.runs);
+}
+
+function Conditions({ rows }: { rows: Condition[] }) {
     if (rows.length === 0) return null;
     return (
         <table class="conditions">
@@ -101,15 +116,56 @@ function Conditions({ test, result }: { test: Test; result: Result }) {
                 </tr>
             </thead>
             <tbody>
-                {rows.map(([name, row]) => (
-                    <tr key={name}>
-                        <th scope="row">{line(name)}</th>
+                {rows.map((row) => (
+                    <tr key={row.name}>
+                        <th scope="row">{line(row.name)}</th>
                         <td class="number">{row.failed}</td>
                         <td class="number">{row.runs}</td>
                     </tr>
                 ))}
             </tbody>
         </table>
+    );
+}
+
+/** Suspects against conditions: what they have in common is seen at once. */
+function Matrix({ suspects }: { suspects: Suspect[] }) {
+    const names = distinct(suspects, (one) => one.conditions.map(({ name }) => name));
+    if (suspects.length < 2 || names.length < 2) return null;
+    return (
+        <div class="matrix">
+            <table>
+                <caption>Failures of runs, by condition</caption>
+                <thead>
+                    <tr>
+                        <th scope="col">Suspect</th>
+                        {names.map((name) => (
+                            <th key={name} scope="col" class="number">
+                                {line(name)}
+                            </th>
+                        ))}
+                    </tr>
+                </thead>
+                <tbody>
+                    {suspects.slice(0, MOST_ROWS).map(({ test, conditions }) => (
+                        <tr key={test.index}>
+                            <th scope="row">
+                                <a href={linkTo(test)}>{line(test.id)}</a>
+                            </th>
+                            {names.map((name) => {
+                                const one = conditions.find((row) => row.name === name);
+                                return (
+                                    <td key={name} class={one?.failed ? 'number failed' : 'number'}>
+                                        {one ? `${one.failed}/${one.runs}` : ''}
+                                    </td>
+                                );
+                            })}
+                        </tr>
+                    ))}
+                </tbody>
+            </table>
+            {suspects.length > MOST_ROWS && <p>and {suspects.length - MOST_ROWS} more</p>}
+        </div>
     );
 }
 
@@ -160,9 +216,57 @@ function Rate({ verdict }: { verdict: Verdict }) {
     );
 }
 
+/** Its cause: by the hunt, or, of a file, by a hunt within it. */
+function Causes({ verdict }: { verdict: Verdict }) {
+    return (
+        <>
+            {verdict.why && <Cause why={verdict.why} />}
+            {verdict.inside?.map((why) => (
+                <section key={why.test} class="within">
+                    <h4>{line(why.test)}</h4>
+                    <Cause why={why} />
+                    <Conditions rows={why.conditions} />
+                </section>
+            ))}
+            {(verdict.likely?.length ?? 0) > 0 && (
+                <ul class="likely" aria-label="What may be the cause">
+                    {verdict.likely?.map(({ cause, says }) => (
+                        <li key={cause}>
+                            {line(cause)}: {line(says)}
+                        </li>
+                    ))}
+                </ul>
+            )}
+        </>
+    );
+}
+
+function One({ suspect: { test, verdict, conditions } }: { suspect: Suspect }) {
+    return (
+        <article class={`suspect ${verdict.verdict}`}>
+            <h3>
+                <span class="verdict">{VERDICTS[verdict.verdict]}</span>{' '}
+                <a href={linkTo(test)}>{line(test.id)}</a>
+            </h3>
+            <Rate verdict={verdict} />
+            <Sequence test={test} />
+            {verdict.pattern && <p class="small">pattern: {line(verdict.pattern)}</p>}
+            <Causes verdict={verdict} />
+            <Conditions rows={conditions} />
+            {verdict.command && (
+                <>
+                    <p class="small">Run it alone:</p>
+                    <Command text={verdict.command} />
+                </>
+            )}
+        </article>
+    );
+}
+
 export function Flaky({ result }: { result: Result }) {
     const suspects = useMemo(() => suspectsOf(result), [result]);
     const { hunt } = result.run;
+    const { one, many } = words(result);
     const passes = hunt?.passes.length ?? Number(result.run.passes ?? 0);
     const spent = hunt?.executions === undefined ? '' : `${count(hunt.executions, 'run')} in `;
     return (
@@ -170,19 +274,11 @@ export function Flaky({ result }: { result: Result }) {
             <h2>{count(suspects.length, 'suspect')}</h2>
             <p>
                 {spent}
-                {count(passes, 'pass', 'passes')} over {count(result.tests.length, 'test')}.
+                {count(passes, 'pass', 'passes')} over {count(result.tests.length, one, many)}.
             </p>
-            {suspects.map(({ test, verdict }) => (
-                <article key={test.index} class={`suspect ${verdict.verdict}`}>
-                    <h3>
-                        <span class="verdict">{VERDICTS[verdict.verdict]}</span>{' '}
-                        <a href={linkTo(test)}>{line(test.id)}</a>
-                    </h3>
-                    <Rate verdict={verdict} />
-                    <Sequence test={test} />
-                    {verdict.why && <Cause why={verdict.why} />}
-                    <Conditions test={test} result={result} />
-                </article>
+            <Matrix suspects={suspects} />
+            {suspects.map((suspect) => (
+                <One key={suspect.test.index} suspect={suspect} />
             ))}
         </>
     );

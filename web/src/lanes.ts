@@ -3,10 +3,12 @@ import type { ScaleLinear } from 'd3-scale';
 
 import { seconds } from './format';
 import { type Attempt, OUTCOMES, type Result, type Test } from './model';
+import { line } from './text';
 
-/** Room for the names of workers, and for the times above. */
-export const LEFT = 56;
+/** Room for the times above. */
 export const TOP = 26;
+/** ... and for the names of tracks: as much as they take, up to this. */
+const MOST_LEFT = 260;
 
 export interface Slot {
   test: Test;
@@ -17,24 +19,49 @@ export interface Slot {
   to: number;
 }
 
-export interface Lane {
-  worker: string;
-  slots: Slot[];
+/** A time in which nothing ran, and why. */
+export interface Pause {
+  what: string;
+  from: number;
+  to: number;
 }
 
-export function lanesOf({ run, tests }: Result): { lanes: Lane[]; span: number } {
+export interface Lane {
+  worker: string;
+  name: string;
+  slots: Slot[];
+  pauses: Pause[];
+}
+
+export function lanesOf({ run, tests }: Result): { lanes: Lane[]; span: number; left: number } {
   const by = new Map<string, Lane>();
   let first = Infinity;
   for (const test of tests)
     for (const attempt of test.attempts)
       if (attempt.start > 0) first = Math.min(first, attempt.start);
-  const origin = Math.min(run.started ?? Infinity, first);
+  const waits = run.waits ?? [];
+  const origin = waits.reduce(
+    (least, wait) => Math.min(least, wait.start),
+    Math.min(run.started ?? Infinity, first),
+  );
   let span = 0;
+  const laneOf = (worker: string): Lane => {
+    let lane = by.get(worker);
+    if (!lane) {
+      lane = { worker, name: line(run.lanes?.[worker] ?? worker), slots: [], pauses: [] };
+      by.set(worker, lane);
+    }
+    return lane;
+  };
+  for (const { worker, what, start, duration } of waits) {
+    const from = start - origin;
+    laneOf(worker).pauses.push({ what, from, to: from + duration });
+    span = Math.max(span, from + duration);
+  }
   for (const test of tests) {
     for (const attempt of test.attempts) {
       if (attempt.start <= 0) continue; // not known
-      let lane = by.get(attempt.worker);
-      if (!lane) by.set(attempt.worker, (lane = { worker: attempt.worker, slots: [] }));
+      const lane = laneOf(attempt.worker);
       const from = attempt.start - origin;
       const to = from + attempt.duration;
       span = Math.max(span, to);
@@ -48,7 +75,9 @@ export function lanesOf({ run, tests }: Result): { lanes: Lane[]; span: number }
     lane.slots.sort((a, b) => a.from - b.from);
     for (const slot of lane.slots) slot.lane = number;
   });
-  return { lanes, span: span || 1 };
+  const longest = lanes.reduce((most, lane) => Math.max(most, lane.name.length), 0);
+  const left = Math.min(MOST_LEFT, Math.max(56, 7.2 * longest + 16));
+  return { lanes, span: span || 1, left };
 }
 
 /** The first of a lane's slots that ends at or after a time. */
@@ -73,7 +102,13 @@ export function slotAt(lanes: Lane[], time: number, row: number, scale: Scale): 
   return slot && slot.from <= time + near ? slot : undefined;
 }
 
+export const pauseAt = (lanes: Lane[], time: number, row: number): Pause | undefined =>
+  lanes[row < 0 ? lanes.length : Math.floor(row)]?.pauses.find(
+    (one) => one.from <= time && time <= one.to,
+  );
+
 interface Picture {
+  left: number;
   lanes: Lane[];
   scale: Scale;
   width: number;
@@ -85,7 +120,7 @@ interface Picture {
 type Colours = (name: string) => string;
 
 function drawTimes(pen: CanvasRenderingContext2D, picture: Picture, colour: Colours): void {
-  const { scale, width, height } = picture;
+  const { scale, width, height, left: begin } = picture;
   pen.textAlign = 'center';
   pen.textBaseline = 'middle';
   const ticks = Math.max(2, Math.floor(width / 110));
@@ -94,15 +129,37 @@ function drawTimes(pen: CanvasRenderingContext2D, picture: Picture, colour: Colo
   const told = (tick: number) => (to - from > 600 ? seconds(tick) : `${short(tick)} s`);
   for (const tick of scale.ticks(ticks)) {
     const x = Math.round(scale(tick)) + 0.5;
-    if (x < LEFT || x > width - 8) continue;
+    if (x < begin || x > width - 8) continue;
     pen.strokeStyle = colour('--line');
     pen.beginPath();
     pen.moveTo(x, TOP - 4);
     pen.lineTo(x, height);
     pen.stroke();
     pen.fillStyle = colour('--soft');
-    pen.fillText(told(Math.max(0, tick)), Math.min(Math.max(x, LEFT + 12), width - 26), TOP / 2);
+    pen.fillText(told(Math.max(0, tick)), Math.min(Math.max(x, begin + 12), width - 26), TOP / 2);
   }
+}
+
+/** A thin line where a track waited. */
+function drawPauses(
+  pen: CanvasRenderingContext2D,
+  { scale, rowHeight, left: begin, width }: Picture,
+  lane: Lane,
+  y: number,
+  colour: Colours,
+): void {
+  pen.strokeStyle = colour('--soft');
+  pen.setLineDash([2, 3]);
+  for (const pause of lane.pauses) {
+    const left = Math.max(begin, scale(pause.from));
+    const right = Math.min(width - 8, scale(pause.to));
+    if (right <= left) continue;
+    pen.beginPath();
+    pen.moveTo(left, y + rowHeight / 2);
+    pen.lineTo(right, y + rowHeight / 2);
+    pen.stroke();
+  }
+  pen.setLineDash([]);
 }
 
 function drawLane(
@@ -122,7 +179,7 @@ function drawLane(
   for (let i = firstFrom(lane.slots, from); i < lane.slots.length; i++) {
     const slot = lane.slots[i];
     if (slot.from > to) break;
-    const left = Math.max(LEFT, scale(slot.from));
+    const left = Math.max(picture.left, scale(slot.from));
     const right = Math.max(left + 1, scale(slot.to) - (scale(slot.to) - left > 4 ? 1 : 0));
     // Of those that share a pixel the worst is seen.
     const own = weights.get(slot.attempt.outcome) ?? OUTCOMES.length;
@@ -145,7 +202,7 @@ function drawLane(
 }
 
 export function draw(canvas: HTMLCanvasElement, picture: Picture): void {
-  const { lanes, scale, width, height, rowHeight, chosen } = picture;
+  const { lanes, scale, width, height, rowHeight, chosen, left: begin } = picture;
   const dots = window.devicePixelRatio || 1;
   canvas.width = Math.round(width * dots);
   canvas.height = Math.round(height * dots);
@@ -163,8 +220,9 @@ export function draw(canvas: HTMLCanvasElement, picture: Picture): void {
     const y = TOP + number * rowHeight;
     pen.textAlign = 'right';
     pen.fillStyle = colour('--soft');
-    if (rowHeight >= 12) pen.fillText(lane.worker, LEFT - 8, y + rowHeight / 2);
+    if (rowHeight >= 12) pen.fillText(lane.name, begin - 8, y + rowHeight / 2, begin - 12);
     pen.textAlign = 'left';
+    drawPauses(pen, picture, lane, y, colour);
     drawLane(pen, picture, lane, number, fills);
   });
   if (chosen) {

@@ -8,6 +8,9 @@ import {
 import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useReducer, useRef, useState } from 'preact/hooks';
 
+import { whole } from './format';
+import { MOST_PRINTED, usePrinting } from './print';
+
 interface Props {
     count: number;
     rowHeight: number;
@@ -33,6 +36,8 @@ export function List({ count, rowHeight, label, head, row }: Props) {
     virtual.setOptions(options);
     useEffect(() => virtual._didMount(), [virtual]);
     useLayoutEffect(() => virtual._willUpdate());
+    const printing = usePrinting();
+    const printed = printing ? Math.min(count, MOST_PRINTED) : 0;
     // A filter leaves other rows: one begins at their top.
     useEffect(() => box.current?.scrollTo({ top: 0 }), [count]);
     return (
@@ -41,26 +46,40 @@ export function List({ count, rowHeight, label, head, row }: Props) {
                 {head}
             </div>
             <div class="rows" ref={box} tabIndex={0} role="rowgroup" aria-label={label}>
-                <div
-                    role="presentation"
-                    style={{ height: `${virtual.getTotalSize()}px`, position: 'relative' }}
-                >
-                    {virtual.getVirtualItems().map((item) => (
-                        <div
-                            key={item.index}
-                            class="row"
-                            role="row"
-                            aria-rowindex={item.index + 2}
-                            style={{
-                                transform: `translateY(${item.start}px)`,
-                                height: `${rowHeight}px`,
-                            }}
-                        >
-                            {row(item.index)}
+                {printing ? (
+                    Array.from({ length: printed }, (_, index) => (
+                        <div key={index} class="row" role="row">
+                            {row(index)}
                         </div>
-                    ))}
-                </div>
+                    ))
+                ) : (
+                    <div
+                        role="presentation"
+                        style={{ height: `${virtual.getTotalSize()}px`, position: 'relative' }}
+                    >
+                        {virtual.getVirtualItems().map((item) => (
+                            <div
+                                key={item.index}
+                                class="row"
+                                role="row"
+                                aria-rowindex={item.index + 2}
+                                style={{
+                                    transform: `translateY(${item.start}px)`,
+                                    height: `${rowHeight}px`,
+                                }}
+                            >
+                                {row(item.index)}
+                            </div>
+                        ))}
+                    </div>
+                )}
             </div>
+            {printing && printed < count && (
+                <p class="left-out">
+                    {whole(count - printed)} of {whole(count)} rows are left out: filter, then print
+                    again.
+                </p>
+            )}
         </div>
     );
 }

@@ -6,7 +6,8 @@ import { Detail } from './detail';
 import { Failures } from './failures';
 import { Flaky, isHunt } from './flaky';
 import { count } from './format';
-import { BAD, hasFailed, OUTCOMES, read, type Result } from './model';
+import { Layers } from './layers';
+import { BAD, hasFailed, OUTCOMES, read, type Result, words } from './model';
 import { Slowest } from './slowest';
 import { Summary } from './summary';
 import { Tests } from './tests';
@@ -26,8 +27,11 @@ function useRoute(): string[] {
 function verdictOf(result: Result): [string, string] {
     const bad = OUTCOMES.filter(hasFailed).reduce((n, name) => n + (result.summary[name] ?? 0), 0);
     if (result.run.interrupted) return ['interrupted', 'is-timeout'];
-    if (bad > 0) return [`${count(bad, 'test')} failed`, 'is-failed'];
-    if (result.tests.length === 0) return ['no tests', 'is-none'];
+    const { one, many } = words(result);
+    const lost = result.run.layers?.filter((layer) => !layer.success).length ?? 0;
+    if (lost > 0) return [`${count(lost, 'layer')} failed`, 'is-failed'];
+    if (bad > 0 && !result.run.layers) return [`${count(bad, one, many)} failed`, 'is-failed'];
+    if (result.tests.length === 0) return [`no ${many}`, 'is-none'];
     if ((result.summary.flaky ?? 0) > 0)
         return [`passed, ${result.summary.flaky} flaky`, 'is-flaky'];
     return ['passed', 'is-passed'];
@@ -42,10 +46,11 @@ function App({ result }: { result: Result }) {
         ['summary', 'Summary'],
         ['timeline', 'Timeline'],
         ['failures', `Failures (${bad})`],
-        ['tests', 'All tests'],
+        ['tests', `All ${words(result).many}`],
         ['slowest', 'Slowest'],
     ];
     if (isHunt(result)) pages.push(['flaky', 'Flaky']);
+    if (result.run.layers) pages.splice(1, 0, ['layers', 'Layers']);
     const test = page === 'test' ? result.tests[Number(arg)] : undefined;
     const shown = test || pages.some(([name]) => name === page) ? page : 'summary';
     const title = test ? test.name : pages.find(([name]) => name === shown)?.[1];
@@ -76,12 +81,13 @@ function App({ result }: { result: Result }) {
             </header>
             <main ref={main} class={shown}>
                 {shown === 'summary' && <Summary result={result} />}
+                {shown === 'layers' && <Layers result={result} />}
                 {shown === 'timeline' && <Timeline result={result} />}
                 {shown === 'failures' && <Failures result={result} />}
                 {shown === 'tests' && <Tests key={arg} result={result} outcome={arg} />}
                 {shown === 'slowest' && <Slowest result={result} />}
                 {shown === 'flaky' && <Flaky result={result} />}
-                {test && <Detail key={test.index} test={test} />}
+                {test && <Detail key={test.index} test={test} result={result} />}
             </main>
         </>
     );

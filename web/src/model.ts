@@ -52,12 +52,28 @@ export interface Why {
   replay?: { option: string; command?: string; failed: number; runs: number };
 }
 
+export interface Condition {
+  name: string;
+  failed: number;
+  runs: number;
+}
+
+/** Of a hunt by files: why one of a file's tests is flaky. */
+export interface Inside extends Why {
+  test: string;
+  conditions: Condition[];
+}
+
 export interface Verdict {
   verdict: 'confirmed' | 'suspect' | 'stable-fail';
   failures: number;
   passes: number;
   interval?: [number, number];
   why?: Why;
+  pattern?: string;
+  command?: string;
+  inside?: Inside[];
+  likely?: { cause: string; says: string }[];
 }
 
 export interface Hunt {
@@ -67,8 +83,46 @@ export interface Hunt {
   tests?: Record<string, Verdict>;
 }
 
+/** A time in which a worker, or what has its track, waited. */
+export interface Wait {
+  worker: string;
+  start: number;
+  duration: number;
+  what: string;
+}
+
+/** One of a project's layers, whose categories are the run's tests. */
+export interface Layer {
+  name: string;
+  success: boolean;
+  pass_rate: number | null;
+  seconds: number;
+  mode: string;
+  after: string[];
+  criteria: {
+    min_pass_rate?: number;
+    max_failures?: number;
+    required_categories?: string[];
+  };
+  errors: string[];
+  suggestions: string[];
+  services: Record<string, string>;
+  categories: {
+    id: string;
+    needs: string[];
+    tests: Record<string, number> | null;
+    waited: number;
+  }[];
+}
+
 export interface Run {
+  of?: 'test' | 'file' | 'category';
   hunt?: Hunt;
+  commands?: Record<string, string>;
+  lanes?: Record<string, string>;
+  waits?: Wait[];
+  layers?: Layer[];
+  warnings?: string[];
   started?: number;
   wall?: number;
   test_time?: number;
@@ -84,6 +138,7 @@ interface RawTest {
   message?: string;
   quarantined?: boolean;
   marks?: string[];
+  expected?: number;
   attempts: Attempt[];
   flakiness?: { passes: number; failures: number; is_flaky: boolean };
 }
@@ -94,6 +149,8 @@ export interface Test extends RawTest {
   name: string;
   /** Seconds of all attempts. */
   time: number;
+  /** Seconds of one attempt, to be held against `expected`. */
+  took?: number;
   /** What a search looks at. */
   lower: string;
 }
@@ -107,18 +164,38 @@ export interface Result {
 
 export const hasFailed = (outcome: Outcome): boolean => FAILED.has(outcome);
 
-/** The file of a test and its name in it: ids are `file::name`. */
-function split(id: string): [string, string] {
-  const at = id.indexOf('::');
-  return at < 0 ? ['', id] : [id.slice(0, at), id.slice(at + 2)];
+/** What the run's tests are: files of `qe exec`, categories of layers. */
+export function words({ run }: { run: Run }): { one: string; many: string; group: string } {
+  if (run.of === 'file') return { one: 'file', many: 'files', group: '' };
+  if (run.of === 'category') return { one: 'category', many: 'categories', group: 'layer' };
+  return { one: 'test', many: 'tests', group: 'file' };
+}
+
+const SEPARATORS = { test: '::', file: '', category: '/' };
+
+/** The file of a test and its name in it: ids are `file::name`; or layer and category. */
+function split(id: string, separator: string): [string, string] {
+  const at = separator === '' ? -1 : id.indexOf(separator);
+  return at < 0 ? ['', id] : [id.slice(0, at), id.slice(at + separator.length)];
+}
+
+/** How long a test took when it ran to its end; of passes what is in their middle. */
+function typical(attempts: Attempt[]): number | undefined {
+  const ended = attempts.filter((a) => a.outcome === 'passed' || hasFailed(a.outcome));
+  if (ended.length === 0) return undefined;
+  if (ended[0].pass === undefined) return ended[ended.length - 1].duration;
+  const sorted = ended.map((a) => a.duration).sort((a, b) => a - b);
+  return sorted[sorted.length >> 1];
 }
 
 export function read(text: string): Result {
   const raw = JSON.parse(text) as Omit<Result, 'tests'> & { tests: RawTest[] };
+  const separator = SEPARATORS[raw.run.of ?? 'test'];
   const tests = raw.tests.map((test, index) => {
-    const [file, name] = split(test.id);
+    const [file, name] = split(test.id, separator);
     const time = test.attempts.reduce((sum, attempt) => sum + attempt.duration, 0);
-    return { ...test, index, file, name, time, lower: test.id.toLowerCase() };
+    const took = typical(test.attempts);
+    return { ...test, index, file, name, time, took, lower: test.id.toLowerCase() };
   });
   return { ...raw, tests };
 }

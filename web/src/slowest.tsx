@@ -1,8 +1,9 @@
 // Where the time went: tests, and the files that they are in.
 import { useMemo } from 'preact/hooks';
 
+import { Change, type Changed, changeOf } from './change';
 import { count, percent, seconds } from './format';
-import type { Result } from './model';
+import { type Result, type Test, words } from './model';
 import { linkTo } from './parts';
 import { line } from './text';
 
@@ -14,10 +15,21 @@ interface Row {
     href?: string;
     time: number;
     note: string;
+    expected?: number;
+    change?: Changed;
 }
 
-function Table({ title, rows, all }: { title: string; rows: Row[]; all: number }) {
-    const longest = rows[0]?.time || 1;
+interface Props {
+    title: string;
+    rows: Row[];
+    /** All the time that shares are of; 0: no shares are told. */
+    all: number;
+    history: boolean;
+}
+
+function Table({ title, rows, all, history }: Props) {
+    const longest = rows.reduce((most, row) => Math.max(most, row.time), 0) || 1;
+    const heads = ['Time', ...(all > 0 ? ['Share'] : []), ...(history ? ['Before', 'Change'] : [])];
     return (
         <section>
             <h2 id={title}>{title}</h2>
@@ -25,12 +37,11 @@ function Table({ title, rows, all }: { title: string; rows: Row[]; all: number }
                 <thead>
                     <tr>
                         <th scope="col">Name</th>
-                        <th scope="col" class="number">
-                            Time
-                        </th>
-                        <th scope="col" class="number">
-                            Share
-                        </th>
+                        {heads.map((text) => (
+                            <th key={text} scope="col" class="number">
+                                {text}
+                            </th>
+                        ))}
                     </tr>
                 </thead>
                 <tbody>
@@ -50,7 +61,17 @@ function Table({ title, rows, all }: { title: string; rows: Row[]; all: number }
                                 {row.note && <small> {row.note}</small>}
                             </td>
                             <td class="number">{seconds(row.time)}</td>
-                            <td class="number">{percent(all > 0 ? row.time / all : 0)}</td>
+                            {all > 0 && <td class="number">{percent(row.time / all)}</td>}
+                            {history && (
+                                <>
+                                    <td class="number">
+                                        {row.expected === undefined ? '-' : seconds(row.expected)}
+                                    </td>
+                                    <td class="number">
+                                        <Change change={row.change} />
+                                    </td>
+                                </>
+                            )}
                         </tr>
                     ))}
                 </tbody>
@@ -59,42 +80,94 @@ function Table({ title, rows, all }: { title: string; rows: Row[]; all: number }
     );
 }
 
-export function Slowest({ result }: { result: Result }) {
-    const { tests, files, all } = useMemo(() => {
-        const byFile = new Map<string, { time: number; tests: number }>();
-        let sum = 0;
-        for (const test of result.tests) {
-            const one = byFile.get(test.file) ?? { time: 0, tests: 0 };
-            one.time += test.time;
-            one.tests++;
-            sum += test.time;
-            byFile.set(test.file, one);
+const rowOf = (test: Test): Row => ({
+    key: `${test.index}`,
+    name: test.id,
+    href: linkTo(test),
+    time: test.time,
+    note: test.attempts.length > 1 ? count(test.attempts.length, 'attempt') : '',
+    expected: test.expected,
+    change: changeOf(test),
+});
+
+/** Files, or layers: the time of all that is in them. */
+function groupsOf(tests: Test[], one: string, many: string): Row[] {
+    interface Group {
+        time: number;
+        tests: number;
+        took: number;
+        expected: number;
+        known: boolean;
+    }
+    const by = new Map<string, Group>();
+    for (const test of tests) {
+        const empty = { time: 0, tests: 0, took: 0, expected: 0, known: true };
+        const group = by.get(test.file) ?? empty;
+        group.time += test.time;
+        group.tests++;
+        if (test.took !== undefined) {
+            group.took += test.took;
+            group.expected += test.expected ?? 0;
+            group.known &&= test.expected !== undefined;
         }
-        const slow = [...result.tests].sort((a, b) => b.time - a.time).slice(0, MOST);
+        by.set(test.file, group);
+    }
+    return [...by]
+        .sort(([, a], [, b]) => b.time - a.time)
+        .slice(0, MOST)
+        .map(([name, group]) => ({
+            key: name,
+            name: name || '(no file)',
+            time: group.time,
+            note: count(group.tests, one, many),
+            expected: group.known && group.expected > 0 ? group.expected : undefined,
+            change: group.known ? changeOf(group) : undefined,
+        }));
+}
+
+/** Those that took much more, or much less, than before: by how many seconds. */
+function changed(tests: Test[], sign: 1 | -1): Row[] {
+    return tests
+        .map(rowOf)
+        .filter(({ change }) => change?.told && change.more * sign > 0)
+        .sort((a, b) => sign * ((b.change?.more ?? 0) - (a.change?.more ?? 0)))
+        .slice(0, MOST);
+}
+
+export function Slowest({ result }: { result: Result }) {
+    const { one, many, group } = words(result);
+    const found = useMemo(() => {
+        const { tests } = result;
         return {
-            all: sum,
-            tests: slow.map((test) => ({
-                key: `${test.index}`,
-                name: test.id,
-                href: linkTo(test),
-                time: test.time,
-                note: test.attempts.length > 1 ? count(test.attempts.length, 'attempt') : '',
-            })),
-            files: [...byFile]
-                .sort(([, a], [, b]) => b.time - a.time)
+            all: tests.reduce((sum, test) => sum + test.time, 0),
+            history: tests.some((test) => test.expected !== undefined),
+            slow: [...tests]
+                .sort((a, b) => b.time - a.time)
                 .slice(0, MOST)
-                .map(([name, one]) => ({
-                    key: name,
-                    name: name || '(no file)',
-                    time: one.time,
-                    note: count(one.tests, 'test'),
-                })),
+                .map(rowOf),
+            groups: group === '' ? [] : groupsOf(tests, one, many),
+            slower: changed(tests, 1),
+            faster: changed(tests, -1),
         };
     }, [result]);
+    const { all, history } = found;
     return (
         <div class="columns">
-            <Table title="Slowest tests" rows={tests} all={all} />
-            <Table title="Slowest files" rows={files} all={all} />
+            <Table title={`Slowest ${many}`} rows={found.slow} all={all} history={history} />
+            {found.groups.length > 0 && (
+                <Table
+                    title={`Slowest ${group}s`}
+                    rows={found.groups}
+                    all={all}
+                    history={history}
+                />
+            )}
+            {found.slower.length > 0 && (
+                <Table title="Slower than before" rows={found.slower} all={0} history />
+            )}
+            {found.faster.length > 0 && (
+                <Table title="Faster than before" rows={found.faster} all={0} history />
+            )}
         </div>
     );
 }

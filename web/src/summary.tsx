@@ -2,7 +2,7 @@
 import type { ComponentChildren } from 'preact';
 
 import { count, percent, seconds, whole } from './format';
-import { OUTCOMES, type Result, type Test } from './model';
+import { OUTCOMES, type Result, type Test, words } from './model';
 import { linkTo } from './parts';
 import { line } from './text';
 
@@ -12,9 +12,12 @@ interface Times {
     workers: number;
     collection: number;
     longest?: Test;
+    one: string;
+    many: string;
 }
 
-function timesOf({ run, tests }: Result): Times {
+function timesOf(result: Result): Times {
+    const { run, tests } = result;
     const names = new Set(tests.flatMap((t) => t.attempts.map((a) => a.worker)));
     let longest: Test | undefined;
     for (const test of tests) if (!longest || test.time > longest.time) longest = test;
@@ -24,20 +27,21 @@ function timesOf({ run, tests }: Result): Times {
         workers: run.workers ?? names.size,
         collection: run.collection ?? 0,
         longest,
+        ...words(result),
     };
 }
 
 /** What more or fewer workers, or a faster test, would change. */
 function bound(times: Times, hunts: boolean): ComponentChildren {
-    const { wall, work, workers, collection, longest } = times;
-    if (wall <= 0 || !longest) return 'No test was run.';
+    const { wall, work, workers, collection, longest, one, many } = times;
+    if (wall <= 0 || !longest) return `No ${one} was run.`;
     if (hunts) return 'The hunt: fresh processes for its passes and experiments take most of it.';
     const idle = Math.max(0, 1 - work / (wall * Math.max(1, workers)));
     const test = <a href={linkTo(longest)}>{line(longest.name)}</a>;
     if (workers > 1 && longest.time >= 0.75 * wall) {
         return (
             <>
-                The longest test: {test} took {seconds(longest.time)},{' '}
+                The longest {one}: {test} took {seconds(longest.time)},{' '}
                 {percent(longest.time / wall)} of the wall time. No number of workers makes the run
                 shorter than that.
             </>
@@ -54,7 +58,7 @@ function bound(times: Times, hunts: boolean): ComponentChildren {
     if (idle > 0.3) {
         return (
             <>
-                Idle workers: they ran tests {percent(1 - idle)} of the time. Starting them, set-up
+                Idle workers: they ran {many} {percent(1 - idle)} of the time. Starting them, set-up
                 that is shared, groups of tests that stay together, or waiting between retries took
                 the rest.
             </>
@@ -62,8 +66,8 @@ function bound(times: Times, hunts: boolean): ComponentChildren {
     }
     return (
         <>
-            The work itself: {count(workers, 'worker')} ran tests {percent(1 - idle)} of the time.
-            More workers, or faster tests, make the run shorter.
+            The work itself: {count(workers, 'worker')} ran {many} {percent(1 - idle)} of the time.
+            More workers, or faster {many}, make the run shorter.
         </>
     );
 }
@@ -95,6 +99,7 @@ function Fact({ name, children }: { name: string; children: ComponentChildren })
 }
 
 const TOLD: [string, string][] = [
+    ['framework', 'Framework'],
     ['seed', 'Seed'],
     ['revision', 'Revision'],
     ['branch', 'Branch'],
@@ -105,6 +110,7 @@ const TOLD: [string, string][] = [
 export function Summary({ result }: { result: Result }) {
     const times = timesOf(result);
     const { run } = result;
+    const { one } = words(result);
     const began = run.started ? new Date(run.started * 1000) : undefined;
     return (
         <>
@@ -122,16 +128,22 @@ export function Summary({ result }: { result: Result }) {
             <h2>Time</h2>
             <dl class="facts big">
                 <Fact name="Wall time">{seconds(times.wall)}</Fact>
-                <Fact name="Sum of test times">{seconds(times.work)}</Fact>
+                <Fact name={`Sum of ${one} times`}>{seconds(times.work)}</Fact>
                 <Fact name="Speed-up">
                     {times.wall > 0 ? `${(times.work / times.wall).toFixed(1)}×` : '-'}
                 </Fact>
-                <Fact name="Workers">{whole(times.workers)}</Fact>
-                <Fact name="Collection">{seconds(times.collection)}</Fact>
+                {!run.lanes && <Fact name="Workers">{whole(times.workers)}</Fact>}
+                {run.of === undefined && <Fact name="Collection">{seconds(times.collection)}</Fact>}
             </dl>
             <p class="bound">
-                <strong>What bounded the wall time.</strong> {bound(times, run.hunt !== undefined)}
+                <strong>What bounded the wall time.</strong>{' '}
+                {bound(times, run.hunt !== undefined && run.of === undefined)}
             </p>
+            {run.warnings?.map((text) => (
+                <p key={text} class="warning">
+                    Warning: {line(text)}
+                </p>
+            ))}
             <h2>Run</h2>
             <dl class="facts">
                 {began && <Fact name="Started">{began.toLocaleString()}</Fact>}

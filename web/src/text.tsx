@@ -98,6 +98,12 @@ export function Block({ text, kind, label }: Props) {
                     {open ? 'fold' : `show all ${lines.length.toLocaleString('en')} lines`}
                 </button>
             )}
+            {long && !open && (
+                <p class="left-out">
+                    {FOLDED_LINES} of {lines.length.toLocaleString('en')} lines, the{' '}
+                    {kind === 'failure' ? 'last' : 'first'}:
+                </p>
+            )}
             <pre class={kind} tabIndex={0} role="group" aria-label={label}>
                 {parts}
             </pre>

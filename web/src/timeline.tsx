@@ -5,7 +5,7 @@ import { zoom, type ZoomBehavior, zoomIdentity, type ZoomTransform } from 'd3-zo
 import { useEffect, useMemo, useReducer, useRef, useState } from 'preact/hooks';
 
 import { count, seconds } from './format';
-import { draw, LEFT, type Lane, lanesOf, type Slot, slotAt, TOP } from './lanes';
+import { draw, type Lane, lanesOf, pauseAt, type Slot, slotAt, TOP } from './lanes';
 import { OUTCOMES, type Result } from './model';
 import { facts, linkTo } from './parts';
 import { line } from './text';
@@ -33,15 +33,19 @@ export function Timeline({ result }: { result: Result }) {
     const box = useRef<HTMLDivElement>(null);
     const canvas = useRef<HTMLCanvasElement>(null);
     const behaviour = useRef<ZoomBehavior<HTMLCanvasElement, unknown>>(null);
-    const { lanes, span } = useMemo(() => lanesOf(result), [result]);
+    const { lanes, span, left } = useMemo(() => lanesOf(result), [result]);
+    const seen = useMemo(
+        () => new Set(lanes.flatMap((lane) => lane.slots.map((slot) => slot.attempt.outcome))),
+        [lanes],
+    );
     const [view, setView] = useState<ZoomTransform>(zoomIdentity);
     const [chosen, choose] = useState<Slot>();
-    const [hovered, hover] = useState<{ slot: Slot; x: number; y: number }>();
+    const [hovered, hover] = useState<{ text: string; x: number; y: number }>();
     const [scheme, dark] = useReducer((n: number) => n + 1, 0);
     const width = useSize(box);
     const rowHeight = Math.max(6, Math.min(30, 900 / Math.max(1, lanes.length)));
     const height = TOP + lanes.length * rowHeight + 4;
-    const base = scaleLinear([0, span], [LEFT, width - 8]);
+    const base = scaleLinear([0, span], [left, width - 8]);
     const scale = view.rescaleX(base);
 
     useEffect(() => {
@@ -55,16 +59,16 @@ export function Timeline({ result }: { result: Result }) {
         behaviour.current = zoom<HTMLCanvasElement, unknown>()
             .scaleExtent([1, MOST_ZOOM])
             .extent([
-                [LEFT, 0],
+                [left, 0],
                 [width - 8, height],
             ])
             .translateExtent([
-                [LEFT, 0],
+                [left, 0],
                 [width - 8, height],
             ])
             .on('zoom', (event: { transform: ZoomTransform }) => setView(event.transform));
         select(canvas.current).call(behaviour.current).on('dblclick.zoom', null);
-    }, [width, height]);
+    }, [width, height, left]);
 
     useEffect(() => {
         if (canvas.current)
@@ -74,9 +78,10 @@ export function Timeline({ result }: { result: Result }) {
                 width,
                 height,
                 rowHeight,
+                left,
                 chosen: chosen ?? null,
             });
-    }, [lanes, view, width, height, rowHeight, chosen, scheme]);
+    }, [lanes, view, width, height, rowHeight, left, chosen, scheme]);
 
     const zoomBy = (factor: number) => {
         if (!canvas.current || !behaviour.current) return;
@@ -98,9 +103,14 @@ export function Timeline({ result }: { result: Result }) {
             behaviour.current?.translateTo(select(canvas.current), base(slot.from), 0);
     };
     const step = (lanesOn: number, slotsOn: number) => {
-        if (!chosen) return show(lanes[0]?.slots[0]);
-        const lane = lanes[Math.min(lanes.length - 1, Math.max(0, chosen.lane + lanesOn))];
-        if (lanesOn !== 0) return show(nearest(lane, chosen.from));
+        if (!chosen) return show(lanes.find((one) => one.slots.length > 0)?.slots[0]);
+        const lane = lanes[chosen.lane];
+        if (lanesOn !== 0) {
+            // One in which nothing ran is passed over.
+            let next = chosen.lane + lanesOn;
+            while (lanes[next]?.slots.length === 0) next += lanesOn;
+            return show(lanes[next] && nearest(lanes[next], chosen.from));
+        }
         return show(lane.slots[lane.slots.indexOf(chosen) + slotsOn]);
     };
     const keys: Record<string, () => void> = {
@@ -118,7 +128,15 @@ export function Timeline({ result }: { result: Result }) {
     };
     const at = (event: MouseEvent) =>
         slotAt(lanes, scale.invert(event.offsetX), (event.offsetY - TOP) / rowHeight, scale);
+    const saidAt = (event: MouseEvent) => {
+        const slot = at(event);
+        if (slot) return told(slot);
+        const row = (event.offsetY - TOP) / rowHeight;
+        const pause = pauseAt(lanes, scale.invert(event.offsetX), row);
+        return pause && `waits ${seconds(pause.to - pause.from)}: ${line(pause.what)}`;
+    };
     const [from, to] = scale.domain();
+    const tracks = result.run.lanes ? 'track' : 'worker';
     return (
         <>
             <h2>Timeline</h2>
@@ -144,7 +162,7 @@ export function Timeline({ result }: { result: Result }) {
                     ref={canvas}
                     tabIndex={0}
                     role="application"
-                    aria-label={`Timeline of ${count(lanes.length, 'worker')} over ${seconds(span)}`}
+                    aria-label={`Timeline of ${count(lanes.length, tracks)} over ${seconds(span)}`}
                     aria-describedby="timeline-keys"
                     style={{ width: `${width}px`, height: `${height}px` }}
                     onKeyDown={(event) => {
@@ -154,8 +172,8 @@ export function Timeline({ result }: { result: Result }) {
                         act();
                     }}
                     onMouseMove={(event) => {
-                        const slot = at(event);
-                        hover(slot && { slot, x: event.offsetX, y: event.offsetY });
+                        const text = saidAt(event);
+                        hover(text ? { text, x: event.offsetX, y: event.offsetY } : undefined);
                     }}
                     onMouseLeave={() => hover(undefined)}
                     onClick={(event) => {
@@ -171,18 +189,16 @@ export function Timeline({ result }: { result: Result }) {
                             top: `${hovered.y + 16}px`,
                         }}
                     >
-                        {told(hovered.slot)}
+                        {hovered.text}
                     </div>
                 )}
             </div>
             <ul class="legend" aria-label="Colours">
-                {OUTCOMES.filter((name) => (result.summary[name] ?? 0) > 0 && name !== 'none').map(
-                    (name) => (
-                        <li key={name} class={`is-${name}`}>
-                            {name}
-                        </li>
-                    ),
-                )}
+                {OUTCOMES.filter((name) => seen.has(name) && name !== 'none').map((name) => (
+                    <li key={name} class={`is-${name}`}>
+                        {name}
+                    </li>
+                ))}
             </ul>
             <p class="chosen" role="status">
                 {chosen ? told(chosen) : ''}

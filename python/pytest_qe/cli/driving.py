@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import QeError
@@ -18,6 +19,7 @@ from .ends import Cannot, Wrong
 
 if TYPE_CHECKING:
     from .options import Output
+    from .recorded import Recorded
     from .screen import Screen
 
 Event = dict[str, Any]
@@ -165,6 +167,7 @@ def carry_out(
     *,
     summary: Callable[[Event], None],
     bad: Callable[[Event], bool],
+    recorded: Callable[[Event], Recorded],
     write: Callable[[Event], None] | None = None,
 ) -> tuple[Event, int]:
     """Runs a stream to its end, sums up, and writes what was asked for, whatever else fails.
@@ -172,7 +175,8 @@ def carry_out(
     Args:
         summary: says what there is to say of a result.
         bad: whether the exit status is 1.
-        write: writes a result beside ``--json``.
+        recorded: what reports are made of.
+        write: writes a result beside these.
 
     Returns: the result, and the exit status.
 
@@ -183,10 +187,13 @@ def carry_out(
     try:
         summary(result)
     finally:
-        if output.json_path is not None:
-            write_json(output.json_path, result)
-        if write is not None:
-            write(result)
+        with contextlib.ExitStack() as all_of_it:  # the last first, whatever fails
+            if output.html is not None:
+                all_of_it.callback(write_html, output.html, recorded, result)
+            if write is not None:
+                all_of_it.callback(write, result)
+            if output.json_path is not None:
+                all_of_it.callback(write_json, output.json_path, result)
     if output.json_lines:
         print_json({"kind": "done", "result": result})
     if failed is not None:
@@ -206,6 +213,16 @@ def write_json(path: str, value: Any) -> None:
         print_json(value, indent=2)
     else:
         write_whole(path, (json.dumps(value, indent=2) + "\n").encode("ascii"))
+
+
+def write_html(path: str, recorded: Callable[[Event], Recorded], result: Event) -> None:
+    """Writes the page of a result. Raises: ``Cannot``."""
+    from .. import htmlreport
+
+    try:
+        htmlreport.write(Path(path), recorded(result).write_json)
+    except (QeError, OSError) as error:
+        raise Cannot(f"{path}: {error}") from None
 
 
 def write_whole(path: str, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -92,8 +93,8 @@ def exec_command(
     what = Given(**given)
     what.check()
     if junit is not None:
-        if junit in ("-", what.json_path):
-            raise Wrong("--junit: takes the path of a file of its own")
+        others = (path for path in (what.json_path, what.html) if path is not None)
+        options.check_own("--junit", junit, set(map(os.path.realpath, others)))
         options.check_writable("--junit", junit)
     changes = {
         "max_concurrent": max_concurrent, "retry_attempts": attempts, "retry_timeout": timeout,
@@ -134,6 +135,7 @@ class _Execution:
     def run(self) -> int:
         from .driving import EventView, carry_out
         from .expected import Expected
+        from .recorded import of_execution
         from .screen import Screen, many
         from .summing import summary
 
@@ -157,6 +159,7 @@ class _Execution:
             summary=lambda result: summary(screen, result, self.settings),
             bad=lambda result: bool(result["failed"]),
             write=self._write,
+            recorded=lambda result: of_execution(result, self.settings),
         )[1]
 
     def _write(self, result: Event) -> None:

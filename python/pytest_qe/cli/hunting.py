@@ -139,6 +139,7 @@ class _Hunt:
 
     def run(self) -> int:
         from .driving import EventView, carry_out
+        from .recorded import of_hunt
         from .screen import Screen, many
 
         given = self.given
@@ -157,6 +158,7 @@ class _Hunt:
                 given,
                 summary=lambda result: self._summary(screen, result),
                 bad=lambda result: bool(result["flaky_tests"]),
+                recorded=lambda result: of_hunt(result, self.settings),
             )[1]
 
     def _line(self, event: Event) -> tuple[str, str, bool] | None:

@@ -12,7 +12,7 @@ import click
 from . import ends
 from .background import cancel_command, logs_command, status_command, wait_command
 from .ends import Failed, Wrong
-from .layeroptions import check_json, config_option, env_option, plans_of, run_options
+from .layeroptions import config_option, env_option, plans_of, run_options
 from .options import Output
 
 Event = dict[str, Any]
@@ -80,7 +80,7 @@ def run_command(
     from ..orchestration.background import telling
 
     output = Output(**given)
-    check_json(output)
+    output.check()
     if background:
         return _start(plans_of(config, env), names, sys.argv[1:])
     agent = LayerExecutionAgent(config)
@@ -131,6 +131,7 @@ def show(
     """
     from ..orchestration.stage import GRACE_S
     from .driving import EventView, carry_out
+    from .recorded import of_layers
     from .screen import Screen, many
 
     layers = plans.merged["layers"]
@@ -153,6 +154,7 @@ def show(
         output,
         summary=summary,
         bad=lambda result: not result["success"],
+        recorded=lambda result: of_layers(result, layers, plans.config.folder),
     )
 
 
@@ -191,7 +193,7 @@ def _line(event: Event, verbose: bool) -> tuple[str, str, bool] | None:
         return text, STYLES.get(outcome, ""), True
     if told == "skip":
         of = f": {event['of']}" if event["of"] else ""
-        return f"skipped  {event['file']}  {_WHY[event['why']]}{of}", "yellow", True
+        return f"skipped  {event['file']}  {WHY[event['why']]}{of}", "yellow", True
     if told == "layer":
         rate = f", {event['pass_rate']:.1f} % of tests" if event["pass_rate"] is not None else ""
         word = "succeeded" if event["success"] else "FAILED"
@@ -213,7 +215,7 @@ def _line(event: Event, verbose: bool) -> tuple[str, str, bool] | None:
     return None
 
 
-_WHY = {
+WHY = {
     "dependency": "it needs what did not pass", "layer": "its layer needs what did not succeed",
     "fail_fast": "its layer fails fast", "limit": "the time of its layer is over",
     "cancelled": "the run was ended", "service": "a service that its layer needs is not there",

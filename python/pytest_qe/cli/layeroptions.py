@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from .ends import Wrong, lines_of
-from .options import Output, check_writable, output
+from .options import output
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -46,12 +46,6 @@ def run_options(function: _F) -> _F:
     )):  # fmt: skip
         function = option(function)
     return function
-
-
-def check_json(given: Output) -> None:
-    """Raises: ``Wrong`` where ``--json`` cannot be written."""
-    if given.json_path not in (None, "-"):
-        check_writable("--json", str(given.json_path))
 
 
 def plans_of(config: str | None, env: str | None) -> Any:

@@ -130,6 +130,8 @@ _LIMITS = (
 _OUTPUT = (
     click.option("--json", "json_path", type=click.Path(allow_dash=True), metavar="PATH",
                  help="Write the result as JSON; - is standard output."),
+    click.option("--html", type=click.Path(), metavar="PATH",
+                 help="Write the result as one page for a browser."),
     click.option("--json-lines", is_flag=True,
                  help="Each event as a line of JSON on standard output, as it happens."),
     click.option("-v", "--verbose", is_flag=True, help="Say each start, attempt and retry."),
@@ -157,6 +159,7 @@ class Output:
     """Where a command's words and results go."""
 
     json_path: str | None
+    html: str | None
     json_lines: bool
     verbose: bool
     quiet: bool
@@ -166,6 +169,30 @@ class Output:
         """For people: standard output, unless JSON has that."""
         taken = self.json_lines or self.json_path == "-"
         return sys.stderr if taken else sys.stdout
+
+    @property
+    def reports(self) -> bool:
+        """Whether something is made of the result that needs all of it."""
+        return self.html is not None
+
+    def check(self) -> None:
+        """Raises: ``Wrong`` for what does not go together, or cannot be written."""
+        if self.json_lines and self.json_path == "-":
+            raise Wrong("--json-lines and --json=-: both want standard output")
+        taken: set[str] = set()
+        for option, path in (("--json", self.json_path), ("--html", self.html)):
+            if path is None:
+                continue
+            if option != "--json":
+                check_own(option, path, taken)
+            check_writable(option, path)
+            taken.add(os.path.realpath(path))
+        if self.html is not None:
+            from .. import htmlreport
+
+            trouble = htmlreport.missing()
+            if trouble is not None:
+                raise Wrong(f"--html: {trouble}")
 
 
 @dataclass(frozen=True)
@@ -186,13 +213,10 @@ class Given(Output):
     output_bytes: int
 
     def check(self) -> None:
-        """Raises: ``Wrong`` for what does not go together."""
+        """Raises: ``Wrong`` for what does not go together, or cannot be written."""
         if self.verbose and self.quiet:
             raise Wrong("--verbose and --quiet: take one of them")
-        if self.json_lines and self.json_path == "-":
-            raise Wrong("--json-lines and --json=-: both want standard output")
-        if self.json_path is not None:
-            check_writable("--json", self.json_path)
+        super().check()
 
     def settings(self) -> Settings:
         """How the files' commands are made."""
@@ -207,8 +231,14 @@ class Given(Output):
             args=click.get_current_context().meta.get(_ARGS, ()),
             cwd=self.cwd, env=changes, template=self.template, warm=self.warm,
             limits=Limits(self.memory, self.cpu_seconds, self.open_files),
-            grace=self.grace, output_bytes=self.output_bytes,
+            grace=self.grace, output_bytes=self.output_bytes, outputs=self.reports,
         )  # fmt: skip
+
+
+def check_own(option: str, path: str, taken: set[str]) -> None:
+    """Raises: ``Wrong`` where the path is no file's, or one that something else is written to."""
+    if path == "-" or os.path.realpath(path) in taken:
+        raise Wrong(f"{option}: takes the path of a file of its own")
 
 
 def check_writable(option: str, path: str) -> None:

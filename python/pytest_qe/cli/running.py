@@ -8,7 +8,7 @@ import click
 
 from . import ends
 from .ends import Cannot, Wrong
-from .layeroptions import check_json, plans_of, run_options
+from .layeroptions import plans_of, run_options
 from .options import Output
 
 EXAMPLES = """\b
@@ -60,7 +60,7 @@ def run_command(
     from .layering import show
 
     output = Output(**given)
-    check_json(output)
+    output.check()
     plans = plans_of(config, env)
     agent = TestOrchestratorAgent(config)
     chosen = OrchestrationConfig(
