@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -76,8 +77,12 @@ class Details:
 
 def complete_hunt(hunt: dict[str, Any], config: pytest.Config) -> dict[str, Any]:
     """A hunt's description with what a reader would have to compute: the interval of each
-    rate, and the whole command that shows a failure again."""
-    for one in hunt.get("tests", {}).values():
+    rate, the whole command that shows a failure again, and the one that runs a test alone."""
+    for nodeid, one in hunt.get("tests", {}).items():
+        file, parts, name = nodeid.partition("::")
+        path = os.path.relpath(config.rootpath / file, config.invocation_params.dir)
+        alone = [*retyping.options_typed(config), f"{path}{parts}{name}"]
+        one["command"] = shlex.join(["pytest", *alone])
         interval = stats.confidence_sequence(one["failures"], one["passes"])
         one["interval"] = [interval.low, interval.high]
         again = one.get("why", {}).get("replay")

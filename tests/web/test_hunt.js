@@ -34,14 +34,28 @@ test('a suspect has its rate, passes, cause, polluter and command', async () => 
   assert.match(text, /Cause: it fails after other tests/);
   assert.equal(await one.locator('.culprits li').innerText(), 'test_it.py::test_sets');
   assert.match(await one.locator('.conditions').innerText(), /shuffled\s+\d+\s+\d+/);
-  const command = await one.locator('code').last().innerText();
+  const command = await one.locator('.command code').first().innerText();
   assert.match(command, /^pytest .*--qe-replay=\S+$/);
-  await one.getByRole('button', { name: 'Copy' }).click();
+  await one.getByRole('button', { name: 'Copy' }).first().click();
   await one.getByText('copied').waitFor();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), command);
   const always = page.locator('.suspect', { hasText: 'test_always' });
   assert.match(await always.innerText(), /^always fails/);
+  assert.match(await always.locator('.command code').innerText(), /^pytest .*::test_always$/);
   assert.deepEqual(page.troubles, []);
+});
+
+test('suspects against conditions are one table', async () => {
+  const page = await open(browser, file);
+  await page.show('flaky');
+  const table = page.locator('.matrix table');
+  const heads = await table.getByRole('columnheader').allInnerTexts();
+  assert.ok(heads.length > 2 && heads.includes('shuffled'), heads);
+  const cells = table.getByRole('row', { name: /test_always/ }).getByRole('cell');
+  const always = (await cells.allInnerTexts()).filter(Boolean);
+  for (const text of always) assert.match(text, /^(\d+)\/\1$/, 'each of its runs failed');
+  const victim = await table.getByRole('row', { name: /test_victim/ }).innerText();
+  assert.match(victim, /\d\/\d/);
 });
 
 for (const colorScheme of ['light', 'dark']) {
