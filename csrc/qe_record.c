@@ -238,6 +238,15 @@ QE_API int qe_record_set_marks(qe_record *r, uint32_t item, const char *marks)
     return keep(r, marks, &r->tests[item].marks);
 }
 
+QE_API int qe_record_set_expected(qe_record *r, uint32_t item,
+                                  double expected_s)
+{
+    if (r == NULL || item >= r->test_count)
+        return QE_EINVAL;
+    r->tests[item].expected_s = seconds(expected_s);
+    return QE_OK;
+}
+
 /* The newest of a test's attempts with this pass and number, or NULL. */
 static qe__attempt *find_attempt(qe_record *r, const qe__test *test,
                                  uint32_t pass, uint32_t attempt)

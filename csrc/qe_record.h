@@ -13,6 +13,7 @@ typedef struct qe__test {
     bool quarantined;
     uint32_t first, last; /* attempts, or QE__NO_ATTEMPT */
     const char *marks;    /* one a line; NULL: none */
+    double expected_s;    /* by the history; 0: not known */
 } qe__test;
 
 /* What an attempt left, the first first. */

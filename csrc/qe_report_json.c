@@ -171,6 +171,9 @@ static bool fill_test(cJSON *object, const qe__test *test,
         return false;
     if (!add_marks(object, test->marks))
         return false;
+    if (test->expected_s > 0 &&
+        !qe__json_add_number(object, "expected", test->expected_s))
+        return false;
     attempts = cJSON_AddArrayToObject(object, "attempts");
     if (attempts == NULL)
         return false;

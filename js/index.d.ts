@@ -871,6 +871,8 @@ export class Record {
   addText(text: RecordedText): void;
   /** The test's outcome, of {@link Outcome}, and what failed in it. */
   setOutcome(item: number, outcome: number, message?: string | null): void;
+  /** Seconds that the history knew an attempt to take before this run; 0: not known. */
+  setExpected(item: number, expected: number): void;
   /** What was tested: the code's revision and branch; null where unknown. */
   setCode(revision: string | null, branch: string | null): void;
   /** The condition of a pass ("shuffled", say), and the seed that repeats it, at most 2^53. */

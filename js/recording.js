@@ -186,6 +186,12 @@ class Recording {
     }
   }
 
+  /** What the history knows of the tests' durations before this run is in it. */
+  #addExpected() {
+    const seconds = this.history.durations([...this.#items.keys()]);
+    seconds.forEach((expected, item) => this.#record.setExpected(item, expected));
+  }
+
   /** Tells under which condition each pass ran; without passes: the ordinary one. */
   #addPasses(passes = [{ pass: 0, condition: 'ordinary', seed: 0 }]) {
     for (const { pass, condition, seed } of passes) this.#record.addPass(pass, condition, seed);
@@ -202,6 +208,7 @@ class Recording {
     this.#addPasses(passes);
     try {
       if (this.history) {
+        if (this.#reports) this.#addExpected();
         this.history.put(this.key, JSON.stringify({ ...this.before, ...this.#files }), 0);
         this.history.save(this.#record, this.#started, wall, run.workers);
         this.history.gc(KEEP_RUNS);

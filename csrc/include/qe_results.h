@@ -60,6 +60,9 @@ QE_API int qe_record_add_pass(qe_record *r, uint32_t pass, const char *name,
 QE_API int qe_record_set_quarantined(qe_record *r, uint32_t item);
 /* The names of the test's marks, one a line (NULL: none); copied. */
 QE_API int qe_record_set_marks(qe_record *r, uint32_t item, const char *marks);
+/* How long the history knew an attempt at the test to take, before this run. */
+QE_API int qe_record_set_expected(qe_record *r, uint32_t item,
+                                  double expected_s);
 /* What an attempt left for people to read: how it failed (a traceback), named by the
  * phase, or what it printed, named by where. */
 enum qe_text_kind { QE_TEXT_FAILURE, QE_TEXT_OUTPUT, QE_TEXT_KINDS };

@@ -29,6 +29,7 @@ class Record : public Napi::ObjectWrap<Record> {
                                InstanceMethod<&Record::add_attempt>("addAttempt"),
                                InstanceMethod<&Record::add_text>("addText"),
                                InstanceMethod<&Record::set_outcome>("setOutcome"),
+                               InstanceMethod<&Record::set_expected>("setExpected"),
                                InstanceMethod<&Record::set_code>("setCode"),
                                InstanceMethod<&Record::add_pass>("addPass"),
                                InstanceMethod<&Record::write_json>("writeJson"),
@@ -103,6 +104,14 @@ class Record : public Napi::ObjectWrap<Record> {
 
         check(info.Env(), qe_record_set_outcome(record, item, (enum qe_outcome) outcome,
                                                 given(info[2]) ? message.c_str() : nullptr));
+    }
+
+    // (item, seconds by the history, before this run)
+    void set_expected(const Napi::CallbackInfo &info)
+    {
+        uint32_t item = item_of(info[0], "item");
+
+        check(info.Env(), qe_record_set_expected(record, item, info[1].ToNumber().DoubleValue()));
     }
 
     // (revision, branch): null where unknown

@@ -153,6 +153,18 @@ static PyObject *Record_set_marks(PyObject *self, PyObject *args)
         qe_record_set_marks(((Record *) self)->record, item, marks));
 }
 
+static PyObject *Record_set_expected(PyObject *self, PyObject *args)
+{
+    unsigned int item;
+    double expected;
+
+    if (!PyArg_ParseTuple(args, "Id", &item, &expected)) {
+        return NULL;
+    }
+    return core_done(
+        qe_record_set_expected(((Record *) self)->record, item, expected));
+}
+
 static PyObject *Record_add_text(PyObject *self, PyObject *args)
 {
     unsigned int item, pass, attempt;
@@ -238,6 +250,8 @@ static PyMethodDef Record_methods[] = {
      "set_quarantined(item)"},
     {"set_marks", Record_set_marks, METH_VARARGS,
      "set_marks(item, marks: bytes): their names, one a line"},
+    {"set_expected", Record_set_expected, METH_VARARGS,
+     "set_expected(item, expected_s): by the history, before this run"},
     {"add_text", Record_add_text, METH_VARARGS,
      "add_text(item, pass_, attempt, kind, name: bytes, text: bytes): kind is "
      "TEXT_FAILURE or TEXT_OUTPUT"},

@@ -13,7 +13,7 @@ import pytest
 from . import _core, places, revision
 from .errors import QeError
 from .options import Options
-from .planning import key
+from .planning import NS, key
 from .publishing import Publishing
 
 _KEEP_ATTEMPTS = 1_000_000  # about 70 MB of history at the most
@@ -66,9 +66,14 @@ class Recording:
         """Expected durations of all tests; 0 where unknown."""
         if self._history is not None:
             try:
-                return self._history.durations(self.ids)
+                found = self._history.durations(self.ids)
             except (QeError, OSError) as error:
                 self._warn(f"history cannot be read: {error}")
+            else:
+                if self.options.reports:
+                    for item, ns in enumerate(found):
+                        self.record.set_expected(item, ns / NS)
+                return found
         return [0] * len(self.ids)
 
     def counts(self) -> dict[bytes, tuple[int, int]]:

@@ -101,6 +101,7 @@ static void all_that_was_recorded_is_in_the_result(void **state)
     cJSON *tree;
 
     add(r, "a.py::t[\xc3\xa9\xf0\x9f\x98\x80]", QE_FAILED, "boom", &a);
+    assert_int_equal(qe_record_set_expected(r, 0, 0.25), QE_OK);
     tree = write_tree(*state, r, "{\"seed\": 7}", false);
     assert_true(number_of(cJSON_GetObjectItem(tree, "run"), "seed") == 7);
     test = first_of(tree, "tests");
@@ -108,6 +109,7 @@ static void all_that_was_recorded_is_in_the_result(void **state)
                         "a.py::t[\xc3\xa9\xf0\x9f\x98\x80]");
     assert_string_equal(string_of(test, "outcome"), "failed");
     assert_string_equal(string_of(test, "message"), "boom");
+    assert_true(number_of(test, "expected") == 0.25);
     assert_false(cJSON_HasObjectItem(test, "flakiness"));
     attempt = first_of(test, "attempts");
     assert_string_equal(string_of(attempt, "outcome"), "failed");
@@ -153,6 +155,7 @@ static void texts_and_marks_are_in_the_result(void **state)
     assert_int_equal(qe_record_add_text(r, 0, 0, 1, QE_TEXT_KINDS, "", ""),
                      QE_EINVAL);
     assert_int_equal(qe_record_set_marks(r, 1, "x"), QE_EINVAL);
+    assert_int_equal(qe_record_set_expected(r, 1, 1), QE_EINVAL);
     tree = write_tree(*state, r, NULL, false);
     test = first_of(tree, "tests");
     marks = cJSON_GetObjectItem(test, "marks");

@@ -74,6 +74,11 @@ test('passes', () => {});
   assert.match(textsOf(result, 'differs')[0][0].text, /toEqual/);
   assert.match(textsOf(result, 'long')[0][0].text, /begin[^]*characters left out/);
   assert.deepEqual(textsOf(result, 'passes'), [undefined]);
+  const expected = ({ tests }) => tests.filter((one) => one.expected > 0).map(({ id }) => id);
+  assert.deepEqual(expected(result), [], 'the history knew nothing before');
+  await command(folder, JEST, ...REPORTS);
+  const again = expected(held(path.join(folder, 'out', 'report.html')));
+  assert.deepEqual(again.sort(), ['a.test.js::at last', 'a.test.js::passes'], 'what has passed');
 });
 
 test('qe-mocha writes the page, too', async () => {

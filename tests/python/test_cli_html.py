@@ -140,6 +140,23 @@ def test_layers_have_tracks_waits_and_gates(cli: Cli) -> None:
     assert [one["outcome"] for one in written["category_results"]["again"]["before"]] == ["failed"]
 
 
+def test_each_command_knows_what_files_took_before(cli: Cli) -> None:
+    cli.files(naps="sleep 0.2")
+    write(cli, {"unit": {"categories": [category("x", "sleep 0.2")]}})
+    words = {
+        "exec": [SH, "naps.sh"],
+        "hunt": [SH, "naps.sh", "-i", "2", "--throttle=0"],
+        "layer": ["unit"],
+    }
+    for command, args in words.items():
+        for again in range(2):
+            cli.run(command, *args, "--html=r.html", "--json=r.json")
+            (test,) = held(Path("r.html"))["tests"]
+            known = again or command == "hunt"  # it has the execution's history
+            assert ("expected" in test) == bool(known), command
+        assert 0.2 <= test["expected"] < 20
+
+
 def test_all_layers_of_a_mode(cli: Cli) -> None:
     write(cli, {"a": {"categories": [category("x", "echo x")]}})
     assert cli.run("run", "--html=r.html").returncode == 0

@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,20 @@ def test_a_text_of_megabytes_is_cut(qe: Qe) -> None:
     assert path.stat().st_size < 1_000_000
 
 
+def test_durations_are_held_against_the_history(qe: Qe) -> None:
+    qe.files(test_it="import time\ndef test_it(): time.sleep(float(open('nap').read()))")
+    (qe.path / "nap").write_text("0.3")
+    args = ("--qe-parallel=1", "--qe-history=h.db", "--qe-html=report.html")
+    qe.run(*args)
+    path = qe.path / "report.html"
+    assert "expected" not in held(path)["tests"][0], "nothing was known before"
+    (qe.path / "nap").write_text("0.01")
+    qe.run(*args)
+    (test,) = held(path)["tests"]
+    assert 0.3 <= test["expected"] < 10
+    assert test["attempts"][0]["duration"] < test["expected"]
+
+
 def test_a_hunt_has_intervals_and_commands(qe: Qe) -> None:
     qe.files(
         test_it="""
@@ -127,6 +142,10 @@ def test_a_hunt_has_intervals_and_commands(qe: Qe) -> None:
     assert again["command"].startswith("pytest ")
     assert again["command"].endswith(again["option"])
     assert "--qe-html" not in again["command"]
+    # Alone it passes: it needs who pollutes it.
+    command = shlex.split(one["command"])
+    assert command[0] == "pytest" and command[-1] == "test_it.py::test_victim"
+    qe.run(*command[1:]).assert_outcomes(passed=1)
 
 
 def test_an_interrupted_run_has_its_report(qe: Qe) -> None:

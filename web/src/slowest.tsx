@@ -28,12 +28,13 @@ interface Props {
 }
 
 function Table({ title, rows, all, history }: Props) {
+    const id = title.toLowerCase().replaceAll(' ', '-');
     const longest = rows.reduce((most, row) => Math.max(most, row.time), 0) || 1;
     const heads = ['Time', ...(all > 0 ? ['Share'] : []), ...(history ? ['Before', 'Change'] : [])];
     return (
         <section>
-            <h2 id={title}>{title}</h2>
-            <table aria-labelledby={title}>
+            <h2 id={id}>{title}</h2>
+            <table aria-labelledby={id}>
                 <thead>
                     <tr>
                         <th scope="col">Name</th>

@@ -85,7 +85,8 @@ class FlakyTestHunterAgent(Agent):
             ``total_tests`` (files), ``flaky_tests``, ``flaky_list`` (``file``,
             ``iterations`` that ran, ``passed``, ``failed``, ``is_flaky``,
             ``flakiness_score`` 0..1, ``pass_rate`` 0..1, ``pattern``, ``interval`` of the
-            failure rate at 95 % (Jeffreys), ``likely_causes``, ``failures``),
+            failure rate at 95 % (Jeffreys), ``expected`` seconds by the history before, or
+            None, ``likely_causes``, ``failures``),
             ``flakiness_rate`` (percent), ``execution_time`` in seconds, ``total_runs``,
             ``avg_time_per_test``, ``framework``, ``pattern_distribution``; beside those
             ``files`` (the same of every file), ``timestamp``, ``interrupted``,
@@ -121,8 +122,10 @@ class FlakyTestHunterAgent(Agent):
             )
             warnings.warn(notes[0], UserWarning, stacklevel=3)
         self._runs.add(hunt)
+        remembering = Remembering(self.memory, self.settings.folder(), files)
         ended = False
         try:
+            hunt.expected_ns = await asyncio.to_thread(remembering.expected_ns)
             async for event in hunt.events():
                 yield event
             ended = True
@@ -132,7 +135,6 @@ class FlakyTestHunterAgent(Agent):
             result = hunt.result()
             result["interrupted"] = hunt.interrupted or not ended
             result["warnings"] = notes + result["warnings"]
-            remembering = Remembering(self.memory, self.settings.folder(), files)
             await asyncio.to_thread(
                 remembering.save, hunt.results(), hunt.since, result["execution_time"]
             )
@@ -159,6 +161,7 @@ class _Hunt:
         self._servers = agent._servers(min(_SEEDS, iterations))
         self._judged: dict[int, dict[str, Any]] = {}
         self._ends: dict[int, list[Event]] = {}
+        self.expected_ns: Sequence[int] = ()
         self.adaptive: Adaptive | None = None
         self._stopped = False
         self._runs: list[Run] = []
@@ -297,6 +300,7 @@ class _Hunt:
             "pattern": None,
             "interval": None,
             "outcomes": [one["outcome"] for one in ends],
+            "expected": self.expected_ns[number] / 1e9 or None if self.expected_ns else None,
             "likely_causes": [],
             "failures": _distinct(failed),
         }

@@ -34,6 +34,9 @@ def record_of(
         record.add_test(name)
         for number, one in enumerate(results):
             _add(record, item, number, one, kept)
+        expected = next((one["expected"] for one in results if one.get("expected")), None)
+        if expected is not None:
+            record.set_expected(item, expected)
         if results:
             worst = min(results, key=lambda one: bool(one["passed"]))
             record.set_outcome(item, OUTCOMES.get(worst["outcome"], _core.NONE), message_of(worst))

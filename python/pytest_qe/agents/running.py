@@ -31,6 +31,9 @@ from .warm import WarmServers
 Event = dict[str, Any]
 
 
+_NS = 1_000_000_000
+
+
 class Stoppable(Protocol):
     """What a stop or a pause of an agent has to reach."""
 
@@ -324,11 +327,17 @@ class Run:
             "timed_out": end.outcome == "timeout",
             "rusage": {"cpu_seconds": end.cpu, "peak_memory_bytes": end.peak_bytes},
             "tests": None if found is None else found.as_dict(),
+            "expected": self._expected(number),
             **self._printed(number, end),
             **self._cases([] if found is None else found.cases),
             "history": self._attempts[number],
             "ended": describe_end(end.returncode),
         }
+
+    def _expected(self, number: int) -> float | None:
+        """Seconds by the history, before this run."""
+        known = self._expected_ns[number // self._runs] if self._expected_ns else 0
+        return known / _NS if known else None
 
     def _printed(self, number: int, end: Ended) -> Event:
         """What an attempt left to read."""
@@ -365,6 +374,7 @@ class Run:
             "stderr": "",
             "rusage": {"cpu_seconds": 0.0, "peak_memory_bytes": 0},
             "tests": None,
+            "expected": self._expected(number),
             "failures": [],
             **self._cases([]),
             "history": self._attempts.get(number, []),

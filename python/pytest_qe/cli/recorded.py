@@ -73,7 +73,10 @@ def of_hunt(result: Event, settings: Settings) -> Recorded:
         "wall": result["execution_time"], "interrupted": result["interrupted"] or None,
         "hunt": hunt, "warnings": result["warnings"], **_code(settings.folder()),
     }  # fmt: skip
-    return Recorded(record_of(entries, texts=True), run, flaky=True)
+    record = record_of(entries, texts=True)
+    for item, one in enumerate(files):
+        record.set_expected(item, one["expected"] or 0.0)
+    return Recorded(record, run, flaky=True)
 
 
 def _verdict(one: Event, framework: str, settings: Settings) -> Event:
