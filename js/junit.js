@@ -2,9 +2,10 @@
 // JUnit XML of a run, in the form that pytest's has: one suite, a case for each test. What
 // failed in attempts that do not count is there as Maven Surefire writes it.
 
+const fs = require('node:fs');
 const path = require('node:path');
 
-const { Xml } = require('./xml');
+const { fromTop, Xml } = require('./xml');
 
 // What XML 1.0 cannot hold; no reader takes it, escaped or not.
 // eslint-disable-next-line no-control-regex
@@ -33,11 +34,13 @@ class Junit {
 
   /**
    * @param {string} name of the suite: "jest"
+   * @param {string} folder that files are relative to
    * @param {boolean} hunts whether the first failure of a test is the one that counts;
    *   otherwise it is the last one
    */
-  constructor(name, hunts = false) {
+  constructor(name, folder, hunts = false) {
     this.name = name;
+    this.folder = folder;
     this.hunts = hunts;
     this.xml = new Xml('testsuites', clean);
   }
@@ -57,6 +60,13 @@ class Junit {
     const texts = this.#failures.get(id) ?? [];
     if (texts.length <= MOST_OTHERS) texts.push(text);
     this.#failures.set(id, texts);
+  }
+
+  /** What GitLab links a test to; of several projects a name is no path. */
+  #place(file) {
+    return fs.existsSync(path.resolve(this.folder, file))
+      ? { file: fromTop(file, this.folder) }
+      : {};
   }
 
   /** Failures of a test but for the one that counts, if any does. */
@@ -93,7 +103,7 @@ class Junit {
     this.#cases.push(
       this.xml.element(
         'testcase',
-        { classname: within.join('.'), name, time },
+        { classname: within.join('.'), name, ...this.#place(file), time },
         undefined,
         children,
       ),

@@ -1,7 +1,24 @@
 'use strict';
 // A document of XML, each element in a line of its own.
 
+const fs = require('node:fs');
+const path = require('node:path');
+
 const { writeWhole } = require('./files');
+
+/**
+ * A file as GitLab looks for it: from the top of the repository, in its CI; elsewhere as it is.
+ *
+ * @param {string} file
+ * @param {string} folder that it is relative to
+ */
+function fromTop(file, folder) {
+  const { CI_PROJECT_DIR: top, GITLAB_CI: ci } = process.env;
+  if (!ci || !top) return file;
+  const real = (name) => (fs.existsSync(name) ? fs.realpathSync(name) : name);
+  const found = path.relative(real(top), real(path.resolve(folder, file)));
+  return found === '..' || found.startsWith(`..${path.sep}`) ? file : found;
+}
 
 class Xml {
   #document;
@@ -51,4 +68,4 @@ class Xml {
   }
 }
 
-module.exports = { Xml };
+module.exports = { fromTop, Xml };

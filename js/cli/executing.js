@@ -3,6 +3,8 @@
 
 const fs = require('node:fs');
 
+const path = require('node:path');
+
 const { TestExecutor } = require('../agents/executor');
 const { EXECUTE, adaptive, presets } = require('../agents/params');
 const { Command, Option } = require('commander');
@@ -119,7 +121,9 @@ async function execute(names, given, args) {
   const { result, signal } = ended;
   summary(screen, result, made);
   if (given.json !== undefined) writeJson(given.json, result);
-  if (given.junit !== undefined) require('./junitfile').writeJunit(given.junit, result);
+  if (given.junit !== undefined) {
+    require('./junitfile').writeJunit(given.junit, result, path.resolve(given.cwd ?? '.'));
+  }
   if (given.jsonLines) printLine({ kind: 'done', result });
   return statusOf(result.failed > 0, signal);
 }

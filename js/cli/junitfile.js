@@ -1,8 +1,9 @@
 'use strict';
 // The result of an execution as JUnit XML, as Maven Surefire and others read it.
 
-const { Xml } = require('../xml');
+const { fromTop, Xml } = require('../xml');
 const { cannot } = require('./ends');
+const { said } = require('./summing');
 
 const NOT_XML = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu;
 const NOT_ENDED = ['not_run', 'interrupted'];
@@ -11,6 +12,8 @@ const rounded = (seconds, digits) => Math.round(seconds * 10 ** digits) / 10 ** 
 
 /** Whether what is known of the tests says how the file ended. */
 const tells = ({ passed, tests }) => passed || (tests !== null && tests.failed + tests.errors > 0);
+
+const knowsTests = (one) => one.cases.length > 0 && tells(one);
 
 /** What a suite counts: tests where they are known, otherwise the file. */
 function countsOf(one) {
@@ -29,13 +32,27 @@ function countsOf(one) {
 
 class Report {
   #xml = new Xml('testsuites', (text) => text.replace(NOT_XML, '\ufffd'));
+  #folder;
+
+  constructor(folder) {
+    this.#folder = folder;
+  }
 
   /** What became of a file that has no test that is known to have failed. */
-  #ended({ passed, outcome, ended }) {
+  #ended(one) {
+    const { passed, outcome, ended } = one;
     if (NOT_ENDED.includes(outcome)) return [this.#xml.element('skipped', { message: outcome })];
     if (passed) return [];
     const tag = outcome === 'failed' ? 'failure' : 'error';
-    return [this.#xml.element(tag, { message: ended, type: outcome })];
+    // GitLab shows the text of what failed, and no attribute of it.
+    const text = [ended, ...said(one).flatMap(([, lines]) => lines)].join('\n');
+    return [this.#xml.element(tag, { message: ended, type: outcome }, text)];
+  }
+
+  #printed(one) {
+    return ['stdout', 'stderr'].map((stream, i) =>
+      this.#xml.element(['system-out', 'system-err'][i], {}, one[stream]),
+    );
   }
 
   /** The attempts before the one that counts. */
@@ -60,18 +77,23 @@ class Report {
   /** A case for each test that is known, otherwise one for the file. */
   #cases(one) {
     const { file, cases, duration } = one;
+    const place = fromTop(file, this.#folder); // what GitLab links a test to
     const made = (name, seconds, children) => {
       const time = seconds === null ? {} : { time: rounded(seconds, 6) };
-      return [this.#xml.element('testcase', { name, classname: file, ...time }), children];
+      return [
+        this.#xml.element('testcase', { name, classname: file, file: place, ...time }),
+        children,
+      ];
     };
-    const all =
-      cases.length > 0 && tells(one)
-        ? cases.map((each, i) => {
-            const name = each.name || `test ${i + 1}, whose name is not told`;
-            return made(name, each.seconds, this.#came(each));
-          })
-        : [made(file, duration, this.#ended(one))];
+    const all = knowsTests(one)
+      ? cases.map((each, i) => {
+          const name = each.name || `test ${i + 1}, whose name is not told`;
+          return made(name, each.seconds, this.#came(each));
+        })
+      : [made(file, duration, this.#ended(one))];
     all[0][1].push(...this.#before(one));
+    // Of the file as a whole, where nothing is known of its tests: there GitLab reads it.
+    if (!knowsTests(one)) all[0][1].push(...this.#printed(one));
     return all.map(([testcase, children]) => {
       this.#xml.append(testcase, children, '    ');
       return testcase;
@@ -93,9 +115,7 @@ class Report {
       told.map(([key, value]) => xml.element('property', { name: `qe.${key}`, value })),
       '    ',
     );
-    const printed = ['stdout', 'stderr'].map((stream, i) =>
-      xml.element(['system-out', 'system-err'][i], {}, one[stream]),
-    );
+    const printed = knowsTests(one) ? this.#printed(one) : [];
     xml.append(suite, [properties, ...this.#cases(one), ...printed], '  ');
     return suite;
   }
@@ -110,10 +130,16 @@ class Report {
   }
 }
 
-/** Writes a result, whole or not at all: a test suite for each file. */
-function writeJunit(file, result) {
+/**
+ * Writes a result, whole or not at all: a test suite for each file.
+ *
+ * @param {string} file where to
+ * @param {object} result of an execution, with `cases`
+ * @param {string} folder that its files are relative to
+ */
+function writeJunit(file, result, folder) {
   try {
-    new Report().write(file, result);
+    new Report(folder).write(file, result);
   } catch (error) {
     if (error.code === undefined) throw error;
     throw cannot(`${file}: ${error.message}`);

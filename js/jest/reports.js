@@ -26,7 +26,11 @@ class Reports {
     this.passes = passes;
     this.recording = new Recording('jest', this.rootDir, options);
     this.junit = options.reportJunit
-      ? new Junit('jest', Boolean(options.flaky ?? options.flakyBudget ?? options.replay))
+      ? new Junit(
+          'jest',
+          this.rootDir,
+          Boolean(options.flaky ?? options.flakyBudget ?? options.replay),
+        )
       : null;
     this.table = passes ? new FlakyTable(passes.length) : null;
   }

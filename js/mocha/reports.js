@@ -36,7 +36,7 @@ class Reports {
     this.passes = passes;
     this.table = passes?.length > 1 ? new FlakyTable(passes.length) : null;
     this.recording = new Recording('mocha', this.folder, options);
-    this.junit = options.reportJunit ? new Junit('mocha', several) : null;
+    this.junit = options.reportJunit ? new Junit('mocha', this.folder, several) : null;
     this.loading = Number(this.recording.history?.get(LOAD) ?? NaN);
   }
 

@@ -50,6 +50,7 @@ test('exec: JSON, lines of JSON and JUnit XML, with keys as Python has them', as
   );
   const xml = fs.readFileSync(path.join(cwd, 'out.xml'), 'utf8');
   assert.match(xml, /<testsuites name="qe" tests="2" failures="1" errors="0" skipped="0" time="/);
+  assert.match(xml, /<testcase name="[^"]*" classname="bad.js" file="bad.js" /);
   const piped = await qe(cwd, 'exec', 'good.js', '--json=-', '-q');
   assert.equal(JSON.parse(piped.stdout).passed, 1);
   assert.match(piped.stderr, /^1 file: 1 passed/m);

@@ -244,7 +244,10 @@ test('crashes', () => process.exit(3));
 `,
     'src/b.test.js': "throw new Error('never loaded');\n",
   });
-  await qe(folder, '--parallel=2', '--report-junit=out/junit.xml');
+  const env = cleanEnv({ GITLAB_CI: 'true', CI_PROJECT_DIR: path.dirname(folder) });
+  const words = [process.execPath, CLI, '--parallel=2', '--report-junit=out/junit.xml'];
+  await run(words, { cwd: folder, env, timeout: 120_000 });
+  assert.match(read(folder, 'out/junit.xml'), / file="options-junit\/src\/a\.test\.js"/);
   const program = `
 import json, sys, xml.etree.ElementTree as E
 suite = E.parse(sys.argv[1]).getroot().find("testsuite")

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from junitparser import JUnitXml
@@ -55,6 +56,42 @@ def test_a_pass_on_a_retry_is_flaky_and_counts_as_passed(cli: Cli) -> None:
     assert "retry    once.sh  attempt 2 in 0.00 s" in done.stdout
     text = Path("out.xml").read_text()
     assert text.count("<flakyFailure ") == 1 and "<failure" not in text
+
+
+def gitlab(path: str) -> list[dict[str, str | None]]:
+    """What GitLab's unit test report has of a file: see its documentation, "Unit test reports"."""
+    found = []
+    for case in ElementTree.parse(path).getroot().iter("testcase"):
+        bad = [one for tag in ("failure", "error") for one in case.findall(tag)]
+        printed = case.findtext("system-out") or ""
+        attached = re.search(r"\[\[ATTACHMENT\|(.+?)\]\]", printed)
+        found.append({
+            "name": case.get("name"), "file": case.get("file"),
+            "said": "".join(bad[0].itertext()) if bad else None,
+            "attachment": attached[1] if attached and bad else None,
+        })  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("ci", [True, False])
+def test_gitlab_finds_files_reasons_and_attachments(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, ci: bool
+) -> None:
+    if ci:
+        monkeypatch.setenv("GITLAB_CI", "true")
+        monkeypatch.setenv("CI_PROJECT_DIR", str(cli.path.parent))
+    top = f"{cli.path.name}/sub/" if ci else ""
+    cli.write("sub/bad.sh", "echo 'see [[ATTACHMENT|shots/a.png]]'; echo why >&2; exit 3\n")
+    cli.write("sub/test_a.py", "def test_1():\n    assert 0, 'no reason'\n")
+    words = ("exec", "-C", "sub", "--attempts=1", "--junit=out.xml")
+    cli.run(*words, SH, "bad.sh")
+    (one,) = gitlab("out.xml")
+    assert (one["name"], one["file"]) == ("bad.sh", f"{top}bad.sh")
+    assert (one["said"] or "").splitlines()[0] == "exit status 3"
+    assert "why" in (one["said"] or "") and one["attachment"] == "shots/a.png"
+    cli.run(*words, "test_a.py")
+    (one,) = gitlab("out.xml")
+    assert one["file"] == f"{top}test_a.py" and "no reason" in (one["said"] or "")
 
 
 def test_a_failure_has_its_last_output_and_a_line_to_copy(cli: Cli) -> None:

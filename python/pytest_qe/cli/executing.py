@@ -166,7 +166,7 @@ class _Execution:
         if self.junit is not None:
             from .junitfile import write_junit
 
-            write_junit(self.junit, result)
+            write_junit(self.junit, result, self.settings.folder())
 
     def _line(self, event: Event) -> tuple[str, str, bool] | None:
         from .screen import STYLES, seconds

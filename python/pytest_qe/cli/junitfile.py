@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from typing import Any
 
@@ -17,14 +18,18 @@ from junitparser.xunit2 import (
 )
 
 from .driving import write_whole
+from .summing import said
 
 Event = dict[str, Any]
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NOT_ENDED = ("not_run", "interrupted")
 
 
-def write_junit(path: str, result: Event) -> None:
+def write_junit(path: str, result: Event, folder: str) -> None:
     """Writes a result, with ``cases``: a test suite for each file.
+
+    Args:
+        folder: the one that files are relative to.
 
     A suite has a case for each test that is known, otherwise one for the file. What failed
     before the last attempt is ``flakyFailure`` where that passed, and ``rerunFailure`` where it
@@ -35,7 +40,7 @@ def write_junit(path: str, result: Event) -> None:
     document: Any = JUnitXml("qe")  # of a library with types here and there
     totals = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
     for one in result["results"]:
-        suite = _suite(one, result["framework"])
+        suite = _suite(one, result["framework"], from_top(one["file"], folder))
         for name, count in _counts(one).items():
             setattr(suite, name, count)
             totals[name] += count
@@ -46,6 +51,16 @@ def write_junit(path: str, result: Event) -> None:
     data = io.BytesIO()
     document.write(data, pretty=True)
     write_whole(path, data.getvalue())
+
+
+def from_top(file: str, folder: str) -> str:
+    """A file as GitLab looks for it: from the top of the repository, in its CI; elsewhere as
+    it is."""
+    top = os.environ.get("CI_PROJECT_DIR") if os.environ.get("GITLAB_CI") else None
+    if not top:
+        return file
+    path = os.path.relpath(os.path.realpath(os.path.join(folder, file)), os.path.realpath(top))
+    return file if path == os.pardir or path.startswith(os.pardir + os.sep) else path
 
 
 def _clean(text: object) -> str:
@@ -74,7 +89,7 @@ def _counts(one: Event) -> dict[str, int]:
     }
 
 
-def _suite(one: Event, framework: str) -> Any:
+def _suite(one: Event, framework: str, place: str) -> Any:
     make: Any = TestSuite
     suite = make(_clean(one["file"]))
     suite.time = round(one["duration"], 6)
@@ -84,23 +99,32 @@ def _suite(one: Event, framework: str) -> Any:
     cases = _cases(one)
     _attempts(cases[0], one)
     for case in cases:
+        case._elem.set("file", _clean(place))  # what GitLab links a test to
         suite.append(case)
-    suite.append(SystemOut(_clean(one["stdout"])))
-    suite.append(SystemErr(_clean(one["stderr"])))
+    # Of the file as a whole, where nothing is known of its tests: there GitLab reads it.
+    owner = suite if _knows_tests(one) else cases[0]
+    owner.append(SystemOut(_clean(one["stdout"])))
+    owner.append(SystemErr(_clean(one["stderr"])))
     return suite
+
+
+def _knows_tests(one: Event) -> bool:
+    return bool(one["cases"]) and _tells(one)
 
 
 def _cases(one: Event) -> list[TestCase]:
     file, ended = _clean(one["file"]), _clean(one["ended"])
-    if one["cases"] and _tells(one):
+    if _knows_tests(one):
         return [_case(file, number, case) for number, case in enumerate(one["cases"], 1)]
     case = TestCase(file, file, round(one["duration"], 6))
     if one["outcome"] in _NOT_ENDED:
         case.result = [Skipped(one["outcome"])]
-    elif one["outcome"] == "failed":
-        case.result = [Failure(ended, "failed")]
     elif not one["passed"]:
-        case.result = [Error(ended, one["outcome"])]
+        make = Failure if one["outcome"] == "failed" else Error
+        found = make(ended, one["outcome"])
+        # GitLab shows the text of what failed, and no attribute of it.
+        found.text = "\n".join([ended, *(_clean(line) for _, lines in said(one) for line in lines)])
+        case.result = [found]
     return [case]
 
 
