@@ -19,7 +19,7 @@ MAX_PASSES = 100_000
 #: Options that take a run to the core, those first that say most of it.
 _ACTIVE = (
     "replay", "bisect_order", "flaky_budget", "flaky", "parallel", "timeout", "retries",
-    "isolate", "json", "html", "trace", "quarantine",
+    "isolate", "json", "html", "trace", "metrics", "quarantine",
 )  # fmt: skip
 
 
@@ -60,6 +60,7 @@ class Options:
     json: str | None = None
     html: str | None = None
     trace: str | None = None
+    metrics: str | None = None
     history: str | None = None
     no_history: bool = False
     grace: float = 30.0
@@ -73,7 +74,8 @@ class Options:
     @property
     def reports(self) -> bool:
         """Whether the result is written to a file."""
-        return any(path is not None for path in (self.json, self.html, self.trace))
+        paths = (self.json, self.html, self.trace, self.metrics)
+        return any(path is not None for path in paths)
 
     @property
     def reason(self) -> str | None:
@@ -282,6 +284,9 @@ _SPECS = (
     _Spec("trace", _path, "PATH",
           "Write what ran where and when to PATH, as a trace for Perfetto or "
           "chrome://tracing."),
+    _Spec("metrics", _path, "PATH",
+          "Write the run's numbers to PATH as OpenMetrics text: tests by outcome, times, "
+          "retries, workers."),
     _Spec("history", _path, "PATH",
           "Where durations are remembered (default: .qe/history.db in the "
           "rootdir)."),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from .options import Options
     from .sharding import Sharding
 
 _SERIAL_NOTICE = "qe: parallel runs need Linux; running serially"
@@ -72,6 +73,27 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
     return (yield)
 
 
+def _check_reports(config: pytest.Config, wanted: Options) -> None:
+    """Says before a test is run, not after an hour of them, that a report cannot be written."""
+    if wanted.html is None and wanted.metrics is None:
+        return
+    from . import htmlreport, openmetrics, places
+
+    for option, given, missing in (
+        ("--qe-html", wanted.html, htmlreport.missing),
+        ("--qe-metrics", wanted.metrics, openmetrics.missing),
+    ):
+        if given is None:
+            continue
+        trouble = missing()
+        if trouble is not None:
+            raise pytest.UsageError(f"{option}: {trouble}")
+        path = config.invocation_params.dir / given
+        trouble = places.unwritable(path)
+        if trouble is not None:
+            raise pytest.UsageError(f"{option}={path}: {trouble}")
+
+
 def _prepare(config: pytest.Config) -> bool:
     """Reads the options, and takes the run over where they ask for it."""
     if hasattr(config, "workerinput") or "QE_WORKER" in os.environ:
@@ -103,17 +125,7 @@ def _prepare(config: pytest.Config) -> bool:
             print(f"qe: {_NEED_ONE_PROCESS[name]} needs one process: running serially",
                   file=sys.stderr)  # fmt: skip
             return False
-    if wanted.html is not None:
-        from . import htmlreport, places
-
-        # Said before a test is run, not after an hour of them.
-        path = config.invocation_params.dir / wanted.html
-        trouble = htmlreport.missing()
-        if trouble is not None:
-            raise pytest.UsageError(f"--qe-html: {trouble}")
-        trouble = places.unwritable(path)
-        if trouble is not None:
-            raise pytest.UsageError(f"--qe-html={path}: {trouble}")
+    _check_reports(config, wanted)
     notice = compat.override_xdist(config, wanted)
     from .controller import Controller
 

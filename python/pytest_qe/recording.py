@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -168,9 +170,15 @@ class Recording:
         }
         run = {name: value for name, value in run.items() if value is not None}
         text, flaky = json.dumps(run), self.options.flaky is not None
+
+        def write_json(path: bytes) -> None:
+            self.record.write_json(path, text, flaky)
+
         for option, given, write in (
-            ("--qe-json", self.options.json, lambda to: self.record.write_json(to, text, flaky)),
+            ("--qe-json", self.options.json, write_json),
             ("--qe-trace", self.options.trace, self._write_trace),
+            ("--qe-html", self.options.html, partial(self._write_html, write_json)),
+            ("--qe-metrics", self.options.metrics, partial(self._write_metrics, write_json)),
         ):
             if given is None:
                 continue
@@ -180,14 +188,18 @@ class Recording:
                 write(os.fsencode(path))
             except (QeError, OSError) as error:
                 self._warn(f"{option}: {path} was not written: {error}")
-        if self.options.html is not None:
-            from . import htmlreport
 
-            path = self.config.invocation_params.dir / self.options.html
-            try:
-                htmlreport.write(path, lambda to: self.record.write_json(to, text, flaky))
-            except (QeError, OSError) as error:
-                self._warn(f"--qe-html: {path} was not written: {error}")
+    @staticmethod
+    def _write_html(write_json: Callable[[bytes], None], path: bytes) -> None:
+        from . import htmlreport
+
+        htmlreport.write(Path(os.fsdecode(path)), write_json)
+
+    @staticmethod
+    def _write_metrics(write_json: Callable[[bytes], None], path: bytes) -> None:
+        from . import openmetrics
+
+        openmetrics.write(Path(os.fsdecode(path)), write_json)
 
     def _write_trace(self, path: bytes) -> None:
         self.record.write_trace(path, self.started)

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .. import openmetrics
+
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
@@ -135,16 +137,9 @@ class Metrics:
         Raises: ``ImportError`` of one line where ``prometheus_client`` is not installed.
         """
         try:
-            from prometheus_client import CollectorRegistry
-            from prometheus_client.openmetrics.exposition import generate_latest
+            return openmetrics.text_of(self).decode("utf-8")
         except ImportError:
-            raise ImportError(
-                "openmetrics: needs prometheus_client: pip install 'pytest-qe[metrics]'"
-            ) from None
-        registry = CollectorRegistry()
-        registry.register(self)
-        text: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
-        return text.decode("utf-8")
+            raise ImportError(f"openmetrics: {openmetrics.NEEDS}") from None
 
 
 def _number(event: Mapping[str, Any], name: str) -> float | None:

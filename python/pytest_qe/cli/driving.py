@@ -188,8 +188,8 @@ def carry_out(
         summary(result)
     finally:
         with contextlib.ExitStack() as all_of_it:  # the last first, whatever fails
-            if output.html is not None:
-                all_of_it.callback(write_html, output.html, recorded, result)
+            if output.reports:
+                all_of_it.callback(write_reports, output, recorded, result)
             if write is not None:
                 all_of_it.callback(write, result)
             if output.json_path is not None:
@@ -215,14 +215,18 @@ def write_json(path: str, value: Any) -> None:
         write_whole(path, (json.dumps(value, indent=2) + "\n").encode("ascii"))
 
 
-def write_html(path: str, recorded: Callable[[Event], Recorded], result: Event) -> None:
-    """Writes the page of a result. Raises: ``Cannot``."""
-    from .. import htmlreport
+def write_reports(output: Output, recorded: Callable[[Event], Recorded], result: Event) -> None:
+    """Writes the page and the metrics of a result. Raises: ``Cannot``."""
+    from .. import htmlreport, openmetrics
 
-    try:
-        htmlreport.write(Path(path), recorded(result).write_json)
-    except (QeError, OSError) as error:
-        raise Cannot(f"{path}: {error}") from None
+    made = recorded(result)
+    for path, write in ((output.html, htmlreport.write), (output.metrics, openmetrics.write)):
+        if path is None:
+            continue
+        try:
+            write(Path(path), made.write_json)
+        except (QeError, OSError) as error:
+            raise Cannot(f"{path}: {error}") from None
 
 
 def write_whole(path: str, data: bytes) -> None:

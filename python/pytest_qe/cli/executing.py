@@ -93,7 +93,7 @@ def exec_command(
     what = Given(**given)
     what.check()
     if junit is not None:
-        others = (path for path in (what.json_path, what.html) if path is not None)
+        others = (path for path in (what.json_path, what.html, what.metrics) if path is not None)
         options.check_own("--junit", junit, set(map(os.path.realpath, others)))
         options.check_writable("--junit", junit)
     changes = {
@@ -159,8 +159,13 @@ class _Execution:
             summary=lambda result: summary(screen, result, self.settings),
             bad=lambda result: bool(result["failed"]),
             write=self._write,
-            recorded=lambda result: of_execution(result, self.settings),
+            recorded=lambda result: of_execution(result, self.settings, self._workers()),
         )[1]
+
+    def _workers(self) -> int | None:
+        if self.params.limits is not None:
+            return None
+        return min(self.params.max_concurrent, len(self.files))
 
     def _write(self, result: Event) -> None:
         if self.junit is not None:

@@ -132,6 +132,8 @@ _OUTPUT = (
                  help="Write the result as JSON; - is standard output."),
     click.option("--html", type=click.Path(), metavar="PATH",
                  help="Write the result as one page for a browser."),
+    click.option("--metrics", type=click.Path(), metavar="PATH",
+                 help="Write the run's numbers as OpenMetrics text."),
     click.option("--json-lines", is_flag=True,
                  help="Each event as a line of JSON on standard output, as it happens."),
     click.option("-v", "--verbose", is_flag=True, help="Say each start, attempt and retry."),
@@ -160,6 +162,7 @@ class Output:
 
     json_path: str | None
     html: str | None
+    metrics: str | None
     json_lines: bool
     verbose: bool
     quiet: bool
@@ -173,26 +176,35 @@ class Output:
     @property
     def reports(self) -> bool:
         """Whether something is made of the result that needs all of it."""
-        return self.html is not None
+        return self.html is not None or self.metrics is not None
 
     def check(self) -> None:
         """Raises: ``Wrong`` for what does not go together, or cannot be written."""
         if self.json_lines and self.json_path == "-":
             raise Wrong("--json-lines and --json=-: both want standard output")
         taken: set[str] = set()
-        for option, path in (("--json", self.json_path), ("--html", self.html)):
+        for option, path in (
+            ("--json", self.json_path),
+            ("--html", self.html),
+            ("--metrics", self.metrics),
+        ):
             if path is None:
                 continue
             if option != "--json":
                 check_own(option, path, taken)
             check_writable(option, path)
             taken.add(os.path.realpath(path))
-        if self.html is not None:
-            from .. import htmlreport
+        if not self.reports:
+            return
+        from .. import htmlreport, openmetrics
 
-            trouble = htmlreport.missing()
+        for option, path, missing in (
+            ("--html", self.html, htmlreport.missing),
+            ("--metrics", self.metrics, openmetrics.missing),
+        ):
+            trouble = missing() if path is not None else None
             if trouble is not None:
-                raise Wrong(f"--html: {trouble}")
+                raise Wrong(f"{option}: {trouble}")
 
 
 @dataclass(frozen=True)

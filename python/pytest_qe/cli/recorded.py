@@ -32,8 +32,12 @@ class Recorded(NamedTuple):
         self.record.write_json(path, json.dumps(known), self.flaky)
 
 
-def of_execution(result: Event, settings: Settings) -> Recorded:
-    """The result of an execution, with ``outputs``."""
+def of_execution(result: Event, settings: Settings, workers: int | None) -> Recorded:
+    """The result of an execution, with ``outputs``.
+
+    Args:
+        workers: how many files could run at once; None: that was up to the load.
+    """
     entries = [
         (key(one["file"]), [] if one["outcome"] == "not_run" else [one])
         for one in result["results"]
@@ -45,7 +49,7 @@ def of_execution(result: Event, settings: Settings) -> Recorded:
         if not one["passed"] and one["outcome"] not in STOPPED
     }
     run = {
-        "of": "file", "framework": framework, "started": result["started"],
+        "of": "file", "framework": framework, "started": result["started"], "workers": workers,
         "wall": result["execution_time"], "interrupted": result["interrupted"] or None,
         "commands": {file: line for file, line in commands.items() if line is not None},
         "warnings": result["warnings"], **_code(settings.folder()),
