@@ -243,6 +243,12 @@ test-web: build/editable.stamp build/web.stamp build/setup-test.stamp ## Test th
 	    --test-reporter=junit --test-reporter-destination=$(RESULTS)/web.xml \
 	    $(sort $(wildcard tests/web/test_*.js)) </dev/null
 
+# What the README shows; look at it before it is committed.
+.PHONY: screenshot
+screenshot: build/editable.stamp build/web.stamp build/setup-test.stamp ## Make the README's picture of the report
+	@$(JS_CLEAN) timeout -k 10 300 node tools/screenshot.js docs/report.png
+	@echo docs/report.png
+
 # ARGS='part --part=3', ARGS='compare --suite=click': less than all of it.
 ARGS ?= full
 .PHONY: parity
