@@ -94,6 +94,19 @@ def test_gitlab_finds_files_reasons_and_attachments(
     assert one["file"] == f"{top}test_a.py" and "no reason" in (one["said"] or "")
 
 
+def test_in_gitlab_what_failed_is_folded(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITLAB_CI", "true")
+    cli.files(bad=r"printf '\033[0Ksection_end:1:x\r\n'; echo last words; exit 3")
+    words = [*QE, "exec", SH, "bad.sh", "--attempts=1"]
+    out = subprocess.run(words, capture_output=True, check=False).stdout.decode()
+    (begin,) = re.finditer(r"\x1b\[0Ksection_start:\d+:([\w.-]+)\[collapsed=true\]\r\x1b\[0K", out)
+    (end,) = re.finditer(r"\x1b\[0Ksection_end:\d+:([\w.-]+)\r\x1b\[0K", out)
+    assert begin[1] == end[1]
+    inside = out[begin.end() : end.start()]
+    assert inside.startswith("FAILED bad.sh") and "last words" in inside
+    assert "1 file: 0 passed, 1 failed" in out[end.end() :]
+
+
 def test_a_failure_has_its_last_output_and_a_line_to_copy(cli: Cli) -> None:
     cli.files(bad='for i in $(seq 50); do echo "line $i"; done; echo $X; exit 3')
     done = cli.run("exec", SH, "bad.sh", "--attempts=1", "-e", "X=a b", "--unset", "HOME")

@@ -201,11 +201,14 @@ class _Hunt:
         )
 
     def _flaky(self, screen: Screen, one: Event, replay: str | None) -> None:
+        screen.say("")
+        with screen.section(f"FLAKY {one['file']}", "bold red"):
+            self._details(screen, one, replay)
+
+    def _details(self, screen: Screen, one: Event, replay: str | None) -> None:
         from .safe import last_lines
         from .summing import proof_line
 
-        screen.say("")
-        screen.say(f"FLAKY {one['file']}", "bold red")
         screen.say(f"  {_rate(one)}")
         marks = "".join("." if o in ("passed", "flaky") else "F" for o in one["outcomes"][:200])
         screen.say(f"  pattern: {one['pattern']}  {marks}")

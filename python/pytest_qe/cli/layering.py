@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from .background import cancel_command, logs_command, status_command, wait_comma
 from .ends import Failed, Wrong
 from .layeroptions import config_option, env_option, plans_of, run_options
 from .options import Output
+
+if TYPE_CHECKING:
+    from .screen import Screen
 
 Event = dict[str, Any]
 _MOST_LINES = 20  # of what a category has printed
@@ -143,7 +146,8 @@ def show(
     )  # fmt: skip
 
     def summary(result: Event) -> None:
-        for line, style in _summary(result):
+        _failures(screen, result)
+        for line, style in _sum(result):
             screen.say(line, style)
 
     return carry_out(
@@ -222,17 +226,23 @@ WHY = {
 }  # fmt: skip
 
 
-def _summary(result: Event) -> Iterator[tuple[str, str]]:
-    from .screen import many, seconds
-
+def _failures(screen: Screen, result: Event) -> None:
     for name, layer in result["layers"].items():
         for category, end in layer["category_results"].items():
-            if not end["passed"]:
-                yield "", ""
-                yield f"{end['outcome'].upper()} {name}/{category}: {end['ended']}", "bold red"
-                yield from ((f"  | {line}", "") for line in _printed(end))
+            if end["passed"]:
+                continue
+            screen.say("")
+            title = f"{end['outcome'].upper()} {name}/{category}: {end['ended']}"
+            with screen.section(title, "bold red"):
+                for line in _printed(end):
+                    screen.say(f"  | {line}")
                 if end["suggestion"]:
-                    yield f"  {end['suggestion']}", "yellow"
+                    screen.say(f"  {end['suggestion']}", "yellow")
+
+
+def _sum(result: Event) -> Iterator[tuple[str, str]]:
+    from .screen import many, seconds
+
     passed = sum(
         end["passed"]
         for layer in result["layers"].values()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import IO, Any
 
@@ -107,6 +108,7 @@ class Screen:
         self._running: dict[tuple[str, int], tuple[float, float | None]] = {}
         self._attempts: dict[tuple[str, int], str] = {}
         self._began = time.monotonic()
+        self._sections = 0
         self._live: Live | None = None
         if animated(stream) and not quiet:
             self._live = Live(
@@ -154,6 +156,25 @@ class Screen:
     def say(self, text: str, style: str = "") -> None:
         """A line of its own, as it is: never broken."""
         self.console.print(Text(shown(text), style), soft_wrap=True)
+        self.console.file.flush()
+
+    @contextlib.contextmanager
+    def section(self, title: str, style: str) -> Iterator[None]:
+        """A line, and those below it: in GitLab's log they are folded until somebody asks."""
+        if self._live is not None or not os.environ.get("GITLAB_CI"):
+            self.say(title, style)
+            yield
+            return
+        self._sections += 1
+        # GitLab Docs: "Use GitLab CI/CD job logs", custom collapsible sections.
+        name = f"qe_{os.getpid()}_{self._sections}"
+        self._mark(f"section_start:{int(time.time())}:{name}[collapsed=true]", shown(title))
+        yield
+        self._mark(f"section_end:{int(time.time())}:{name}", "")
+
+    def _mark(self, command: str, title: str) -> None:
+        end = "\n" if title else ""
+        self.console.file.write(f"\x1b[0K{command}\r\x1b[0K{title}{end}")
         self.console.file.flush()
 
     def note(self, text: str) -> None:

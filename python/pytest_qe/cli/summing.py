@@ -138,9 +138,12 @@ def _sum(result: Event, failed: int, stopped: int, flaky: int) -> str:
 def _failure(screen: Screen, one: Event, framework: str, settings: Settings) -> None:
     screen.say("")
     word = one["outcome"].upper()
-    screen.say(
-        f"{word} {one['file']}  {seconds(one['duration'])}{how_it_ended(one)}", STYLES["failed"]
-    )
+    title = f"{word} {one['file']}  {seconds(one['duration'])}{how_it_ended(one)}"
+    with screen.section(title, STYLES["failed"]):
+        _details(screen, one, framework, settings)
+
+
+def _details(screen: Screen, one: Event, framework: str, settings: Settings) -> None:
     for failure in one["failures"][:_MOST_TESTS]:
         head = next(iter(last_lines(failure["message"].split("\n")[0], 1, 200)), "")
         screen.say(f"  {failure['name']}" + (f": {head}" if head else ""))
