@@ -3,6 +3,8 @@
 
 #include "qe_util.h"
 
+#include <math.h>
+
 /* What another program may have written is made a number of ours. */
 static uint32_t u32_of(sqlite3_stmt *stmt, int column)
 {
@@ -15,7 +17,7 @@ static double seconds_of(sqlite3_stmt *stmt, int column)
 {
     double value = sqlite3_column_double(stmt, column);
 
-    return value > 0 ? value : 0;
+    return value > 0 && isfinite(value) ? value : 0;
 }
 
 static enum qe_outcome outcome_of(sqlite3_stmt *stmt, int column)
@@ -39,20 +41,19 @@ static int count_outcomes(sqlite3 *db, sqlite3_stmt *stmt, qe_history_run *run)
     return qe__history_code(db, step);
 }
 
-static int read_run(sqlite3 *db, sqlite3_stmt *stmt, sqlite3_stmt *outcomes,
-                    qe_history_run *run)
+#define RUN "r.id, r.started, r.wall, r.workers, r.revision, r.branch"
+
+/* One whose cells begin at a column. */
+static int read_run(sqlite3_stmt *stmt, int at, qe_history_run *run)
 {
     int rc;
 
-    *run = (qe_history_run){.id = sqlite3_column_int64(stmt, 0),
-                            .started_s = seconds_of(stmt, 1),
-                            .wall_s = seconds_of(stmt, 2),
-                            .workers = u32_of(stmt, 3)};
-    rc = qe__history_string(stmt, 4, &run->revision);
-    if (rc == QE_OK) {
-        rc = qe__history_string(stmt, 5, &run->branch);
-    }
-    return rc == QE_OK ? count_outcomes(db, outcomes, run) : rc;
+    *run = (qe_history_run){.id = sqlite3_column_int64(stmt, at),
+                            .started_s = seconds_of(stmt, at + 1),
+                            .wall_s = seconds_of(stmt, at + 2),
+                            .workers = u32_of(stmt, at + 3)};
+    rc = qe__history_string(stmt, at + 4, &run->revision);
+    return rc == QE_OK ? qe__history_string(stmt, at + 5, &run->branch) : rc;
 }
 
 QE_API int qe_history_runs(qe_history *h, uint32_t most,
@@ -66,8 +67,8 @@ QE_API int qe_history_runs(qe_history *h, uint32_t most,
         return QE_EINVAL;
     }
     rc = qe__history_prepare(h->db,
-                             "SELECT id, started, wall, workers, revision,"
-                             " branch FROM run ORDER BY id DESC LIMIT ?1",
+                             "SELECT " RUN " FROM run r"
+                             " ORDER BY r.id DESC LIMIT ?1",
                              &stmt);
     if (rc == QE_OK) {
         rc = qe__history_prepare(h->db,
@@ -82,7 +83,10 @@ QE_API int qe_history_runs(qe_history *h, uint32_t most,
            (step = sqlite3_step(stmt)) == SQLITE_ROW) {
         qe_history_run run;
 
-        rc = read_run(h->db, stmt, outcomes, &run);
+        rc = read_run(stmt, 0, &run);
+        if (rc == QE_OK) {
+            rc = count_outcomes(h->db, outcomes, &run);
+        }
         if (rc == QE_OK) {
             stopped = visit(arg, &run);
         }
@@ -97,6 +101,11 @@ QE_API int qe_history_runs(qe_history *h, uint32_t most,
 
 /* -------------------------------------------------------------------- attempts */
 
+#define ATTEMPT                                                                \
+    "a.pass, a.attempt, a.worker, a.outcome, a.start, a.duration, a.cpu,"      \
+    " a.peak, a.status, a.message"
+
+/* One whose cells begin behind the first. */
 static int read_attempt(sqlite3_stmt *stmt, qe_attempt *a)
 {
     const char *message;
@@ -151,8 +160,7 @@ QE_API int qe_history_attempts(qe_history *h, int64_t run,
     if (rc == QE_OK) {
         rc = qe__history_prepare(
             h->db,
-            "SELECT t.name, a.pass, a.attempt, a.worker, a.outcome, a.start,"
-            " a.duration, a.cpu, a.peak, a.status, a.message"
+            "SELECT t.name, " ATTEMPT
             " FROM attempt a JOIN test t ON t.id = a.test WHERE a.run = ?1"
             " ORDER BY a.start, a.seq",
             &stmt);
@@ -171,6 +179,101 @@ QE_API int qe_history_attempts(qe_history *h, int64_t run,
         }
         if (rc == QE_OK && *id != '\0') {
             stopped = visit(arg, id, &attempt);
+        }
+    }
+    if (rc == QE_OK && stopped == 0) {
+        rc = qe__history_code(h->db, step);
+    }
+    sqlite3_finalize(stmt);
+    return stopped != 0 ? stopped : rc;
+}
+
+/* --------------------------------------------------------------------- outcomes */
+
+QE_API int qe_history_outcomes(qe_history *h, int64_t run,
+                               int (*visit)(void *arg, const char *id,
+                                            enum qe_outcome outcome,
+                                            const char *message),
+                               void *arg)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc, step = SQLITE_DONE, stopped = 0;
+
+    if (h == NULL || visit == NULL) {
+        return QE_EINVAL;
+    }
+    rc = find_run(h->db, run);
+    if (rc == QE_OK) {
+        rc = qe__history_prepare(h->db,
+                                 "SELECT t.name, o.outcome, o.message"
+                                 " FROM outcome o JOIN test t ON t.id = o.test"
+                                 " WHERE o.run = ?1",
+                                 &stmt);
+    }
+    if (rc == QE_OK) {
+        (void) sqlite3_bind_int64(stmt, 1, run);
+    }
+    while (rc == QE_OK && stopped == 0 &&
+           (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+        const char *id, *message = NULL;
+
+        rc = qe__history_string(stmt, 0, &id);
+        if (rc == QE_OK) {
+            rc = qe__history_string(stmt, 2, &message);
+        }
+        if (rc == QE_OK && *id != '\0') {
+            stopped = visit(
+                arg, id, outcome_of(stmt, 1),
+                sqlite3_column_type(stmt, 2) == SQLITE_NULL ? NULL : message);
+        }
+    }
+    if (rc == QE_OK && stopped == 0) {
+        rc = qe__history_code(h->db, step);
+    }
+    sqlite3_finalize(stmt);
+    return stopped != 0 ? stopped : rc;
+}
+
+/* ------------------------------------------------------------------- executions */
+
+QE_API int qe_history_executions(qe_history *h, const char *id, uint32_t most,
+                                 int (*visit)(void *arg,
+                                              const qe_history_run *run,
+                                              const qe_attempt *attempt),
+                                 void *arg)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc, step = SQLITE_DONE, stopped = 0;
+
+    if (h == NULL || id == NULL || visit == NULL) {
+        return QE_EINVAL;
+    }
+    /* The newest runs first, until there are enough: no index has all attempts of
+     * a test, and most are asked for from the end. */
+    rc = qe__history_prepare(
+        h->db,
+        "SELECT a.run, " ATTEMPT ", " RUN
+        " FROM attempt a JOIN run r ON r.id = a.run"
+        " WHERE a.test = (SELECT id FROM test WHERE name = ?1)"
+        " ORDER BY a.run DESC, a.seq DESC LIMIT ?2",
+        &stmt);
+    if (rc == QE_OK) {
+        rc = qe__history_bind(h->db, stmt, 1, id);
+    }
+    if (rc == QE_OK) {
+        (void) sqlite3_bind_int64(stmt, 2, most);
+    }
+    while (rc == QE_OK && stopped == 0 &&
+           (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+        qe_history_run run;
+        qe_attempt attempt;
+
+        rc = read_attempt(stmt, &attempt);
+        if (rc == QE_OK) {
+            rc = read_run(stmt, 11, &run);
+        }
+        if (rc == QE_OK) {
+            stopped = visit(arg, &run, &attempt);
         }
     }
     if (rc == QE_OK && stopped == 0) {

@@ -161,6 +161,41 @@ QE_API int qe_history_attempts(qe_history *h, int64_t run,
                                int (*visit)(void *arg, const char *id,
                                             const qe_attempt *attempt),
                                void *arg);
+/* Calls `visit` for each test of a run with what became of it (`message`: NULL, or
+ * why), in no order; otherwise as qe_history_attempts. */
+QE_API int qe_history_outcomes(qe_history *h, int64_t run,
+                               int (*visit)(void *arg, const char *id,
+                                            enum qe_outcome outcome,
+                                            const char *message),
+                               void *arg);
+/* Calls `visit` for the last attempts of a test, at most `most`, newest first, each
+ * with its run (without outcomes); otherwise as qe_history_attempts. A test that is
+ * not known has none. */
+QE_API int qe_history_executions(qe_history *h, const char *id, uint32_t most,
+                                 int (*visit)(void *arg,
+                                              const qe_history_run *run,
+                                              const qe_attempt *attempt),
+                                 void *arg);
+
+/* A test over all runs that are remembered. */
+typedef struct qe_history_test {
+    const char *id;
+    uint64_t failures, passes; /* of first attempts */
+    double low, high;   /* 95 % interval of its failure rate (Jeffreys) */
+    uint64_t median_ns; /* as qe_history_durations */
+} qe_history_test;
+enum qe_history_top {
+    QE_TOP_FLAKIEST, /* failed and passed: the nearer to even, the flakier */
+    QE_TOP_FAILING,  /* by failures */
+    QE_TOP_SLOWEST   /* by their median */
+};
+/* Calls `visit` for the tests that stand out, at most `most`, the first most of
+ * all; otherwise as qe_history_names. `known`: how many tests ever ran to their
+ * end, `found`: how many of them there is something to say of. */
+QE_API int qe_history_top(qe_history *h, enum qe_history_top by, uint32_t most,
+                          uint64_t *known, uint64_t *found,
+                          int (*visit)(void *arg, const qe_history_test *test),
+                          void *arg);
 /* Keyed results. ttl_s <= 0: kept for ever. An expired entry is QE_ENOTFOUND
  * at once; each put takes some that have expired off the disk, qe_history_gc
  * all. A put or delete that another process holds up for more than 2 s is

@@ -280,6 +280,80 @@ static PyObject *History_attempts(PyObject *self, PyObject *args)
     return listed(list, qe_history_attempts(h, run, append_attempt, list));
 }
 
+static int append_outcome(void *list, const char *id, enum qe_outcome outcome,
+                          const char *message)
+{
+    return append(
+        list, Py_BuildValue("(ysy)", id, qe_outcome_name(outcome), message));
+}
+
+static PyObject *History_outcomes(PyObject *self, PyObject *args)
+{
+    qe_history *h = open_history(self);
+    long long run;
+    PyObject *list;
+
+    if (h == NULL || !PyArg_ParseTuple(args, "L", &run) ||
+        (list = PyList_New(0)) == NULL) {
+        return NULL;
+    }
+    return listed(list, qe_history_outcomes(h, run, append_outcome, list));
+}
+
+static int append_execution(void *list, const qe_history_run *run,
+                            const qe_attempt *a)
+{
+    return append(
+        list,
+        Py_BuildValue("(LdyyIIsddKy)", (long long) run->id, run->started_s,
+                      run->revision, run->branch, a->pass, a->attempt,
+                      qe_outcome_name(a->outcome), a->start_s, a->duration_s,
+                      (unsigned long long) a->peak_bytes, a->message));
+}
+
+static PyObject *History_executions(PyObject *self, PyObject *args)
+{
+    qe_history *h = open_history(self);
+    unsigned int most;
+    const char *id;
+    PyObject *list;
+
+    if (h == NULL || !PyArg_ParseTuple(args, "yI", &id, &most) ||
+        (list = PyList_New(0)) == NULL) {
+        return NULL;
+    }
+    return listed(list,
+                  qe_history_executions(h, id, most, append_execution, list));
+}
+
+static int append_test(void *list, const qe_history_test *test)
+{
+    return append(list, Py_BuildValue("(yKKddK)", test->id,
+                                      (unsigned long long) test->failures,
+                                      (unsigned long long) test->passes,
+                                      test->low, test->high,
+                                      (unsigned long long) test->median_ns));
+}
+
+static PyObject *History_top(PyObject *self, PyObject *args)
+{
+    qe_history *h = open_history(self);
+    uint64_t known = 0, found = 0;
+    unsigned int most;
+    PyObject *list;
+    int by;
+
+    if (h == NULL || !PyArg_ParseTuple(args, "iI", &by, &most) ||
+        (list = PyList_New(0)) == NULL) {
+        return NULL;
+    }
+    list = listed(list, qe_history_top(h, (enum qe_history_top) by, most,
+                                       &known, &found, append_test, list));
+    return list == NULL ? NULL
+                        : Py_BuildValue("(KKN)", (unsigned long long) known,
+                                        (unsigned long long) found, list);
+}
+
 static PyObject *History_put(PyObject *self, PyObject *args)
 {
     qe_history *h = open_history(self);
@@ -389,6 +463,16 @@ static PyMethodDef History_methods[] = {
     {"attempts", History_attempts, METH_VARARGS,
      "attempts(run) -> list of (id: bytes, pass, attempt, worker, outcome, "
      "start_s, duration_s, cpu_s, peak_bytes, status, message: bytes or None)"},
+    {"outcomes", History_outcomes, METH_VARARGS,
+     "outcomes(run) -> list of (id: bytes, outcome, message: bytes or None)"},
+    {"executions", History_executions, METH_VARARGS,
+     "executions(id: bytes, most) -> list of (run, started_s, revision: bytes, "
+     "branch: bytes, pass, attempt, outcome, start_s, duration_s, peak_bytes, "
+     "message: bytes or None), newest first"},
+    {"top", History_top, METH_VARARGS,
+     "top(by, most) -> (known, found, list of (id: bytes, failures, passes, "
+     "low, "
+     "high, median_ns))"},
     {"put", History_put, METH_VARARGS,
      "put(key: bytes, value: bytes, ttl_s), 0 for ever"},
     {"get", History_get, METH_VARARGS, "get(key: bytes) -> value or None"},
@@ -417,5 +501,8 @@ int core_add_history(PyObject *module)
            PyModule_AddIntConstant(module, "BY_DAY", QE_BY_DAY) ||
            PyModule_AddIntConstant(module, "BY_REVISION", QE_BY_REVISION) ||
            PyModule_AddIntConstant(module, "BY_BRANCH", QE_BY_BRANCH) ||
-           PyModule_AddIntConstant(module, "BY_CONDITION", QE_BY_CONDITION);
+           PyModule_AddIntConstant(module, "BY_CONDITION", QE_BY_CONDITION) ||
+           PyModule_AddIntConstant(module, "TOP_FLAKIEST", QE_TOP_FLAKIEST) ||
+           PyModule_AddIntConstant(module, "TOP_FAILING", QE_TOP_FAILING) ||
+           PyModule_AddIntConstant(module, "TOP_SLOWEST", QE_TOP_SLOWEST);
 }

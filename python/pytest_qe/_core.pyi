@@ -40,6 +40,9 @@ BY_DAY: int
 BY_REVISION: int
 BY_BRANCH: int
 BY_CONDITION: int
+TOP_FLAKIEST: int
+TOP_FAILING: int
+TOP_SLOWEST: int
 
 _Claim = tuple[int, int, int, int]
 
@@ -278,6 +281,15 @@ class History:
     ) -> list[tuple[int, float, float, int, bytes, bytes, dict[str, int]]]: ...
     # id, pass, attempt, worker, outcome, start_s, duration_s, cpu_s, peak_bytes, status, message
     def attempts(self, run: int, /) -> list[tuple[Any, ...]]: ...
+    # id, outcome, message
+    def outcomes(self, run: int, /) -> list[tuple[bytes, str, bytes | None]]: ...
+    # run, started_s, revision, branch, pass, attempt, outcome, start_s, duration_s,
+    # peak_bytes, message
+    def executions(self, id: bytes, most: int, /) -> list[tuple[Any, ...]]: ...
+    # known, found, of each: id, failures, passes, low, high, median_ns
+    def top(
+        self, by: int, most: int, /
+    ) -> tuple[int, int, list[tuple[bytes, int, int, float, float, int]]]: ...
     def rates(
         self, id: bytes, by: int, /
     ) -> list[tuple[bytes, int, int, int, float, float, float, float]]: ...

@@ -139,6 +139,85 @@ static void what_others_have_written_is_made_sense_of(void **state)
     qe_history_close(h);
 }
 
+static int take_outcome(void *arg, const char *id, enum qe_outcome outcome,
+                        const char *message)
+{
+    struct told *t = arg;
+
+    assert_int_equal(outcome,
+                     strcmp(id, "test 9") == 0 ? QE_FAILED : QE_PASSED);
+    snprintf(t->message, sizeof(t->message), "%s",
+             message != NULL ? message : "(none)");
+    t->count++;
+    return t->stop_at == (int) t->count ? 42 : 0;
+}
+
+static void outcomes_of_a_run_come_with_their_messages(void **state)
+{
+    const struct scratch *s = *state;
+    struct told t = {0};
+    qe_history *h;
+
+    assert_int_equal(save_sample(s->path, 10, 0.5), QE_OK);
+    h = must_open(s);
+    assert_int_equal(qe_history_outcomes(h, 1, take_outcome, &t), QE_OK);
+    assert_int_equal(t.count, 10);
+    assert_string_equal(t.message, "assert 1 == 2");
+    t = (struct told){.stop_at = 3};
+    assert_int_equal(qe_history_outcomes(h, 1, take_outcome, &t), 42);
+    assert_int_equal(t.count, 3);
+    assert_string_equal(t.message, "(none)");
+    assert_int_equal(qe_history_outcomes(h, 2, take_outcome, &t), QE_ENOTFOUND);
+    assert_int_equal(qe_history_outcomes(h, 1, NULL, &t), QE_EINVAL);
+    assert_int_equal(qe_history_outcomes(NULL, 1, take_outcome, &t), QE_EINVAL);
+    qe_history_close(h);
+}
+
+static int take_execution(void *arg, const qe_history_run *run,
+                          const qe_attempt *attempt)
+{
+    struct told *t = arg;
+
+    assert_int_equal(attempt->outcome, QE_FAILED);
+    assert_string_equal(attempt->message, "assert 1 == 2");
+    assert_string_equal(run->branch, "main");
+    snprintf(t->revision, sizeof(t->revision), "%s", run->revision);
+    t->ids[t->count++ % 8] = run->id;
+    t->last = *run;
+    t->attempt = *attempt;
+    return t->stop_at == (int) t->count ? 42 : 0;
+}
+
+static void executions_of_a_test_come_newest_first(void **state)
+{
+    const struct scratch *s = *state;
+    struct told t = {0};
+    qe_history *h;
+
+    for (int n = 1; n <= 3; n++)
+        assert_int_equal(save_sample(s->path, 10, n), QE_OK);
+    h = must_open(s);
+    assert_int_equal(qe_history_executions(h, "test 9", 2, take_execution, &t),
+                     QE_OK);
+    assert_int_equal(t.count, 2);
+    assert_int_equal(t.ids[0], 3);
+    assert_int_equal(t.ids[1], 2);
+    assert_true(t.attempt.duration_s == 2 && t.last.started_s == 1.7e9);
+    assert_string_equal(t.revision, "abc");
+    t = (struct told){.stop_at = 1};
+    assert_int_equal(qe_history_executions(h, "test 9", 9, take_execution, &t),
+                     42);
+    t = (struct told){0};
+    assert_int_equal(qe_history_executions(h, "other", 9, take_execution, &t),
+                     QE_OK);
+    assert_int_equal(t.count, 0);
+    assert_int_equal(qe_history_executions(h, NULL, 9, take_execution, &t),
+                     QE_EINVAL);
+    assert_int_equal(qe_history_executions(h, "test 9", 9, NULL, &t),
+                     QE_EINVAL);
+    qe_history_close(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +225,8 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
         T(runs_come_newest_first_with_their_outcomes),
         T(attempts_come_in_the_order_in_which_they_began),
+        T(outcomes_of_a_run_come_with_their_messages),
+        T(executions_of_a_test_come_newest_first),
         T(what_others_have_written_is_made_sense_of),
 #undef T
     };
