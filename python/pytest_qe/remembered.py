@@ -132,6 +132,34 @@ def _times(row: tuple[bytes, int, int, int, float, float, float, float]) -> str:
 # ------------------------------------------------------------ without a test
 
 
+_TOPS = {
+    "flakiest": _core.TOP_FLAKIEST, "failing": _core.TOP_FAILING, "slowest": _core.TOP_SLOWEST,
+}  # fmt: skip
+
+
+def top(database: _core.History, name: str, most: int) -> tuple[int, int, list[dict[str, Any]]]:
+    """The tests that stand out.
+
+    Args:
+        name: ``flakiest``, ``failing`` or ``slowest``.
+        most: rows.
+
+    Returns: how many tests are known, how many there is something to say of, and rows: ``id`` as
+        the history has it, ``test``, ``runs``, ``failures``, ``rate`` with ``low`` and ``high``,
+        and ``median_s``, None where it never passed.
+    """
+    known, found, rows = database.top(_TOPS[name], most)
+    told = [
+        {
+            "id": id_, "test": id_.decode("utf-8", "replace"), "runs": failures + passes,
+            "failures": failures, "rate": failures / (failures + passes), "low": low,
+            "high": high, "median_s": ns / 1e9 if ns else None,
+        }
+        for id_, failures, passes, low, high, ns in rows
+    ]  # fmt: skip
+    return known, found, told
+
+
 def overview(most: int, as_json: bool, given: Path | None) -> str:
     """What ``history`` prints without a test.
 
@@ -140,50 +168,32 @@ def overview(most: int, as_json: bool, given: Path | None) -> str:
         given: the database; None: the project's.
     """
     path, database = opened(given)
-    counts = [one for one in database.counts() if one[1] + one[2]]
-    took = database.durations([name for name, _, _ in counts])
-    database.close()
-    if not counts:
+    try:
+        tables = {name: top(database, name, most) for name in _TOPS}
+    finally:
+        database.close()
+    known = tables["failing"][0]
+    if not known:
         raise RememberedError(f"{path} knows no test that ran to its end")
-    tests = []
-    for (id_, failures, passes), ns in zip(counts, took, strict=True):
-        row = _row(id_.decode("utf-8", "replace"), failures, passes, 0)
-        del row["recovered"]
-        tests.append({"test": row.pop("label"), **row, "median_s": ns / 1e9 if ns else None})
-    mixed = [one for one in tests if 0 < one["failures"] < one["runs"]]
-    tables = {
-        # The nearer to even, the flakier; of two that are alike the better known.
-        "flakiest": sorted(mixed, key=lambda one: (-_mix(one), -one["runs"], one["test"])),
-        "failing": sorted(
-            (one for one in tests if one["failures"]),
-            key=lambda one: (-one["failures"], -one["rate"], one["test"]),
-        ),
-        "slowest": sorted(
-            (one for one in tests if one["median_s"]),
-            key=lambda one: (-one["median_s"], one["test"]),
-        ),
-    }
+    for _, _, rows in tables.values():
+        for row in rows:
+            del row["id"]
     if as_json:
-        cut = {name: rows[:most] for name, rows in tables.items()}
-        return json.dumps({"tests": len(tests), "alpha": _ALPHA, **cut}, indent=2)
+        cut = {name: rows for name, (_, _, rows) in tables.items()}
+        return json.dumps({"tests": known, "alpha": _ALPHA, **cut}, indent=2)
     lines = []
     for name, title in _TITLES.items():
-        rows = tables[name]
+        _, found, rows = tables[name]
         if not rows:
             lines += [f"{title}: none", ""]
             continue
-        more = f", {most} of {len(rows)}" if len(rows) > most else ""
-        lines += [f"{title}{more}", _ALL_HEAD, *map(_all_line, rows[:most]), ""]
-    return "\n".join([*lines, f"{len(tests)} tests in {path}"])
+        more = f", {most} of {found}" if found > most else ""
+        lines += [f"{title}{more}", _ALL_HEAD, *map(_all_line, rows), ""]
+    return "\n".join([*lines, f"{known} tests in {path}"])
 
 
 _TITLES = {"flakiest": "Flakiest", "failing": "Most often failing", "slowest": "Slowest"}
 _ALL_HEAD = "   rate  95 % interval     failures    runs    median  test"
-
-
-def _mix(row: dict[str, Any]) -> float:
-    """How flaky: what of the rarer result is sure to come again."""
-    return float(min(row["low"], 1 - row["high"]))
 
 
 def _all_line(row: dict[str, Any]) -> str:
@@ -207,10 +217,25 @@ def _clean(database: _core.History | None, entry: Entry) -> int | None:
     return min(database.clean(names), default=None)
 
 
+RELEASED = "may be released"
+
+
 def _state(entry: Entry, clean: int | None) -> str:
     if clean is not None and clean >= CLEAN_RUNS:
-        return "may be released"
+        return RELEASED
     return "expired" if entry.expired(datetime.date.today()) else "held"
+
+
+def entries(
+    file: Path, database: _core.History | None
+) -> list[tuple[Entry, int | None, str]]:
+    """The entries of a quarantine file, each with the executions in a row that all its tests
+    have passed (None: not known), and its state: ``held``, ``expired``, ``may be released``.
+
+    Raises: ``QuarantineError``.
+    """
+    counted = [(entry, _clean(database, entry)) for entry in quarantine.load(file)]
+    return [(entry, clean, _state(entry, clean)) for entry, clean in counted]
 
 
 @dataclass(frozen=True)
@@ -227,7 +252,7 @@ class Asked:
     history: Path | None = None
 
 
-def _new_entry(args: Asked, test: str) -> Entry:
+def new_entry(args: Asked, test: str) -> Entry:
     if args.reason is None or args.owner is None or args.days is None:
         raise RememberedError("--add: takes --reason, --owner and --days too")
     if not 1 <= args.days <= 3650:
@@ -243,27 +268,27 @@ def held(args: Asked) -> str:
     if args.add is None and extra:
         raise RememberedError(f"--{extra[0]}: goes with --add")
     if args.add is not None:
-        entry = _new_entry(args, args.add)
+        entry = new_entry(args, args.add)
         quarantine.change(args.file, [entry], set())
         return f"added {entry.id}, until {entry.expires}"
-    entries = quarantine.load(args.file)
     path = _find(args.history)
     database = None if path is None else _open(path)
-    clean = [_clean(database, entry) for entry in entries]
-    if database is not None:
-        database.close()
+    try:
+        rows = entries(args.file, database)
+    finally:
+        if database is not None:
+            database.close()
     if args.release:
-        free = [e.id for e, n in zip(entries, clean, strict=True) if n and n >= CLEAN_RUNS]
+        free = [entry.id for entry, _, state in rows if state == RELEASED]
         if not free:
             return "nothing may be released"
         quarantine.change(args.file, [], set(free))
         return "\n".join(f"released {id}" for id in free)
-    if not entries:
+    if not rows:
         return "no entries"
     lines = ["clean  expires     state            test"]
-    for entry, count in zip(entries, clean, strict=True):
+    for entry, count, state in rows:
         number = "?" if count is None else str(count)
-        state = _state(entry, count)
         lines.append(
             f"{number:>5}  {entry.expires}  {state:15}  {entry.id} ({entry.owner}: {entry.reason})"
         )
