@@ -87,9 +87,9 @@ PY_SOURCES := $(shell find python -path '*.egg-info' -prune -o -name '*.py' -pri
     -o -name '*.cjs' -print)
 PACKAGING := setup.py pyproject.toml MANIFEST.in README.md
 
-# The page of HTML reports, which is kept beside the code that fills it.
+# The page of HTML reports, and beside it that of `qe ui`: kept with the code that fills them.
 WEB_PAGE := python/pytest_qe/web/report.html
-build/web.stamp: tools/web.js $(wildcard web/* web/src/*) build/npm.stamp
+build/web.stamp: tools/web.js $(wildcard web/* web/src/* web/src/live/*) build/npm.stamp
 	@node tools/web.js $(WEB_PAGE)
 	@touch $@
 

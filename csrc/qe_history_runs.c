@@ -56,28 +56,23 @@ static int read_run(sqlite3_stmt *stmt, int at, qe_history_run *run)
     return rc == QE_OK ? qe__history_string(stmt, at + 5, &run->branch) : rc;
 }
 
-QE_API int qe_history_runs(qe_history *h, uint32_t most,
-                           int (*visit)(void *arg, const qe_history_run *run),
-                           void *arg)
+/* Tells the runs of a statement with one parameter; *told: how many. */
+static int tell_runs(sqlite3 *db, const char *sql, int64_t parameter,
+                     int (*visit)(void *arg, const qe_history_run *run),
+                     void *arg, size_t *told)
 {
     sqlite3_stmt *stmt = NULL, *outcomes = NULL;
-    int rc, step = SQLITE_DONE, stopped = 0;
+    int step = SQLITE_DONE, stopped = 0;
+    int rc = qe__history_prepare(db, sql, &stmt);
 
-    if (h == NULL || visit == NULL) {
-        return QE_EINVAL;
-    }
-    rc = qe__history_prepare(h->db,
-                             "SELECT " RUN " FROM run r"
-                             " ORDER BY r.id DESC LIMIT ?1",
-                             &stmt);
     if (rc == QE_OK) {
-        rc = qe__history_prepare(h->db,
+        rc = qe__history_prepare(db,
                                  "SELECT outcome, count(*) FROM outcome"
                                  " WHERE run = ?1 GROUP BY outcome",
                                  &outcomes);
     }
     if (rc == QE_OK) {
-        (void) sqlite3_bind_int64(stmt, 1, most);
+        (void) sqlite3_bind_int64(stmt, 1, parameter);
     }
     while (rc == QE_OK && stopped == 0 &&
            (step = sqlite3_step(stmt)) == SQLITE_ROW) {
@@ -85,18 +80,49 @@ QE_API int qe_history_runs(qe_history *h, uint32_t most,
 
         rc = read_run(stmt, 0, &run);
         if (rc == QE_OK) {
-            rc = count_outcomes(h->db, outcomes, &run);
+            rc = count_outcomes(db, outcomes, &run);
         }
         if (rc == QE_OK) {
+            ++*told;
             stopped = visit(arg, &run);
         }
     }
     if (rc == QE_OK && stopped == 0) {
-        rc = qe__history_code(h->db, step);
+        rc = qe__history_code(db, step);
     }
     sqlite3_finalize(outcomes);
     sqlite3_finalize(stmt);
     return stopped != 0 ? stopped : rc;
+}
+
+QE_API int qe_history_runs(qe_history *h, uint32_t most,
+                           int (*visit)(void *arg, const qe_history_run *run),
+                           void *arg)
+{
+    size_t told = 0;
+
+    if (h == NULL || visit == NULL) {
+        return QE_EINVAL;
+    }
+    return tell_runs(h->db,
+                     "SELECT " RUN " FROM run r ORDER BY r.id DESC LIMIT ?1",
+                     most, visit, arg, &told);
+}
+
+QE_API int qe_history_find_run(qe_history *h, int64_t run,
+                               int (*visit)(void *arg,
+                                            const qe_history_run *run),
+                               void *arg)
+{
+    size_t told = 0;
+    int rc;
+
+    if (h == NULL || visit == NULL) {
+        return QE_EINVAL;
+    }
+    rc = tell_runs(h->db, "SELECT " RUN " FROM run r WHERE r.id = ?1", run,
+                   visit, arg, &told);
+    return rc == QE_OK && told == 0 ? QE_ENOTFOUND : rc;
 }
 
 /* -------------------------------------------------------------------- attempts */

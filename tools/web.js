@@ -1,10 +1,11 @@
 'use strict';
 
-// Makes the one page of every HTML report: node tools/web.js OUT
-// Code and styles stand in it, allowed by their hashes alone; a host puts a result in
-// the place of @QE-RESULT@.
+// Makes the one page of every HTML report, and beside it, in `live/`, the page of qe ui:
+// node tools/web.js OUT
+// In a report code and styles stand in the page, allowed by their hashes alone; a host
+// puts a result in the place of @QE-RESULT@. The live page is served, as files.
 const { createHash } = require('node:crypto');
-const { mkdirSync, readFileSync, renameSync, writeFileSync } = require('node:fs');
+const { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } = require('node:fs');
 const path = require('node:path');
 
 const { build } = require('esbuild');
@@ -30,7 +31,25 @@ async function bundle(entry) {
 
 const hash = (text) => `sha256-${createHash('sha256').update(text).digest('base64')}`;
 
-async function main(out) {
+function write(file, text) {
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(`${file}.tmp`, text);
+  renameSync(`${file}.tmp`, file);
+}
+
+async function makeLive(folder) {
+  rmSync(folder, { recursive: true, force: true });
+  write(path.join(folder, 'live.js'), await bundle('live/main.tsx'));
+  write(path.join(folder, 'live.css'), await bundle('live/live.css'));
+  for (const [from, to] of [
+    ['live.html', 'index.html'],
+    ['icon.svg', 'icon.svg'],
+  ]) {
+    write(path.join(folder, to), readFileSync(path.join(WEB, from)));
+  }
+}
+
+async function makeReport(out) {
   const script = await bundle('main.tsx');
   const style = await bundle('style.css');
   for (const [text, end] of [
@@ -50,9 +69,12 @@ async function main(out) {
     (marker) => parts[marker],
   );
   if (page.split('@QE-RESULT@').length !== 2) throw new Error('the page needs one @QE-RESULT@');
-  mkdirSync(path.dirname(out), { recursive: true });
-  writeFileSync(`${out}.tmp`, page);
-  renameSync(`${out}.tmp`, out);
+  write(out, page);
+}
+
+async function main(out) {
+  await makeReport(out);
+  await makeLive(path.join(path.dirname(out), 'live'));
 }
 
 main(path.resolve(process.argv[2]));

@@ -154,6 +154,12 @@ typedef struct qe_history_run {
 QE_API int qe_history_runs(qe_history *h, uint32_t most,
                            int (*visit)(void *arg, const qe_history_run *run),
                            void *arg);
+/* Calls `visit` for one run; otherwise as qe_history_names. QE_ENOTFOUND where there
+ * is no such run. */
+QE_API int qe_history_find_run(qe_history *h, int64_t run,
+                               int (*visit)(void *arg,
+                                            const qe_history_run *run),
+                               void *arg);
 /* Calls `visit` for each attempt of a run, in the order in which they began;
  * otherwise as qe_history_names. Its `item` says nothing. QE_ENOTFOUND where there
  * is no such run. */

@@ -1,5 +1,5 @@
 /* History. */
-#include "core.h"
+#include "core_history.h"
 
 #include <stdlib.h>
 
@@ -39,7 +39,7 @@ static void History_dealloc(PyObject *self)
     core_release(self);
 }
 
-static qe_history *open_history(PyObject *self)
+qe_history *core_history_of(PyObject *self)
 {
     qe_history *h = ((History *) self)->history;
 
@@ -63,7 +63,7 @@ static PyObject *History_close(PyObject *self, PyObject *unused)
 
 static PyObject *History_save(PyObject *self, PyObject *args)
 {
-    qe_history *h = open_history(self);
+    qe_history *h = core_history_of(self);
     PyObject *object;
     const qe_record *record;
     double started, wall;
@@ -102,7 +102,7 @@ static PyObject *numbers(PyObject *self, PyObject *args,
                          int (*ask)(qe_history *, const char *const *, size_t,
                                     uint64_t *))
 {
-    qe_history *h = open_history(self);
+    qe_history *h = core_history_of(self);
     PyObject *ids, *result = NULL;
     const char **strings;
     uint64_t *values;
@@ -139,7 +139,7 @@ static PyObject *History_clean(PyObject *self, PyObject *args)
 }
 
 /* Appends what the core tells to a list; -1 where Python failed. */
-static int append(PyObject *list, PyObject *value)
+int core_append(PyObject *list, PyObject *value)
 {
     int status = value == NULL ? -1 : PyList_Append(list, value);
 
@@ -149,19 +149,19 @@ static int append(PyObject *list, PyObject *value)
 
 static int append_name(void *list, const char *id)
 {
-    return append(list, PyBytes_FromString(id));
+    return core_append(list, PyBytes_FromString(id));
 }
 
 static int append_row(void *list, const qe_history_row *row)
 {
-    return append(list,
-                  Py_BuildValue("(yKKKdddd)", row->label, row->failures,
-                                row->passes, row->recovered, row->first_s,
-                                row->last_s, row->mean_s, row->longest_s));
+    return core_append(list,
+                       Py_BuildValue("(yKKKdddd)", row->label, row->failures,
+                                     row->passes, row->recovered, row->first_s,
+                                     row->last_s, row->mean_s, row->longest_s));
 }
 
 /* The list, or NULL with the exception: that of the core, or Python's own. */
-static PyObject *listed(PyObject *list, int status)
+PyObject *core_listed(PyObject *list, int status)
 {
     if (status == 0) {
         return list;
@@ -172,7 +172,7 @@ static PyObject *listed(PyObject *list, int status)
 
 static PyObject *History_names(PyObject *self, PyObject *args)
 {
-    qe_history *h = open_history(self);
+    qe_history *h = core_history_of(self);
     const char *prefix;
     PyObject *list;
 
@@ -180,31 +180,32 @@ static PyObject *History_names(PyObject *self, PyObject *args)
         (list = PyList_New(0)) == NULL) {
         return NULL;
     }
-    return listed(list, qe_history_names(h, prefix, append_name, list));
+    return core_listed(list, qe_history_names(h, prefix, append_name, list));
 }
 
 static int append_count(void *arg, const char *id, uint64_t failures,
                         uint64_t passes)
 {
-    return append(arg, Py_BuildValue("(yKK)", id, (unsigned long long) failures,
+    return core_append(arg,
+                       Py_BuildValue("(yKK)", id, (unsigned long long) failures,
                                      (unsigned long long) passes));
 }
 
 static PyObject *History_counts(PyObject *self, PyObject *unused)
 {
-    qe_history *h = open_history(self);
+    qe_history *h = core_history_of(self);
     PyObject *list;
 
     (void) unused;
     if (h == NULL || (list = PyList_New(0)) == NULL) {
         return NULL;
     }
-    return listed(list, qe_history_counts(h, append_count, list));
+    return core_listed(list, qe_history_counts(h, append_count, list));
 }
 
 static PyObject *History_rates(PyObject *self, PyObject *args)
 {
-    qe_history *h = open_history(self);
+    qe_history *h = core_history_of(self);
     const char *id;
     PyObject *list;
     int by;
@@ -213,150 +214,13 @@ static PyObject *History_rates(PyObject *self, PyObject *args)
         (list = PyList_New(0)) == NULL) {
         return NULL;
     }
-    return listed(list, qe_history_rates(h, id, (enum qe_history_by) by,
-                                         append_row, list));
-}
-
-static int append_run(void *list, const qe_history_run *run)
-{
-    PyObject *outcomes = PyDict_New();
-    int status = outcomes == NULL ? -1 : 0;
-
-    for (int i = 0; status == 0 && i < QE_OUTCOME_COUNT; i++) {
-        PyObject *count;
-
-        if (run->outcomes[i] == 0) {
-            continue;
-        }
-        count = PyLong_FromUnsignedLongLong(run->outcomes[i]);
-        status =
-            count == NULL
-                ? -1
-                : PyDict_SetItemString(
-                      outcomes, qe_outcome_name((enum qe_outcome) i), count);
-        Py_XDECREF(count);
-    }
-    if (status != 0) {
-        Py_XDECREF(outcomes);
-        return -1;
-    }
-    return append(list, Py_BuildValue("(LddIyyN)", (long long) run->id,
-                                      run->started_s, run->wall_s, run->workers,
-                                      run->revision, run->branch, outcomes));
-}
-
-static PyObject *History_runs(PyObject *self, PyObject *args)
-{
-    qe_history *h = open_history(self);
-    unsigned int most;
-    PyObject *list;
-
-    if (h == NULL || !PyArg_ParseTuple(args, "I", &most) ||
-        (list = PyList_New(0)) == NULL) {
-        return NULL;
-    }
-    return listed(list, qe_history_runs(h, most, append_run, list));
-}
-
-static int append_attempt(void *list, const char *id, const qe_attempt *a)
-{
-    return append(list, Py_BuildValue("(yIIIsdddKiy)", id, a->pass, a->attempt,
-                                      a->worker, qe_outcome_name(a->outcome),
-                                      a->start_s, a->duration_s, a->cpu_s,
-                                      (unsigned long long) a->peak_bytes,
-                                      a->status, a->message));
-}
-
-static PyObject *History_attempts(PyObject *self, PyObject *args)
-{
-    qe_history *h = open_history(self);
-    long long run;
-    PyObject *list;
-
-    if (h == NULL || !PyArg_ParseTuple(args, "L", &run) ||
-        (list = PyList_New(0)) == NULL) {
-        return NULL;
-    }
-    return listed(list, qe_history_attempts(h, run, append_attempt, list));
-}
-
-static int append_outcome(void *list, const char *id, enum qe_outcome outcome,
-                          const char *message)
-{
-    return append(
-        list, Py_BuildValue("(ysy)", id, qe_outcome_name(outcome), message));
-}
-
-static PyObject *History_outcomes(PyObject *self, PyObject *args)
-{
-    qe_history *h = open_history(self);
-    long long run;
-    PyObject *list;
-
-    if (h == NULL || !PyArg_ParseTuple(args, "L", &run) ||
-        (list = PyList_New(0)) == NULL) {
-        return NULL;
-    }
-    return listed(list, qe_history_outcomes(h, run, append_outcome, list));
-}
-
-static int append_execution(void *list, const qe_history_run *run,
-                            const qe_attempt *a)
-{
-    return append(
-        list,
-        Py_BuildValue("(LdyyIIsddKy)", (long long) run->id, run->started_s,
-                      run->revision, run->branch, a->pass, a->attempt,
-                      qe_outcome_name(a->outcome), a->start_s, a->duration_s,
-                      (unsigned long long) a->peak_bytes, a->message));
-}
-
-static PyObject *History_executions(PyObject *self, PyObject *args)
-{
-    qe_history *h = open_history(self);
-    unsigned int most;
-    const char *id;
-    PyObject *list;
-
-    if (h == NULL || !PyArg_ParseTuple(args, "yI", &id, &most) ||
-        (list = PyList_New(0)) == NULL) {
-        return NULL;
-    }
-    return listed(list,
-                  qe_history_executions(h, id, most, append_execution, list));
-}
-
-static int append_test(void *list, const qe_history_test *test)
-{
-    return append(list, Py_BuildValue("(yKKddK)", test->id,
-                                      (unsigned long long) test->failures,
-                                      (unsigned long long) test->passes,
-                                      test->low, test->high,
-                                      (unsigned long long) test->median_ns));
-}
-
-static PyObject *History_top(PyObject *self, PyObject *args)
-{
-    qe_history *h = open_history(self);
-    uint64_t known = 0, found = 0;
-    unsigned int most;
-    PyObject *list;
-    int by;
-
-    if (h == NULL || !PyArg_ParseTuple(args, "iI", &by, &most) ||
-        (list = PyList_New(0)) == NULL) {
-        return NULL;
-    }
-    list = listed(list, qe_history_top(h, (enum qe_history_top) by, most,
-                                       &known, &found, append_test, list));
-    return list == NULL ? NULL
-                        : Py_BuildValue("(KKN)", (unsigned long long) known,
-                                        (unsigned long long) found, list);
+    return core_listed(list, qe_history_rates(h, id, (enum qe_history_by) by,
+                                              append_row, list));
 }
 
 static PyObject *History_put(PyObject *self, PyObject *args)
 {
-    qe_history *h = open_history(self);
+    qe_history *h = core_history_of(self);
     const char *key, *value;
     double ttl;
     int status;
@@ -372,7 +236,7 @@ static PyObject *History_put(PyObject *self, PyObject *args)
 
 static PyObject *History_get(PyObject *self, PyObject *args)
 {
-    qe_history *h = open_history(self);
+    qe_history *h = core_history_of(self);
     char *value = NULL;
     PyObject *found;
     const char *key;
@@ -397,7 +261,7 @@ static PyObject *History_get(PyObject *self, PyObject *args)
 
 static PyObject *History_delete(PyObject *self, PyObject *args)
 {
-    qe_history *h = open_history(self);
+    qe_history *h = core_history_of(self);
     const char *key;
     int status;
 
@@ -415,12 +279,12 @@ static PyObject *History_delete(PyObject *self, PyObject *args)
 
 static int append_key(void *list, const char *key, double expires_s)
 {
-    return append(list, Py_BuildValue("(yd)", key, expires_s));
+    return core_append(list, Py_BuildValue("(yd)", key, expires_s));
 }
 
 static PyObject *History_keys(PyObject *self, PyObject *args)
 {
-    qe_history *h = open_history(self);
+    qe_history *h = core_history_of(self);
     const char *pattern;
     PyObject *list;
 
@@ -428,12 +292,12 @@ static PyObject *History_keys(PyObject *self, PyObject *args)
         (list = PyList_New(0)) == NULL) {
         return NULL;
     }
-    return listed(list, qe_history_keys(h, pattern, append_key, list));
+    return core_listed(list, qe_history_keys(h, pattern, append_key, list));
 }
 
 static PyObject *History_gc(PyObject *self, PyObject *args)
 {
-    qe_history *h = open_history(self);
+    qe_history *h = core_history_of(self);
     unsigned int keep;
 
     if (h == NULL || !PyArg_ParseTuple(args, "I", &keep)) {
@@ -457,19 +321,20 @@ static PyMethodDef History_methods[] = {
     {"rates", History_rates, METH_VARARGS,
      "rates(id: bytes, by) -> list of (label, failures, passes, recovered, "
      "first_s, last_s, mean_s, longest_s)"},
-    {"runs", History_runs, METH_VARARGS,
+    {"runs", core_history_runs, METH_VARARGS,
      "runs(most) -> list of (id, started_s, wall_s, workers, revision: bytes, "
      "branch: bytes, {outcome: tests}), newest first"},
-    {"attempts", History_attempts, METH_VARARGS,
+    {"run", core_history_run, METH_VARARGS, "run(run) -> one of runs()"},
+    {"attempts", core_history_attempts, METH_VARARGS,
      "attempts(run) -> list of (id: bytes, pass, attempt, worker, outcome, "
      "start_s, duration_s, cpu_s, peak_bytes, status, message: bytes or None)"},
-    {"outcomes", History_outcomes, METH_VARARGS,
+    {"outcomes", core_history_outcomes, METH_VARARGS,
      "outcomes(run) -> list of (id: bytes, outcome, message: bytes or None)"},
-    {"executions", History_executions, METH_VARARGS,
+    {"executions", core_history_executions, METH_VARARGS,
      "executions(id: bytes, most) -> list of (run, started_s, revision: bytes, "
      "branch: bytes, pass, attempt, outcome, start_s, duration_s, peak_bytes, "
      "message: bytes or None), newest first"},
-    {"top", History_top, METH_VARARGS,
+    {"top", core_history_top, METH_VARARGS,
      "top(by, most) -> (known, found, list of (id: bytes, failures, passes, "
      "low, "
      "high, median_ns))"},

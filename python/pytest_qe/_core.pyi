@@ -279,6 +279,9 @@ class History:
     def runs(
         self, most: int, /
     ) -> list[tuple[int, float, float, int, bytes, bytes, dict[str, int]]]: ...
+    def run(
+        self, run: int, /
+    ) -> tuple[int, float, float, int, bytes, bytes, dict[str, int]]: ...
     # id, pass, attempt, worker, outcome, start_s, duration_s, cpu_s, peak_bytes, status, message
     def attempts(self, run: int, /) -> list[tuple[Any, ...]]: ...
     # id, outcome, message

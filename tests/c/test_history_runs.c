@@ -139,6 +139,28 @@ static void what_others_have_written_is_made_sense_of(void **state)
     qe_history_close(h);
 }
 
+static void one_run_is_found_by_its_number(void **state)
+{
+    const struct scratch *s = *state;
+    struct told t = {0};
+    qe_history *h;
+
+    for (size_t n = 10; n <= 30; n += 10)
+        assert_int_equal(save_sample(s->path, n, 0.5), QE_OK);
+    h = must_open(s);
+    assert_int_equal(qe_history_find_run(h, 2, take_run, &t), QE_OK);
+    assert_int_equal(t.count, 1);
+    assert_int_equal(t.ids[0], 2);
+    assert_int_equal(t.last.outcomes[QE_PASSED], 18);
+    assert_int_equal(qe_history_find_run(h, 4, take_run, &t), QE_ENOTFOUND);
+    assert_int_equal(t.count, 1);
+    t.stop_at = 2;
+    assert_int_equal(qe_history_find_run(h, 1, take_run, &t), 42);
+    assert_int_equal(qe_history_find_run(NULL, 1, take_run, &t), QE_EINVAL);
+    assert_int_equal(qe_history_find_run(h, 1, NULL, &t), QE_EINVAL);
+    qe_history_close(h);
+}
+
 static int take_outcome(void *arg, const char *id, enum qe_outcome outcome,
                         const char *message)
 {
@@ -225,6 +247,7 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
         T(runs_come_newest_first_with_their_outcomes),
         T(attempts_come_in_the_order_in_which_they_began),
+        T(one_run_is_found_by_its_number),
         T(outcomes_of_a_run_come_with_their_messages),
         T(executions_of_a_test_come_newest_first),
         T(what_others_have_written_is_made_sense_of),

@@ -1,6 +1,6 @@
 // The page: unpacks the result that stands in it, and shows one of its parts.
 import { render } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 
 import { Detail } from './detail';
 import { Failures } from './failures';
@@ -8,21 +8,11 @@ import { Flaky, isHunt } from './flaky';
 import { count } from './format';
 import { Layers } from './layers';
 import { BAD, hasFailed, OUTCOMES, read, type Result, words } from './model';
+import { useRoute } from './route';
 import { Slowest } from './slowest';
 import { Summary } from './summary';
 import { Tests } from './tests';
 import { Timeline } from './timeline';
-
-function useRoute(): string[] {
-    const parse = () => location.hash.replace(/^#\/?/, '').split('/');
-    const [route, setRoute] = useState(parse);
-    useEffect(() => {
-        const change = () => setRoute(parse());
-        addEventListener('hashchange', change);
-        return () => removeEventListener('hashchange', change);
-    }, []);
-    return route;
-}
 
 function verdictOf(result: Result): [string, string] {
     const bad = OUTCOMES.filter(hasFailed).reduce((n, name) => n + (result.summary[name] ?? 0), 0);

@@ -6,7 +6,7 @@ import { useEffect, useMemo, useReducer, useRef, useState } from 'preact/hooks';
 
 import { count, seconds } from './format';
 import { draw, type Lane, lanesOf, pauseAt, type Slot, slotAt, TOP } from './lanes';
-import { OUTCOMES, type Result } from './model';
+import { OUTCOMES, type Result, type Test } from './model';
 import { facts, linkTo } from './parts';
 import { line } from './text';
 
@@ -18,7 +18,7 @@ function told(slot: Slot): string {
     return `${slot.attempt.outcome}: ${line(slot.test.id)}${pass}${again}, ${facts(slot.attempt)}`;
 }
 
-function useSize(box: { current: HTMLElement | null }): number {
+export function useSize(box: { current: HTMLElement | null }): number {
     const [width, setWidth] = useState(800);
     useEffect(() => {
         if (!box.current) return undefined;
@@ -29,7 +29,13 @@ function useSize(box: { current: HTMLElement | null }): number {
     return width;
 }
 
-export function Timeline({ result }: { result: Result }) {
+interface Props {
+    result: Result;
+    /** Where a click on an attempt leads. */
+    link?: (test: Test) => string;
+}
+
+export function Timeline({ result, link = linkTo }: Props) {
     const box = useRef<HTMLDivElement>(null);
     const canvas = useRef<HTMLCanvasElement>(null);
     const behaviour = useRef<ZoomBehavior<HTMLCanvasElement, unknown>>(null);
@@ -122,7 +128,7 @@ export function Timeline({ result }: { result: Result }) {
         ArrowRight: () => step(0, 1),
         ArrowUp: () => step(-1, 0),
         ArrowDown: () => step(1, 0),
-        Enter: () => chosen && location.assign(linkTo(chosen.test)),
+        Enter: () => chosen && location.assign(link(chosen.test)),
         PageUp: () => pan(0.5),
         PageDown: () => pan(-0.5),
     };
@@ -178,7 +184,7 @@ export function Timeline({ result }: { result: Result }) {
                     onMouseLeave={() => hover(undefined)}
                     onClick={(event) => {
                         const slot = at(event);
-                        if (slot) location.assign(linkTo(slot.test));
+                        if (slot) location.assign(link(slot.test));
                     }}
                 />
                 {hovered && (

@@ -19,6 +19,7 @@ _WHERE = {
     "layer": ".layering",
     "layers": ".layering",
     "history": ".history",
+    "ui": ".ui",
     "show": ".stored",
     "store": ".stored",
     "doctor": ".doctor",
@@ -34,6 +35,7 @@ Examples:
   qe exec test_*.py             run test files, each until it passes
   qe hunt --preset=thorough tests/test_login.py
   qe history                    what fails, is flaky, or takes long
+  qe ui                         what runs now, and all of that, in a browser
   qe doctor                     what is missing here, and how to get it
 """
 

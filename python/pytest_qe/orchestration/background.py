@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import processes
 from ..errors import QeError
 from ..memory import MemoryStore
 
@@ -39,23 +40,6 @@ _BEGIN_S = 0.05  # between two looks at a log that grows
 
 class UnknownRun(ValueError):
     """There is no background run of that id."""
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def _started(pid: int) -> int | None:
-    """When a process started, in ticks since the boot; None: there is none."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
-    fields = text.rpartition(b")")[2].split()
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 @dataclass(frozen=True)
@@ -111,7 +95,7 @@ class Background:
         log = self._files / f"{run}.log"
         record: dict[str, Any] = {
             "id": run, "layers": list(layers), "started": time.time(), "log": str(log),
-            "boot": _boot(), "state": "running",
+            "boot": processes.boot(), "state": "running",
         }  # fmt: skip
         process: subprocess.Popen[bytes] | None = None
         try:
@@ -125,7 +109,7 @@ class Background:
                     env={**os.environ, **(variables or {}), _VARIABLE: run},
                 )  # fmt: skip
             assert process.stdin is not None
-            record |= {"pid": process.pid, "ticks": _started(process.pid)}
+            record |= {"pid": process.pid, "ticks": processes.started(process.pid)}
             self._keep(run, record)
             process.stdin.write(_GO)  # for which it has waited
             process.stdin.close()
@@ -249,11 +233,7 @@ class Background:
         return found
 
     def _is_alive(self, record: Mapping[str, Any]) -> bool:
-        return (
-            record["boot"] == _boot()
-            and record["ticks"] is not None
-            and _started(record["pid"]) == record["ticks"]
-        )
+        return processes.is_alive(record["pid"], record["ticks"], record["boot"])
 
     def _handle(self, record: Mapping[str, Any]) -> int | None:
         """A descriptor of its process, so that the number cannot come to mean another one."""
