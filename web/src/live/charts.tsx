@@ -1,5 +1,5 @@
 // Charts, each with a sentence that says what it shows; tables beside them have the numbers.
-import { scaleLinear, scaleTime } from 'd3-scale';
+import { scaleLinear } from 'd3-scale';
 import type { ComponentChildren } from 'preact';
 import { useRef } from 'preact/hooks';
 
@@ -155,55 +155,36 @@ export function Dots({ dots, label }: { dots: Dot[]; label: string }) {
 }
 
 export interface Rate {
-    key: string;
-    /** Seconds since the epoch. */
-    when: number;
+    name: string;
     rate: number;
     low: number;
     high: number;
     title: string;
 }
 
-/** Failure rates over time, each with its interval. */
+/** Failure rates, each with its interval, in order, the oldest on the left. */
 export function Rates({ rates, label }: { rates: Rate[]; label: string }) {
     const most = Math.max(...rates.map((one) => one.high), 0.05);
-    const times = rates.map((one) => one.when * 1000);
     return (
         <Chart label={label} most={Math.min(1, most)} told={percent}>
             {({ width, y }) => {
-                const from = Math.min(...times);
-                const to = Math.max(...times);
-                const inside: [number, number] = [LEFT + 16, width - RIGHT - 16];
-                const x = scaleTime([from, to > from ? to : from + 1], inside);
-                const ticks = to - from > 3600_000 ? x.ticks(Math.max(2, width / 140)) : [];
-                const told = x.tickFormat();
-                return (
-                    <>
-                        {ticks.map((tick) => (
-                            <text
-                                key={+tick}
-                                class="tick"
-                                x={x(tick)}
-                                y={HEIGHT - 8}
-                                text-anchor="middle"
-                            >
-                                {told(tick)}
-                            </text>
-                        ))}
-                        {rates.map((one) => (
-                            <g key={one.key} class="rate">
-                                <line
-                                    x1={x(one.when * 1000)}
-                                    x2={x(one.when * 1000)}
-                                    y1={y(one.low)}
-                                    y2={y(one.high)}
-                                />
-                                <circle cx={x(one.when * 1000)} cy={y(one.rate)} r={4} />
-                                <title>{one.title}</title>
-                            </g>
-                        ))}
-                    </>
-                );
+                const step = (width - LEFT - RIGHT) / Math.max(rates.length, 6);
+                const every = Math.ceil(84 / step);
+                return rates.map((one, i) => {
+                    const x = LEFT + (i + 0.5) * step;
+                    return (
+                        <g key={one.name} class="rate">
+                            <line x1={x} x2={x} y1={y(one.low)} y2={y(one.high)} />
+                            <circle cx={x} cy={y(one.rate)} r={4} />
+                            <title>{one.title}</title>
+                            {(rates.length - 1 - i) % every === 0 && (
+                                <text class="tick" x={x} y={HEIGHT - 8} text-anchor="middle">
+                                    {one.name}
+                                </text>
+                            )}
+                        </g>
+                    );
+                });
             }}
         </Chart>
     );

@@ -4,7 +4,7 @@ import { useReducer, useState } from 'preact/hooks';
 import { count } from '../format';
 import { line } from '../text';
 import { act, useAnswer, useToken } from './ask';
-import { Action, Answered, TestLink } from './parts';
+import { Action, Answered, TestLink, Wide } from './parts';
 
 const CLEAN_RUNS = 59;
 
@@ -43,7 +43,7 @@ const COLOURS = { held: 'is-flaky', expired: 'is-failed', 'may be released': 'is
 
 function Entries({ entries, changed }: { entries: Entry[]; changed: () => void }) {
     return (
-        <div class="wide">
+        <Wide label="Entries">
             <table>
                 <caption>{count(entries.length, 'entry', 'entries')}</caption>
                 <thead>
@@ -98,7 +98,7 @@ function Entries({ entries, changed }: { entries: Entry[]; changed: () => void }
                     ))}
                 </tbody>
             </table>
-        </div>
+        </Wide>
     );
 }
 

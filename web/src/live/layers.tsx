@@ -5,7 +5,7 @@ import { count, seconds } from '../format';
 import { Block, line } from '../text';
 import { useAnswer } from './ask';
 import type { BackgroundRun, Topics } from './feed';
-import { Action, Answered, Problem, when } from './parts';
+import { Action, Answered, Problem, when, Wide } from './parts';
 
 interface Category {
     name: string;
@@ -80,7 +80,7 @@ function Background({ runs }: { runs: BackgroundRun[] }) {
         );
     return (
         <>
-            <div class="wide">
+            <Wide label="Background runs">
                 <table>
                     <caption>{count(runs.length, 'run')}, the newest first</caption>
                     <thead>
@@ -125,7 +125,7 @@ function Background({ runs }: { runs: BackgroundRun[] }) {
                         ))}
                     </tbody>
                 </table>
-            </div>
+            </Wide>
             {runs.slice(0, 10).map((run) => (
                 <Log key={run.id} id={run.id} />
             ))}

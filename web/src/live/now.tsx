@@ -3,7 +3,19 @@ import { bytes, count, percent, seconds, whole } from '../format';
 import { hasFailed, type Outcome } from '../model';
 import { line } from '../text';
 import type { LiveRun, Machine, Running, RunRow, Topics, Unreadable } from './feed';
-import { Action, ago, Fact, OutcomeBar, Problem, sum, TestLink, told, when, worst } from './parts';
+import {
+    Action,
+    ago,
+    Fact,
+    OutcomeBar,
+    Problem,
+    sum,
+    TestLink,
+    told,
+    when,
+    Wide,
+    worst,
+} from './parts';
 
 const STATES = { running: 'running', silent: 'says nothing', dead: 'was killed' };
 const COLOURS = { running: 'is-flaky', silent: 'is-timeout', dead: 'is-crashed' };
@@ -22,7 +34,15 @@ function spoken(run: LiveRun): string {
     return `${title(run)}: ${tenths * 10} % done${failed > 0 ? `, ${whole(failed)} failed` : ''}`;
 }
 
-function Row({ one, machine, over }: { one: Running; machine?: Machine; over: boolean }) {
+interface RowProps {
+    one: Running;
+    machine?: Machine;
+    over: boolean;
+    /** Whether the history knows what runs: of a layer's command it does not. */
+    links: boolean;
+}
+
+function Row({ one, machine, over, links }: RowProps) {
     const expected = one.expected_s ?? 0;
     const share = expected > 0 ? Math.min(1, one.seconds / expected) : 0;
     const memory = machine?.processes[one.pid];
@@ -34,7 +54,7 @@ function Row({ one, machine, over }: { one: Running; machine?: Machine; over: bo
                 {!over && expected > 0 && (
                     <span class="length" aria-hidden="true" style={{ width: `${100 * share}%` }} />
                 )}
-                <TestLink id={one.id} />
+                {links ? <TestLink id={one.id} /> : line(one.id)}
                 {one.attempt > 1 && <span class="mark">attempt {one.attempt}</span>}
                 {one.pass > 0 && <span class="mark">pass {one.pass + 1}</span>}
             </td>
@@ -74,7 +94,7 @@ function LiveCard({ run, machine }: { run: LiveRun; machine?: Machine }) {
                     {whole(run.done)} of {whole(run.all)}
                 </Fact>
                 <Fact name="Outcomes">{sum(run.outcomes) > 0 ? told(run.outcomes) : '-'}</Fact>
-                <Fact name={over ? 'Ran for' : 'For'}>{seconds(Math.max(0, passed))}</Fact>
+                <Fact name={over ? 'Ran for' : 'Runs for'}>{seconds(Math.max(0, passed))}</Fact>
                 {!over && (
                     <Fact name="Left">
                         {run.left_s === null ? 'unknown' : `about ${seconds(run.left_s)}`}
@@ -100,11 +120,11 @@ function LiveCard({ run, machine }: { run: LiveRun; machine?: Machine }) {
                 </p>
             )}
             {run.running.length > 0 ? (
-                <div class="wide">
+                <Wide label={`What ${title(run)} runs`}>
                     <table>
                         <caption>
-                            {over ? 'It was running' : 'Running'}{' '}
-                            {count(run.running.length, 'test')}, the longest first
+                            {over ? 'It was running' : 'Running:'} {whole(run.running.length)}, the
+                            longest first
                         </caption>
                         <thead>
                             <tr>
@@ -131,11 +151,12 @@ function LiveCard({ run, machine }: { run: LiveRun; machine?: Machine }) {
                                     one={one}
                                     machine={machine}
                                     over={over}
+                                    links={run.kind !== 'qe layer'}
                                 />
                             ))}
                         </tbody>
                     </table>
-                </div>
+                </Wide>
             ) : (
                 <p class="nothing">{over ? 'Nothing.' : 'No test runs at this moment.'}</p>
             )}

@@ -56,7 +56,22 @@ export function OutcomeBar({ counts, all = 0 }: { counts: Counts; all?: number }
 }
 
 export function TestLink({ id }: { id: string }) {
-    return <a href={linkToTest(id)}>{line(id) || '(no name)'}</a>;
+    const at = id.indexOf('::') + 2;
+    return (
+        <a href={linkToTest(id)}>
+            {at > 1 && <span class="file">{line(id.slice(0, at))}</span>}
+            {line(at > 1 ? id.slice(at) : id) || '(no name)'}
+        </a>
+    );
+}
+
+/** A table that may be wider than its page: it is scrolled by keyboard, too. */
+export function Wide({ label, children }: { label: string; children: ComponentChildren }) {
+    return (
+        <div class="wide" role="group" aria-label={label} tabIndex={0}>
+            {children}
+        </div>
+    );
 }
 
 export function Fact({ name, children }: { name: string; children: ComponentChildren }) {

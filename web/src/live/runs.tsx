@@ -21,6 +21,7 @@ import {
     TestLink,
     told,
     when,
+    Wide,
     worst,
 } from './parts';
 
@@ -33,7 +34,7 @@ function runTold(run: RunRow): string {
 
 function RunTable({ runs }: { runs: RunRow[] }) {
     return (
-        <div class="wide">
+        <Wide label="Runs">
             <table>
                 <caption>{count(runs.length, 'run')}, the newest first</caption>
                 <thead>
@@ -74,7 +75,7 @@ function RunTable({ runs }: { runs: RunRow[] }) {
                     ))}
                 </tbody>
             </table>
-        </div>
+        </Wide>
     );
 }
 
@@ -185,7 +186,7 @@ function resultOf(raw: RawRun): Result {
 function Failed({ tests }: { tests: Test[] }) {
     if (tests.length === 0) return <p class="nothing">Nothing failed.</p>;
     return (
-        <div class="wide">
+        <Wide label="What failed">
             <table>
                 <caption>
                     {count(tests.length, 'test')}
@@ -225,7 +226,7 @@ function Failed({ tests }: { tests: Test[] }) {
                     ))}
                 </tbody>
             </table>
-        </div>
+        </Wide>
     );
 }
 

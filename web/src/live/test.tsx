@@ -6,7 +6,7 @@ import { line } from '../text';
 import { useAnswer } from './ask';
 import { Dots, Interval, Rates } from './charts';
 import { HoldForm } from './held';
-import { Answered, code, Fact, rateTold, timeOrNone, when } from './parts';
+import { Answered, code, Fact, rateTold, timeOrNone, when, Wide } from './parts';
 import { Legend } from './runs';
 
 const MOST_DOTS = 150;
@@ -86,7 +86,7 @@ function Change({ change }: { change: NonNullable<Known['change']> }) {
 
 function Commits({ rows }: { rows: Row[] }) {
     return (
-        <div class="wide">
+        <Wide label="By commit">
             <table>
                 <caption>By commit, the newest first</caption>
                 <thead>
@@ -134,13 +134,13 @@ function Commits({ rows }: { rows: Row[] }) {
                     ))}
                 </tbody>
             </table>
-        </div>
+        </Wide>
     );
 }
 
 function Executions({ all }: { all: Execution[] }) {
     return (
-        <div class="wide">
+        <Wide label="Executions">
             <table>
                 <caption>
                     The last {count(Math.min(all.length, MOST_ROWS), 'execution')}, the newest first
@@ -180,7 +180,7 @@ function Executions({ all }: { all: Execution[] }) {
                     ))}
                 </tbody>
             </table>
-        </div>
+        </Wide>
     );
 }
 
@@ -220,8 +220,7 @@ function KnownTest({ known }: { known: Known }) {
                     label={`Failure rates of ${count(days.length, 'day')} with their intervals; the
                         last ${rateTold(days[days.length - 1].rate, days[days.length - 1].low, days[days.length - 1].high)}.`}
                     rates={days.map((day) => ({
-                        key: day.label,
-                        when: day.first ?? 0,
+                        name: line(day.label) || 'unknown',
                         rate: day.rate,
                         low: day.low,
                         high: day.high,

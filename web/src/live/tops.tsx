@@ -2,7 +2,7 @@
 import { count, seconds, whole } from '../format';
 import { useAnswer } from './ask';
 import { Interval } from './charts';
-import { Answered, rateTold, TestLink } from './parts';
+import { Answered, rateTold, TestLink, Wide } from './parts';
 
 interface TopTest {
     id: string;
@@ -38,7 +38,7 @@ function Table({ by, title, none, version }: Props) {
                     if (tests.length === 0) return <p class="nothing">{none}</p>;
                     const longest = tests[0].median_s || 1;
                     return (
-                        <div class="wide">
+                        <Wide label={title}>
                             <table>
                                 <caption>
                                     {whole(tests.length)} of {whole(found)}, of{' '}
@@ -91,7 +91,7 @@ function Table({ by, title, none, version }: Props) {
                                     ))}
                                 </tbody>
                             </table>
-                        </div>
+                        </Wide>
                     );
                 }}
             </Answered>
