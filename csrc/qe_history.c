@@ -85,10 +85,10 @@ static char *file_name(const char *path)
     return name;
 }
 
-static int open_database(qe_history *h, const char *path)
+static int open_database(qe_history *h, const char *path, int mode,
+                         int (*prepare)(sqlite3 *db))
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
-                SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    int flags = mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     char *name = file_name(path);
     sqlite3 *db = NULL;
     int rc;
@@ -99,10 +99,10 @@ static int open_database(qe_history *h, const char *path)
     free(name);
     rc = rc != SQLITE_OK ? qe__history_code(db, rc) : configure(db, h);
     if (rc == QE_OK)
-        rc = qe__history_schema(db);
+        rc = prepare(db);
     /* A log that another tool left becomes a journal; where others hold the
      * file open it stays, which is no harm. */
-    if (rc == QE_OK)
+    if (rc == QE_OK && mode != SQLITE_OPEN_READONLY)
         sqlite3_exec(db, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL);
     if (rc != QE_OK) {
         int error = errno;
@@ -114,19 +114,17 @@ static int open_database(qe_history *h, const char *path)
     return QE_OK;
 }
 
-QE_API int qe_history_open(qe_history **out, const char *path)
+static int open_as(qe_history **out, const char *path, int mode,
+                   int (*prepare)(sqlite3 *db))
 {
-    qe_history *h;
+    qe_history *h = calloc(1, sizeof(*h));
     int rc;
 
-    if (out == NULL || path == NULL || *path == '\0')
-        return QE_EINVAL;
-    h = calloc(1, sizeof(*h));
     if (h == NULL)
         return QE_ENOMEM;
     /* So that two processes do not try in step. */
     h->random = qe_now_ns() ^ ((uint64_t) getpid() << 32);
-    rc = open_database(h, path);
+    rc = open_database(h, path, mode, prepare);
     if (rc != QE_OK) {
         int error = errno;
         free(h);
@@ -135,6 +133,28 @@ QE_API int qe_history_open(qe_history **out, const char *path)
     }
     *out = h;
     return QE_OK;
+}
+
+QE_API int qe_history_open(qe_history **out, const char *path)
+{
+    if (out == NULL || path == NULL || *path == '\0')
+        return QE_EINVAL;
+    return open_as(out, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                   qe__history_schema);
+}
+
+QE_API int qe_history_open_to_read(qe_history **out, const char *path)
+{
+    int rc;
+
+    if (out == NULL || path == NULL || *path == '\0')
+        return QE_EINVAL;
+    if (access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
+        return QE_ENOTFOUND;
+    rc = open_as(out, path, SQLITE_OPEN_READONLY, qe__history_look);
+    if (rc == QE_EREADONLY)
+        rc = open_as(out, path, SQLITE_OPEN_READWRITE, qe__history_schema);
+    return rc;
 }
 
 QE_API void qe_history_close(qe_history *h)

@@ -47,5 +47,8 @@ int qe__history_end(sqlite3 *db, int rc);
 /* qe_history_schema.c: makes, upgrades or checks the schema, and proves that
  * the file can be written. Changes nothing where it fails. */
 int qe__history_schema(sqlite3 *db);
+/* Checks the schema, and changes nothing. QE_ENOTFOUND: there is nothing in the
+ * file; QE_EREADONLY: it must be upgraded, or rolled back, first. */
+int qe__history_look(sqlite3 *db);
 
 #endif

@@ -258,36 +258,56 @@ static int check_size(sqlite3 *db)
     return rc;
 }
 
+struct marks {
+    int64_t version, application, objects;
+};
+
+/* What kind of file it is. */
+static int read_marks(sqlite3 *db, struct marks *out)
+{
+    int rc = query_int(db, "PRAGMA user_version", &out->version);
+
+    if (rc == QE_OK)
+        rc = query_int(db, "PRAGMA application_id", &out->application);
+    if (rc == QE_OK)
+        rc = query_int(db, "SELECT count(*) FROM sqlite_schema", &out->objects);
+    return rc == QE_OK ? check_encoding(db) : rc;
+}
+
+static bool is_empty(const struct marks *marks)
+{
+    return marks->version == 0 && marks->application == 0 &&
+           marks->objects == 0;
+}
+
+static int check_marks(const struct marks *marks)
+{
+    if (marks->application != APPLICATION_ID || marks->version < 1)
+        return QE_ECORRUPT;
+    return marks->version > VERSION ? QE_EUNSUPPORTED : QE_OK;
+}
+
 /* Inside the write transaction, so that of two processes that make one file
  * the second finds the first one's work. */
 static int settle(sqlite3 *db, bool *changed)
 {
-    int64_t version = 0, application = 0, objects = 0;
-    int rc = query_int(db, "PRAGMA user_version", &version);
+    struct marks marks = {0};
+    int rc = read_marks(db, &marks);
 
     *changed = false;
-    if (rc == QE_OK)
-        rc = query_int(db, "PRAGMA application_id", &application);
-    if (rc == QE_OK)
-        rc = query_int(db, "SELECT count(*) FROM sqlite_schema", &objects);
-    if (rc == QE_OK)
-        rc = check_encoding(db);
     if (rc != QE_OK)
         return rc;
-
-    if (version == 0 && application == 0 && objects == 0) {
+    if (is_empty(&marks)) {
         *changed = true;
         return upgrade(db, 0);
     }
-    if (application != APPLICATION_ID || version < 1)
-        return QE_ECORRUPT;
-    if (version > VERSION)
-        return QE_EUNSUPPORTED;
+    rc = check_marks(&marks);
     /* Before an upgrade, whose new pages are not in the file yet. */
-    rc = check_size(db);
-    if (rc == QE_OK && version < VERSION) {
+    if (rc == QE_OK)
+        rc = check_size(db);
+    if (rc == QE_OK && marks.version < VERSION) {
         *changed = true;
-        rc = upgrade(db, (int) version);
+        rc = upgrade(db, (int) marks.version);
     }
     if (rc == QE_OK)
         rc = check_objects(db);
@@ -325,4 +345,33 @@ int qe__history_schema(sqlite3 *db)
         return qe__history_code(db,
                                 sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL));
     return qe__history_end(db, rc);
+}
+
+static int look(sqlite3 *db)
+{
+    struct marks marks = {0};
+    int rc = read_marks(db, &marks);
+
+    if (rc == QE_OK && is_empty(&marks))
+        return QE_ENOTFOUND;
+    if (rc == QE_OK)
+        rc = check_marks(&marks);
+    if (rc == QE_OK)
+        rc = check_size(db);
+    if (rc == QE_OK && marks.version < VERSION)
+        return QE_EREADONLY;
+    if (rc == QE_OK)
+        rc = check_objects(db);
+    return rc == QE_OK ? check_ids(db) : rc;
+}
+
+int qe__history_look(sqlite3 *db)
+{
+    int rc = qe__history_exec(db, "BEGIN");
+
+    if (rc == QE_OK) {
+        rc = look(db);
+        (void) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    }
+    return rc;
 }

@@ -100,6 +100,11 @@ typedef struct qe_history qe_history;
  * QE_EREADONLY, a full disk QE_ESYS with errno; nothing is changed then.
  * Several processes may hold one open. */
 QE_API int qe_history_open(qe_history **out, const char *path);
+/* As qe_history_open, for who only reads: nothing is made, and nothing written but
+ * what a killed process has left unfinished, or an older version of QE; a medium that
+ * cannot be written will do. What writes is QE_EREADONLY then. QE_ENOTFOUND where there
+ * is no file, or nothing in it. */
+QE_API int qe_history_open_to_read(qe_history **out, const char *path);
 QE_API void qe_history_close(qe_history *h);
 /* Saves a run with its attempts and outcomes, whole or not at all. */
 QE_API int qe_history_save(qe_history *h, const qe_record *r, double started_s,

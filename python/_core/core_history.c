@@ -13,10 +13,10 @@ static PyObject *History_new(PyTypeObject *type, PyObject *args,
 {
     const char *path;
     History *self;
-    int status;
+    int status, reads = 0;
 
     (void) kwargs;
-    if (!PyArg_ParseTuple(args, "y", &path)) {
+    if (!PyArg_ParseTuple(args, "y|p", &path, &reads)) {
         return NULL;
     }
     self = (History *) core_new_self(type);
@@ -24,7 +24,8 @@ static PyObject *History_new(PyTypeObject *type, PyObject *args,
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
-    status = qe_history_open(&self->history, path);
+    status = reads ? qe_history_open_to_read(&self->history, path)
+                   : qe_history_open(&self->history, path);
     Py_END_ALLOW_THREADS
     if (status != 0) {
         Py_DECREF(self);
@@ -353,7 +354,8 @@ static PyType_Slot History_slots[] = {
     {Py_tp_new, (void *) History_new},
     {Py_tp_dealloc, (void *) History_dealloc},
     {Py_tp_methods, History_methods},
-    {Py_tp_doc, "The history database; see qe_history in qe.h."},
+    {Py_tp_doc, "History(path: bytes, read_only=False): the history database; "
+                "see qe_history in qe.h."},
     {0, NULL},
 };
 

@@ -99,6 +99,7 @@ class MemoryStore:
     Args:
         path: the database; default: ``.qe/history.db`` of the project, here or in a folder
             above, otherwise made here.
+        read_only: nothing is made or written; a database that is not there is ``NotFound``.
 
     Raises (each method, at its use): ``HistoryError`` where the file is damaged, cannot be
     written, or is held by another process for more than 2 s; ``OSError`` on a full disk.
@@ -110,8 +111,10 @@ class MemoryStore:
         assert (await memory.retrieve("aqe/last"))["passed"] == 3
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        self._given = path is not None
+    def __init__(
+        self, path: str | os.PathLike[str] | None = None, *, read_only: bool = False
+    ) -> None:
+        self._given, self._read_only = path is not None, read_only
         # At once: a later change of the current folder makes no other store of this.
         self.path = places.history_of_project() if path is None else Path(path).absolute()
         self._lock = threading.RLock()
@@ -191,11 +194,13 @@ class MemoryStore:
         if self._closed:
             raise ValueError("the store is closed")
         if self._history is None:
-            if self._given:
+            if self._read_only:
+                pass
+            elif self._given:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             else:
                 places.make_folder(self.path.parent)
-            self._history = _core.History(os.fsencode(self.path))
+            self._history = _core.History(os.fsencode(self.path), self._read_only)
         return self._history
 
     def _let_go(self) -> None:

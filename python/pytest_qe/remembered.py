@@ -226,9 +226,7 @@ def _state(entry: Entry, clean: int | None) -> str:
     return "expired" if entry.expired(datetime.date.today()) else "held"
 
 
-def entries(
-    file: Path, database: _core.History | None
-) -> list[tuple[Entry, int | None, str]]:
+def entries(file: Path, database: _core.History | None) -> list[tuple[Entry, int | None, str]]:
     """The entries of a quarantine file, each with the executions in a row that all its tests
     have passed (None: not known), and its state: ``held``, ``expired``, ``may be released``.
 

@@ -296,6 +296,18 @@ static void a_file_of_the_first_version_is_upgraded(void **state)
     qe_history_close(must_open(s));
 }
 
+static void one_that_is_only_read_is_upgraded_too(void **state)
+{
+    struct scratch *s = *state;
+    qe_history *h = NULL;
+
+    poke(s, version_1);
+    assert_int_equal(qe_history_open_to_read(&h, s->path), QE_OK);
+    assert_int_equal(duration_of(h, "t"), 500000000);
+    qe_history_close(h);
+    assert_int_equal(peek(s, "PRAGMA user_version"), 2);
+}
+
 static void cells_of_a_foreign_file_are_not_trusted(void **state)
 {
     struct scratch *s = *state;
@@ -367,6 +379,7 @@ int main(void)
         T(names_are_those_that_begin_so),
         T(who_is_told_may_stop),
         T(a_file_of_the_first_version_is_upgraded),
+        T(one_that_is_only_read_is_upgraded_too),
         T(cells_of_a_foreign_file_are_not_trusted),
         T(wrong_arguments_are_refused),
 #undef T

@@ -89,7 +89,7 @@ class Feed:
                         yield f"event: {topic}\ndata: {text}\n\n"
                 try:
                     await asyncio.wait_for(changed.wait(), _ALIVE_S)
-                except asyncio.TimeoutError:  # noqa: UP041 - not the same before Python 3.11
+                except asyncio.TimeoutError:
                     yield ": here\n\n"
         finally:
             self._listeners.discard(changed)

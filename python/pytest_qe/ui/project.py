@@ -11,8 +11,9 @@ from typing import Any
 
 from .. import places
 from ..errors import QeError
-from ..orchestration import config as configs
+from ..memory import MemoryStore
 from ..orchestration import checking
+from ..orchestration import config as configs
 from ..orchestration.background import Background, UnknownRun
 from ..orchestration.mistakes import ConfigError
 from .liveruns import FOLDER, LiveRuns
@@ -68,11 +69,13 @@ class Project:
             return configs.find(self.folder).parent
         return self.folder
 
-    def _background(self) -> Background | None:
+    def _background(self, *, read_only: bool = True) -> Background | None:
         """None where there can be no run: looking must not make a store."""
         folder = self._background_folder()
         store = folder / places.FOLDER / places.HISTORY
-        return Background(folder) if store.is_file() else None
+        if not store.is_file() or store.stat().st_size == 0:
+            return None
+        return Background(folder, MemoryStore(store, read_only=read_only))
 
     def background_stamp(self) -> Any:
         """Another value once something may have changed."""
@@ -107,7 +110,7 @@ class Project:
 
         Raises: ``Trouble`` where there is none of that id, or it does not run.
         """
-        background = self._background()
+        background = self._background(read_only=False)
         try:
             if background is None or not run:
                 raise UnknownRun(f"there is no background run {run!r}")

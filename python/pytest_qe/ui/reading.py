@@ -93,11 +93,14 @@ class Reader:
         except FileNotFoundError:
             self._close()
             raise Trouble(404, f"{self.path}: there is no history yet") from None
+        if status.st_size == 0:  # a run is making it
+            self._close()
+            raise Trouble(404, f"{self.path}: there is nothing in it yet")
         if self._history is None or self._file != (status.st_dev, status.st_ino):
             self._close()
             if not self.path.is_file():
                 raise Trouble(503, f"{self.path}: is no file")
-            self._history = _core.History(os.fsencode(self.path))
+            self._history = _core.History(os.fsencode(self.path), True)
             self._file = (status.st_dev, status.st_ino)
         return self._history
 
@@ -124,6 +127,7 @@ class Reader:
     def run(self, number: int) -> Row:
         """A run: its tests with what became of them, and rows of attempts that name tests by
         their place in that list."""
+
         def both(history: _core.History) -> tuple[Any, Any, Any]:
             return history.run(number), history.outcomes(number), history.attempts(number)
 
@@ -151,6 +155,7 @@ class Reader:
 
     def test(self, name: bytes) -> Row:
         """All that is known of one test."""
+
         def asked(history: _core.History) -> tuple[Any, ...]:
             return (
                 history.rates(name, _core.BY_DAY),
@@ -187,6 +192,7 @@ class Reader:
 
         Raises: ``Trouble``.
         """
+
         def entries(history: _core.History | None) -> list[Row]:
             return [
                 {**entry.fields(), "clean": clean, "state": state}
@@ -250,5 +256,3 @@ def _change(executions: Sequence[Row]) -> Row | None:
         "run": after["run"], "when": after["run_started"],
         "from": before["revision"], "to": after["revision"],
     }  # fmt: skip
-
-

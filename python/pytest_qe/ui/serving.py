@@ -40,7 +40,9 @@ def listening(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "is no name"
-        raise CannotListen(f"--host={host}: {why}: takes a name or an address of this machine")
+        raise CannotListen(
+            f"--host={host}: {why}: takes a name or an address of this machine"
+        ) from None
     family, kind, protocol, _, address = found[0]
     made = socket.socket(family, kind, protocol)
     try:
@@ -94,9 +96,7 @@ class _Server(uvicorn.Server):
         self._feed.close()
 
 
-def serve(
-    project: Project, host: str, port: int, ready: Callable[[str, str], None]
-) -> int | None:
+def serve(project: Project, host: str, port: int, ready: Callable[[str, str], None]) -> int | None:
     """Serves until it is told to end.
 
     Args:
