@@ -60,16 +60,16 @@ PyObject *core_session_publish(PyObject *self, PyObject *args)
     PyObject *list;
     int status;
 
-    if (s == NULL || !PyArg_ParseTuple(args, "ysO!", &folder, &about,
-                                       &PyList_Type, &list)) {
+    if (s == NULL ||
+        !PyArg_ParseTuple(args, "ysO!", &folder, &about, &PyList_Type, &list)) {
         return NULL;
     }
     names = core_strings_of(list, PyList_Size(list));
     if (names == NULL) {
         return NULL;
     }
-    status = qe_session_publish(s, folder, about, names,
-                                (size_t) PyList_Size(list));
+    status =
+        qe_session_publish(s, folder, about, names, (size_t) PyList_Size(list));
     free((void *) names);
     return core_done(status);
 }

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+#: The page of `qe ui`.
+LIVE = ("index.html", "live.js", "live.css", "icon.svg")
 PKG_CONFIG = """#!/bin/sh
 for word; do case $word in {module}*) exit 1 ;; esac; done
 exec pkg-config "$@"
@@ -95,6 +97,7 @@ def test_elsewhere_than_on_linux_the_wheel_is_pure_and_whole(tmp_path: Path) -> 
         for path in (ROOT / "python" / "pytest_qe").rglob(f"*.{ending}"):
             assert path.relative_to(ROOT / "python").as_posix() in names
     assert "pytest_qe/web/report.html" in names
+    assert {f"pytest_qe/web/live/{name}" for name in LIVE} <= names
 
 
 def test_source_distribution_holds_every_source() -> None:
@@ -107,6 +110,7 @@ def test_source_distribution_holds_every_source() -> None:
             assert path.relative_to(ROOT).as_posix() in names
     assert {"LICENSE", "README.md", "python/pytest_qe/py.typed"} <= names
     assert "python/pytest_qe/web/report.html" in names, "which no Python can make"
+    assert {f"python/pytest_qe/web/live/{name}" for name in LIVE} <= names
     assert not [name for name in names if name.endswith((".so", ".o", ".pyc"))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -12,6 +13,8 @@ from .ends import Cannot, Wrong
 from .history import history_option
 
 PORT = 7357
+#: What `pytest-qe[ui]` brings.
+_PACKAGES = ("psutil", "starlette", "uvicorn", "anyio", "h11")
 
 EXAMPLES = """\b
 Examples:
@@ -21,6 +24,14 @@ Examples:
 
 Exit status: 2: wrong usage, or a package is missing; 3: it cannot listen; 130: ended by Ctrl-C.
 """
+
+
+def _open(url: str) -> None:
+    """Opens a browser; without the token, since anybody here sees the words of a command."""
+    import webbrowser
+
+    if not webbrowser.open(url):
+        click.echo("no browser was found", err=True)
 
 
 @click.command(epilog=EXAMPLES)
@@ -40,7 +51,7 @@ Exit status: 2: wrong usage, or a package is missing; 3: it cannot listen; 130: 
     "--quarantine", type=click.Path(path_type=Path), metavar="FILE",
     help="The file of tests that are held.",
 )  # fmt: skip
-@click.option("--open", "opens", is_flag=True, help="Open it in a browser.")
+@click.option("--open", "opens", is_flag=True, help="Open it in a browser, without the token.")
 @history_option
 def ui_command(
     port: int, host: str, allow_remote: bool, quarantine: Path | None, opens: bool,
@@ -56,10 +67,10 @@ def ui_command(
 
     try:
         from ..ui import guard, project, routes, serving
-    except ImportError as error:
-        raise Wrong(
-            f"qe ui needs {error.name or 'more packages'}: pip install 'pytest-qe[ui]'"
-        ) from None
+    except ModuleNotFoundError as error:
+        if error.name not in _PACKAGES:
+            raise
+        raise Wrong(f"qe ui needs {error.name}: pip install 'pytest-qe[ui]'") from None
     if not (routes.PAGES / "index.html").is_file():
         raise Cannot(f"{routes.PAGES} is missing: run `make build/web.stamp` in the sources of qe")
     if not guard.is_loopback(host) and not allow_remote:
@@ -83,9 +94,7 @@ def ui_command(
         click.echo("Ctrl-C ends it")
         sys.stdout.flush()
         if opens:
-            import webbrowser
-
-            webbrowser.open(f"{url}#token={token}")
+            threading.Thread(target=_open, args=(url,), daemon=True).start()
 
     try:
         number = serving.serve(looked, host, port, ready)

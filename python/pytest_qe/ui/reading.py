@@ -117,12 +117,8 @@ class Reader:
 
     def runs(self, most: int) -> list[Row]:
         """The newest runs, newest first."""
-        names = ("id", "started", "wall", "workers", "revision", "branch", "outcomes")
         found = self.use(lambda history: history.runs(min(most, MOST_RUNS)))
-        rows = [dict(zip(names, row, strict=True)) for row in found]
-        for row in rows:
-            row["revision"], row["branch"] = text_of(row["revision"]), text_of(row["branch"])
-        return rows
+        return [_run(row) for row in found]
 
     def run(self, number: int) -> Row:
         """A run: its tests with what became of them, and rows of attempts that name tests by
@@ -144,12 +140,7 @@ class Reader:
                 at = place[row[0]] = len(tests)
                 tests.append([text_of(row[0]), "none", None])
             rows.append([at, *row[1:-1], text_of(row[-1])])
-        _, started, wall, workers, revision, branch, counts = run
-        return {
-            "id": number, "started": started, "wall": wall, "workers": workers,
-            "revision": text_of(revision), "branch": text_of(branch), "outcomes": counts,
-            "tests": tests, "attempts": rows,
-        }  # fmt: skip
+        return {**_run(run), "tests": tests, "attempts": rows}
 
     # ----------------------------------------------------------------------- one test
 
@@ -211,6 +202,13 @@ class Reader:
 def _finite(value: float) -> float | None:
     """What another program may have written is no number of ours."""
     return value if math.isfinite(value) else None
+
+
+def _run(row: Sequence[Any]) -> Row:
+    names = ("id", "started", "wall", "workers", "revision", "branch", "outcomes")
+    found = dict(zip(names, row, strict=True))
+    found["revision"], found["branch"] = text_of(row[4]), text_of(row[5])
+    return found
 
 
 def _label(row: Sequence[Any]) -> Row:
