@@ -77,8 +77,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return  # nothing else is served
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -104,7 +104,7 @@ function LiveCard({ run, machine }: { run: LiveRun; machine?: Machine }) {
             </dl>
             {over && (
                 <p>
-                    It was killed, {when(run.told)}. What it was running at that moment:{' '}
+                    It was killed, {when(run.told)}. Below is what it was running at that moment.{' '}
                     <Action
                         name="dismiss"
                         asked={() => ({ id: run.id })}
@@ -116,7 +116,7 @@ function LiveCard({ run, machine }: { run: LiveRun; machine?: Machine }) {
             )}
             {run.state === 'silent' && (
                 <p>
-                    It has told nothing since {ago(run.told)}: is it stopped, or the machine busy?
+                    It last told something {ago(run.told)}: is it stopped, or the machine busy?
                 </p>
             )}
             {run.running.length > 0 ? (
