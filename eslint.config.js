@@ -4,7 +4,15 @@ const js = require('@eslint/js');
 const globals = require('globals');
 
 module.exports = [
-  { ignores: ['python/pytest_qe/demo/', 'build/', 'prebuilds/', 'node_modules/'] },
+  {
+    ignores: [
+      'python/pytest_qe/demo/',
+      'python/pytest_qe/web/',
+      'build/',
+      'prebuilds/',
+      'node_modules/',
+    ],
+  },
   js.configs.recommended,
   { files: ['tests/web/**'], languageOptions: { globals: globals.browser } }, // evaluated there
   {

@@ -115,9 +115,7 @@ function LiveCard({ run, machine }: { run: LiveRun; machine?: Machine }) {
                 </p>
             )}
             {run.state === 'silent' && (
-                <p>
-                    It last told something {ago(run.told)}: is it stopped, or the machine busy?
-                </p>
+                <p>It last told something {ago(run.told)}: is it stopped, or the machine busy?</p>
             )}
             {run.running.length > 0 ? (
                 <Wide label={`What ${title(run)} runs`}>
