@@ -191,7 +191,10 @@ test('a test has its rates with intervals, durations, commits and executions', a
   const page = await openLive(browser, ui);
   await page.show('flakiest');
   const row = page.getByRole('region', { name: 'Flakiest' }).getByRole('row').nth(1);
-  assert.match(await row.innerText(), /test_turns\s+50 % \(\d+ % to \d+ %\)\s+1\s+2/);
+  assert.match(
+    await row.innerText(),
+    /test_turns\s+[\d.]+ [mµ]?s\s+50 % \(\d+ % to \d+ %\)\s+1\s+2/,
+  );
   await row.getByRole('link').click();
   await page.locator('main.test .chart').nth(1).waitFor();
   const text = await page.locator('main').innerText();

@@ -47,15 +47,15 @@ function Table({ by, title, none, version }: Props) {
                                 <thead>
                                     <tr>
                                         <th scope="col">Test</th>
+                                        <th scope="col" class="number">
+                                            Median time
+                                        </th>
                                         {!slow && <th scope="col">Failure rate, 95 % interval</th>}
                                         <th scope="col" class="number">
                                             Failures
                                         </th>
                                         <th scope="col" class="number">
                                             Executions
-                                        </th>
-                                        <th scope="col" class="number">
-                                            Median time
                                         </th>
                                     </tr>
                                 </thead>
@@ -74,6 +74,11 @@ function Table({ by, title, none, version }: Props) {
                                                 )}
                                                 <TestLink id={test.id} />
                                             </td>
+                                            <td class="number">
+                                                {test.median_s === null
+                                                    ? '-'
+                                                    : seconds(test.median_s)}
+                                            </td>
                                             {!slow && (
                                                 <td class="rated">
                                                     <Interval {...test} />{' '}
@@ -82,11 +87,6 @@ function Table({ by, title, none, version }: Props) {
                                             )}
                                             <td class="number">{whole(test.failures)}</td>
                                             <td class="number">{whole(test.runs)}</td>
-                                            <td class="number">
-                                                {test.median_s === null
-                                                    ? '-'
-                                                    : seconds(test.median_s)}
-                                            </td>
                                         </tr>
                                     ))}
                                 </tbody>
