@@ -2,8 +2,8 @@
 
 export function seconds(value: number): string {
   if (value === 0) return '0 s';
-  if (value < 0.001) return `${(value * 1e6).toPrecision(2)} µs`;
-  if (value < 1) return `${(value * 1000).toPrecision(3).replace(/\.0+$/, '')} ms`;
+  if (value < 0.001) return `${Number((value * 1e6).toPrecision(2))} µs`;
+  if (value < 0.9995) return `${(value * 1000).toPrecision(3).replace(/\.0+$/, '')} ms`;
   if (value < 60) return `${value.toFixed(value < 10 ? 2 : 1)} s`;
   const whole = Math.round(value);
   const parts = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
@@ -28,7 +28,7 @@ export function bytes(value: number): string {
 
 export function percent(share: number): string {
   const value = share * 100;
-  if (value > 0 && value < 1) return `${value.toPrecision(1)} %`;
+  if (value > 0 && value < 1) return `${Number(value.toPrecision(1))} %`;
   return `${Math.round(value)} %`;
 }
 
