@@ -40,13 +40,19 @@ class Publishing:
         """Has a session tell, from now on. What cannot be told is no reason to run nothing."""
         about = {
             "kind": self.kind,
-            "command": list(self.command or [os.path.basename(sys.argv[0]), *sys.argv[1:]]),
+            "command": list(self.command or _called()),
             "folder": os.fspath(self.project),
         }
         if self.name:
             about["name"] = self.name
         with contextlib.suppress(QeError, MemoryError):
             session.publish(os.fsencode(self.folder), json.dumps(about), list(self.names))
+
+
+def _called() -> list[str]:
+    """What this process was called with, as it would be typed."""
+    program = os.path.basename(sys.argv[0])
+    return ["qe" if program == "__main__.py" else program, *sys.argv[1:]]
 
 
 def of_category(folder: str, about: Mapping[str, Any], commands: int) -> Publishing:

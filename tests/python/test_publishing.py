@@ -135,7 +135,7 @@ def test_commands_tell_their_files(cli: Cli, kind: str) -> None:
         wait_for(lambda: "a.sh" in running(cli.path), "a file to run")
         wanted = [one for one in states(cli.path) if one["running"]]
         assert {one["about"]["kind"] for one in wanted} == {f"qe {kind}"}
-        assert wanted[0]["about"]["command"][:2] == ["__main__.py", kind]
+        assert wanted[0]["about"]["command"][:2] == ["qe", kind]
         assert wanted[0]["about"]["folder"] == str(cli.path)
     finally:
         (cli.path / "go").touch()
