@@ -859,7 +859,8 @@ export interface RecordedText {
   kind?: 0 | 1;
   /** Where: the phase, or what the output was captured from. */
   name: string;
-  text: string;
+  /** Bytes that are no UTF-8 stay what they are (see the schema of the result). */
+  text: string | Buffer;
 }
 
 /** What happened in a run, by test. A NUL in a name or a message becomes U+FFFD. */

@@ -23,6 +23,7 @@ module.exports = {
   writeSync,
   activeResources: process.getActiveResourcesInfo.bind(process),
   bufferFrom: Buffer.from.bind(Buffer),
+  concat: Buffer.concat.bind(Buffer),
   dateNow: Date.now,
   exit: process.exit.bind(process),
   monotonic: process.hrtime.bigint,

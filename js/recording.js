@@ -4,6 +4,7 @@
 const path = require('node:path');
 
 const qe = require('./addon');
+const { Captured } = require('./captured');
 const { makeFolder } = require('./files');
 const { writeHtml } = require('./htmlreport');
 const { FOLDER, HISTORY, makeQeFolder } = require('./places');
@@ -28,6 +29,10 @@ const firstLine = (text) => String(text ?? '').split('\n', 1)[0];
 const LONGEST_TEXT = 1 << 18;
 const ALL_TEXTS = 1 << 26;
 const SHORT_TEXT = 1 << 10;
+const MOST_ATTEMPTS = 20; // of one test that fails, with their texts
+
+/** Whether, by these options, a report is written that holds what tests print. */
+const holdsTexts = ({ reportJson, reportHtml }) => Boolean(reportJson || reportHtml);
 
 class Recording {
   #record = new qe.Record();
@@ -36,6 +41,7 @@ class Recording {
   #names = new Map(); // of files, relative
   #started = Date.now() / 1000;
   #texts = ALL_TEXTS; // characters that are left for those of failures
+  #failures = []; // by item: how many attempts have failed
 
   /**
    * @param {string} runner "jest": what it is called in the history, and in warnings
@@ -131,10 +137,14 @@ class Recording {
     return item;
   }
 
-  /** An attempt at a test of a file: `key` as of `Names`. */
-  attempt({ test, attempt, pass, slot }, key, result, outcome) {
+  /**
+   * An attempt at a test of a file: `key` as of `Names`; `captured`: what is printed, of
+   * which that is the part of `printedBy`, by default the key.
+   */
+  attempt({ test, attempt, pass, slot, captured, printedBy }, key, result, outcome) {
+    const item = this.numberOf(this.id(test, key));
     this.#record.addAttempt({
-      item: this.numberOf(this.id(test, key)),
+      item,
       attempt,
       pass,
       worker: slot,
@@ -143,26 +153,45 @@ class Recording {
       duration: (result.duration ?? 0) / 1000,
       message: result.failureMessages.length > 0 ? firstLine(result.failureMessages[0]) : null,
     });
-    if (result.status === 'failed' && this.#reports)
-      this.#addText(this.numberOf(this.id(test, key)), pass, attempt, result.failureMessages);
+    if (result.status !== 'failed' || !this.#holdsTexts) return;
+    this.#failures[item] = (this.#failures[item] ?? 0) + 1;
+    if (this.#failures[item] > MOST_ATTEMPTS) return;
+    this.#addFailure({ item, pass, attempt }, result.failureMessages);
+    captured?.failed(printedBy === undefined ? key : printedBy, { item, pass, attempt });
+  }
+
+  /** Takes what a run of a file prints; null: nothing of that is to be written. */
+  captured(Kind = Captured) {
+    return this.#holdsTexts ? new Kind(this) : null;
+  }
+
+  /** Whether texts are to be short from here on. */
+  get isFull() {
+    return this.#texts <= 0;
+  }
+
+  /** A text of an attempt that is in the record: what was printed. */
+  add(place, name, text) {
+    this.#texts -= text.length;
+    this.#record.addText({ ...place, kind: qe.TEXT_OUTPUT, name, text });
   }
 
   /** How an attempt failed, for people: so much of it that a thousand fit into a report. */
-  #addText(item, pass, attempt, messages) {
+  #addFailure(place, messages) {
     const text = messages.join('\n\n');
-    const limit = this.#texts > 0 ? LONGEST_TEXT : SHORT_TEXT;
+    const limit = this.isFull ? SHORT_TEXT : LONGEST_TEXT;
     const left = text.length - limit;
     const told =
       left > 0
         ? `${text.slice(0, limit / 2)}\n[qe: ${left} of ${text.length} characters left out]\n${text.slice(-limit / 2)}`
         : text;
     this.#texts -= told.length;
-    this.#record.addText({ item, pass, attempt, kind: qe.TEXT_FAILURE, name: 'test', text: told });
+    this.#record.addText({ ...place, kind: qe.TEXT_FAILURE, name: 'test', text: told });
   }
 
-  /** Whether the result is written to a file. */
-  get #reports() {
-    return Boolean(this.options.reportJson || this.options.reportHtml);
+  /** Whether a report is written that people read failures in. */
+  get #holdsTexts() {
+    return holdsTexts(this.options);
   }
 
   /** What a test is called in all that is written; `key` as of `Names`. */
@@ -217,8 +246,8 @@ class Recording {
     } catch (error) {
       this.#warn(`history was not saved: ${error.message}`);
     }
-    if (!this.#reports) return;
     const { reportJson, reportHtml, reportTrace } = this.options;
+    if (!(reportJson || reportHtml || reportTrace)) return;
     const told = {
       started: this.#started,
       wall,
@@ -255,4 +284,4 @@ class Recording {
   }
 }
 
-module.exports = { Recording };
+module.exports = { Recording, holdsTexts };

@@ -35,6 +35,8 @@ Napi::Array array_from(Napi::Env env, const uint32_t *numbers, size_t n);
 std::string text_of(const Napi::Value &value, const std::string &name);
 // A name or a message of a test, which may hold anything: a NUL must not cost a result.
 std::string result_text_of(const Napi::Value &value, const std::string &name);
+// ... or the bytes of a Buffer, which may be no UTF-8
+std::string result_bytes_of(const Napi::Value &value, const std::string &name);
 uint32_t count_of(const Napi::Value &value, const std::string &name, uint32_t least = 0,
                   uint32_t most = UINT32_MAX);
 double whole_of(const Napi::Value &value, const std::string &name, double least, double most);
@@ -68,6 +70,7 @@ class Options {
     std::string text(const char *key) const; // must be given
     bool text(const char *key, std::string &found) const;
     bool result_text(const char *key, std::string &found) const;
+    bool result_bytes(const char *key, std::string &found) const;
     uint32_t count(const char *key, uint32_t otherwise, uint32_t least = 0,
                    uint32_t most = UINT32_MAX) const;
     double real(const char *key, double least, double most) const;

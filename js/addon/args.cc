@@ -82,18 +82,37 @@ std::string text_of(const Napi::Value &value, const std::string &name)
     return found;
 }
 
-std::string result_text_of(const Napi::Value &value, const std::string &name)
+// The core's texts end where a NUL is.
+static std::string without_nul(const std::string &from)
 {
     std::string found;
 
+    found.reserve(from.size());
+    for (char c : from) {
+        if (c == '\0') {
+            found += "\xEF\xBF\xBD"; // U+FFFD
+        } else {
+            found += c;
+        }
+    }
+    return found;
+}
+
+std::string result_text_of(const Napi::Value &value, const std::string &name)
+{
     if (!value.IsString()) {
         refuse(value, name, "a string");
     }
-    found = value.As<Napi::String>().Utf8Value();
-    for (size_t at; (at = found.find('\0')) != std::string::npos;) {
-        found.replace(at, 1, "\xEF\xBF\xBD"); // U+FFFD
+    return without_nul(value.As<Napi::String>().Utf8Value());
+}
+
+std::string result_bytes_of(const Napi::Value &value, const std::string &name)
+{
+    if (!value.IsBuffer()) {
+        return result_text_of(value, name);
     }
-    return found;
+    Napi::Buffer<char> bytes = value.As<Napi::Buffer<char>>();
+    return without_nul(std::string(bytes.Data(), bytes.Length()));
 }
 
 Napi::Array array_from(Napi::Env env, const uint32_t *numbers, size_t n)
@@ -215,6 +234,17 @@ bool Options::text(const char *key, std::string &found) const
         return false;
     }
     found = text_of(value, name(key));
+    return true;
+}
+
+bool Options::result_bytes(const char *key, std::string &found) const
+{
+    Napi::Value value = get(key);
+
+    if (!given(value)) {
+        return false;
+    }
+    found = result_bytes_of(value, name(key));
     return true;
 }
 

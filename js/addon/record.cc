@@ -89,7 +89,7 @@ class Record : public Napi::ObjectWrap<Record> {
         uint32_t kind = from.count("kind", QE_TEXT_FAILURE, 0, QE_TEXT_KINDS - 1);
 
         from.result_text("name", name);
-        from.result_text("text", text);
+        from.result_bytes("text", text);
         check(info.Env(),
               qe_record_add_text(record, item, pass, attempt, (enum qe_text_kind) kind,
                                  name.c_str(), text.c_str()));

@@ -32,6 +32,8 @@ class FileRun {
   #keys = new Map(); // by test, as of `Names`, in the order in which they were defined
   #told = new Map(); // keys of what jest will be told next, by kind and name
   order = null; // keys in the order of jest's result
+  current = null; // the key of the test that runs, where that is one alone
+  #overlap = false; // whether tests of the file run at once
   retries = false; // whether jest itself runs what failed once more
 
   /**
@@ -57,6 +59,7 @@ class FileRun {
       const key = names.key(titlesOf(test).join(' '));
       this.#keys.set(test, key);
       if (!this.isWanted(key)) test.mode = 'skip';
+      if (test.concurrent) this.#overlap = true;
     }
     this.onBegin(this.#keys.size);
     if (this.plan) arrange(root, this.#keys, this.plan);
@@ -89,10 +92,12 @@ class FileRun {
       case 'test_start':
         this.random?.begin(this.#keys.get(event.test));
         break;
-      case 'test_started':
+      case 'test_started': // its hooks follow
       case 'test_done':
       case 'test_todo':
         this.#note(event.name.slice('test_'.length), event.test);
+        if (!this.#overlap)
+          this.current = event.name === 'test_started' ? this.#keys.get(event.test) : null;
         break;
       case 'run_finish':
         this.order = [...testsOf(state.rootDescribeBlock)].map((test) => this.#keys.get(test));
@@ -121,9 +126,10 @@ class FileRun {
  *
  * @param {string} testRunner what jest runs a file's tests with
  * @param {() => FileRun} current that of the file which runs now
+ * @param {((console: object) => void) | null | false} [onConsole] hears of the console of each file
  * @returns whether it can be heard
  */
-function listen(testRunner, current) {
+function listen(testRunner, current, onConsole) {
   if (!CIRCUS.test(testRunner)) return false;
   if (heard.has(testRunner)) return true; // of another project
   heard.add(testRunner);
@@ -133,6 +139,7 @@ function listen(testRunner, current) {
   async function runTests(globalConfig, config, environment, ...rest) {
     const own = environment.handleTestEvent;
     if (environment.global?.Math) current()?.random?.install(environment.global.Math);
+    if (onConsole) onConsole(environment.global?.console);
     environment.handleTestEvent = function handleTestEvent(event, state) {
       const run = current();
       run.retries = Number(environment.global[RETRY_TIMES]) > 0;

@@ -9,5 +9,6 @@ module.exports = {
   HOOK: 5, // [type, test cases]: it fails with these; [null, []]: it is over
   REFUSED: 8, // [pass, names]: changes around it that the system would not make
   KNOWN: 7, // nothing is left to be run: the worker before was lost behind the end
+  OUTPUT: 9, // as of `outputOf`: what is printed, by which test and to where
   OPEN: 6, // [path, kinds]: handles that a file has left open
 };

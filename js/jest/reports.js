@@ -55,8 +55,8 @@ class Reports {
   }
 
   /** An attempt at a test; `key` as of `Names`. */
-  attempt({ test, attempt, pass, slot }, key, result, outcome) {
-    const own = { test: this.#file(test), attempt, pass, slot };
+  attempt({ test, attempt, pass, slot, captured }, key, result, outcome) {
+    const own = { test: this.#file(test), attempt, pass, slot, captured };
     this.recording.attempt(own, key, result, outcome);
     if (result.status === 'failed') {
       this.junit?.failed(this.name(test), key, result.failureMessages.join('\n\n'));

@@ -42,7 +42,8 @@ class FileResult {
   }
 
   /** A worker begins with the file, or goes on with it. */
-  begin({ attempt, pass, slot }) {
+  begin({ attempt, pass, slot }, captured) {
+    this.captured = captured; // what it prints; null: nobody asks
     this.attempt = attempt;
     this.pass = pass;
     this.slot = slot;

@@ -12,11 +12,13 @@ const { planPasses } = require('../flaky');
 const { huntOf } = require('../options');
 const { decode } = require('../plain');
 const { attemptOf, noteLoss } = require('../progress');
+const { holdsTexts } = require('../recording');
 const { parse } = require('../replay');
 const { LOOK, hangText, readStack, stackFile } = require('../watchdog');
 const { FlakyFile } = require('./flaky');
 const { JestHunt, JestReplay } = require('./hunt');
 const messages = require('./messages');
+const { outputOf } = require('./output');
 const { Reports } = require('./reports');
 const { FileResult } = require('./results');
 const { typedOf } = require('./typed');
@@ -117,6 +119,7 @@ class Run {
       options,
       passes: this.passes,
       hunts: this.hunt && (this.hunt.hunting.first ?? { isReplay: true }),
+      holdsTexts: holdsTexts(options),
       projects,
       tests: this.tests.map((test) => ({ path: test.path, project: test.context.config.id })),
     };
@@ -173,6 +176,7 @@ class Run {
     this.interrupted = true;
     this.session.close();
     if (this.hunt && first) {
+      for (const file of this.#files.values()) file.captured?.close();
       this.hunt.interrupt();
       const { globalConfig, jest } = this.runner;
       for (const [item, test] of this.tests.entries()) {
@@ -212,7 +216,7 @@ class Run {
     switch (event.kind) {
       case qe.EV_START:
         if (!file) await this.#begin(event, test);
-        this.#files.get(event.unit).begin(event);
+        this.#beginAttempt(event);
         break;
       case qe.EV_DATA:
         await this.#data(event, file, test);
@@ -237,12 +241,23 @@ class Run {
     await this.runner.emit('test-file-start', [test]);
   }
 
+  /** A worker begins with a file, or goes on with it. */
+  #beginAttempt(event) {
+    const file = this.#files.get(event.unit);
+    file.captured?.close();
+    file.begin(event, this.hunt?.asks(event.pass) ? null : this.reports.recording.captured());
+  }
+
   /** Of several passes jest hears at their end. */
   async #emitCase(name, value) {
     if (!this.passes && !this.hunt) await this.runner.emit(name, value);
   }
 
   async #data(event, file, test) {
+    if (event.dataKind === messages.OUTPUT) {
+      file?.captured?.add(...outputOf(event.data)); // what comes between files is of none
+      return;
+    }
     const value = decode(event.data);
     switch (event.dataKind) {
       case messages.CASE_START:
@@ -252,6 +267,7 @@ class Run {
       case messages.CASE_RESULT:
         file.done(value[2], value[1], value[3]);
         if (!this.hunt?.asks(event.pass)) this.reports.attempt(file, value[2], value[1]);
+        file.captured?.over(value[2]);
         // What jest itself may run again has failed when the file has ended.
         if (!value[3]) this.hunt?.result(event, value[2], file.cases.get(value[2]));
         await this.#emitCase('test-case-result', value.slice(0, 2));
@@ -300,7 +316,7 @@ class Run {
     }
     if (!begun) {
       await this.#begin(event, test); // its worker was lost before it could say so
-      this.#files.get(event.unit).begin(event);
+      this.#beginAttempt(event);
     }
     const file = this.#files.get(event.unit);
     // Nothing but a limit of time or an end of its own has its reason in the file.
@@ -321,6 +337,7 @@ class Run {
   async #conclude(event, file, test) {
     const { unit, item, pass } = event;
     this.#files.delete(unit);
+    file.captured?.close();
     const { globalConfig, jest } = this.runner;
     const now = Date.now();
     if (!this.hunt?.asks(pass)) this.reports.took(test, (now - file.started) / 1000);

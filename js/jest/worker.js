@@ -16,6 +16,7 @@ const { SeededRandom } = require('../random');
 const { isAlive, ownTemporary } = require('../scratch');
 const { jestModules } = require('./modules');
 const messages = require('./messages');
+const { Printing } = require('./output');
 const { FileRun, listen } = require('./circus');
 const { Watchdog, stackFile } = require('../watchdog');
 const scriptCache = require('./script-cache');
@@ -72,6 +73,8 @@ class FileWorker {
     const { timeout, maxWorkerRss } = run.options;
     this.watchdog = timeout ? new Watchdog(timeout, stackFile(run.folder, slot)) : null;
     writeReason(path.join(run.folder, `${slot}.report`));
+    this.printing = run.holdsTexts ? new Printing(core, () => this.fileRun?.current ?? null) : null;
+    this.printing?.streams();
     this.mostMemory = maxWorkerRss ?? run.globalConfig.workerIdleMemoryLimit ?? Infinity;
   }
 
@@ -92,7 +95,12 @@ class FileWorker {
       const { config, moduleMap } = this.run.projects[id];
       await this.jest.preloadResolver?.(config.resolver); // jest 30
       const map = this.jest.HasteMap.getStatic(config).getModuleMapFromJSON(moduleMap);
-      const isHeard = listen(config.testRunner, () => this.fileRun);
+      const isHeard = listen(
+        config.testRunner,
+        () => this.fileRun,
+        // A verbose one writes to the streams at once.
+        this.printing && !this.run.globalConfig.verbose && ((own) => this.printing.console(own)),
+      );
       found = { config, isHeard, resolver: this.jest.Runtime.createResolver(config, map) };
       this.contexts.set(id, found);
     }

@@ -108,7 +108,14 @@ function makeFlakyRunner(Mocha) {
         printed: [], // by what is to be told next, and which suites have begun for it
         tail: null, // what is printed goes there: a test has ended, and none has begun
         running: null,
+        file: undefined, // the number of that whose events came last
       });
+    }
+
+    /** What the file that runs in a pass prints, for a report. */
+    #printed(pass) {
+      if (this.hunt?.asks(pass)) return null;
+      return this.session.reports.printed.of(pass, this.#state(pass).file);
     }
 
     advance() {
@@ -118,6 +125,7 @@ function makeFlakyRunner(Mocha) {
         for (const { events } of unit.stages) {
           for (const item of events.splice(0)) this.#take(item, unit.index);
         }
+        if (unit.isOver) this.session.reports.printed.over(unit.index);
         if (unit.isOver && hunt?.over(unit.index)) delete this.passes[unit.index];
       }
       if (!session.done) return hunt?.feed(session);
@@ -146,8 +154,10 @@ function makeFlakyRunner(Mocha) {
 
     #take(item, pass) {
       const state = this.#state(pass);
-      if (item.printed) (state.tail ?? state.printed).push(item);
-      else if (item.described) this.#describe(item, state);
+      if (item.printed) {
+        this.#printed(pass)?.print(item);
+        (state.tail ?? state.printed).push(item);
+      } else if (item.described) this.#describe(item, state);
       else if (item.lost) this.#lost(item, pass);
       else if (item.event) this.#event(item, pass);
     }
@@ -182,6 +192,8 @@ function makeFlakyRunner(Mocha) {
       const state = this.#state(pass);
       if (added) this.#add(added, id, state);
       const thing = this.#find(id, state) ?? this.unknown(title);
+      if (id?.[0] >= 0) [state.file] = id;
+      this.#printed(pass)?.event(name, thing);
       Object.assign(thing, patch);
       if (!thing.type) {
         if (name !== constants.EVENT_SUITE_BEGIN) return;
@@ -222,7 +234,8 @@ function makeFlakyRunner(Mocha) {
       const state = this.#state(pass);
       const file = this.#fileOf(id);
       const isAsked = this.hunt?.asks(pass); // what came of it is told as a cause
-      if (!isAsked) this.session.reports.end(name, thing, { file, error, outcome, pass });
+      const told = { file, error, outcome, pass, printed: this.#printed(pass) };
+      if (!isAsked) this.session.reports.end(name, thing, told);
       if (!status) return;
       if (thing.type === 'test' && file && this.hunt) {
         const way = lost ? wayOfLoss(outcome, lost) : wayOf(error, process.cwd());

@@ -10,6 +10,7 @@ const { report } = require('../huntreport');
 const { Junit } = require('../junit');
 const { Names } = require('../progress');
 const { Recording } = require('../recording');
+const { AllPrinted, Printed } = require('./printed');
 
 const LOAD = 'mocha/load'; // key in the history: seconds that a worker takes to load
 
@@ -36,6 +37,7 @@ class Reports {
     this.passes = passes;
     this.table = passes?.length > 1 ? new FlakyTable(passes.length) : null;
     this.recording = new Recording('mocha', this.folder, options);
+    this.printed = new AllPrinted(() => this.recording.captured(Printed));
     this.junit = options.reportJunit ? new Junit('mocha', this.folder, several) : null;
     this.loading = Number(this.recording.history?.get(LOAD) ?? NaN);
   }
@@ -94,7 +96,7 @@ class Reports {
   }
 
   /** What became of a test, or of a hook that failed. */
-  end(name, thing, { file: otherwise, error, outcome, pass } = {}) {
+  end(name, thing, { file: otherwise, error, outcome, pass, printed } = {}) {
     if (!(name in STATUS) || (thing.type === 'hook' && name !== 'fail')) return;
     const where = thing.file ?? otherwise;
     if (!where) return;
@@ -107,7 +109,9 @@ class Reports {
     if (STATUS[name] === 'failed')
       this.junit?.failed(path.relative(this.folder, where), key, result.failureMessages[0] ?? '');
     const before = file.tests.get(key);
-    this.recording.attempt({ test: { path: where }, attempt, pass, slot }, key, result, ending);
+    const captured = { captured: printed, printedBy: printed?.now };
+    const own = { test: { path: where }, attempt, pass, slot, ...captured };
+    this.recording.attempt(own, key, result, ending);
     const flaky = name === 'pass' && attempt > 1;
     // A test that passed and then failed, by what it left behind, has failed.
     if (before?.[1].status === 'failed' && name !== 'pass') return;
@@ -131,6 +135,7 @@ class Reports {
 
   /** Writes what there is. `run`: what is said of the run as a whole. */
   finish(run, loading) {
+    this.printed.end();
     const seconds = {};
     for (const [path_, file] of this.#files) {
       const tests = [...file.tests.values()];

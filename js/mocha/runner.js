@@ -76,7 +76,9 @@ function makeParentRunner(Mocha) {
     /** Emits one thing. False: mocha would run nothing behind it. */
     #play(item, file) {
       if (item.printed) {
-        if (!this.muted.has(item.worker)) print(item);
+        if (this.muted.has(item.worker)) return true;
+        this.#printed(file)?.print(item);
+        print(item);
       } else if (item.stop) {
         return false;
       } else if (item.described) {
@@ -90,6 +92,11 @@ function makeParentRunner(Mocha) {
       return true;
     }
 
+    /** What a file prints, for a report. */
+    #printed(file) {
+      return this.session.reports.printed.of(0, file === ROOT ? undefined : file);
+    }
+
     #event(event, file, { worker, slot }) {
       const { name, id, title, patch, current, error, at, passed, added } = event;
       if (added) this.#add(added, file);
@@ -99,6 +106,7 @@ function makeParentRunner(Mocha) {
         else this.muted.delete(worker);
         return;
       }
+      this.#printed(file)?.event(name, thing);
       if (name === constants.EVENT_SUITE_BEGIN) return this.enter(Object.assign(thing, patch));
       if (name === constants.EVENT_SUITE_END) return this.closeTo(thing.parent);
       if (name === constants.EVENT_TEST_BEGIN) {
@@ -119,7 +127,9 @@ function makeParentRunner(Mocha) {
     }
 
     #tell(name, thing, file, ...told) {
-      this.session.reports.end(name, thing, { file: this.session.files[file], error: told[0] });
+      const printed = this.#printed(file);
+      const where = this.session.files[file];
+      this.session.reports.end(name, thing, { file: where, error: told[0], printed });
       this.emit(name, thing, ...told);
     }
 
@@ -158,7 +168,9 @@ function makeParentRunner(Mocha) {
       this.failures += 1;
       const error = this.lostError(thing, item);
       if (running) this.session.reports.begin(thing, running.since, slot);
-      this.session.reports.end('fail', thing, { file: this.session.files[file], error, outcome });
+      const printed = this.#printed(file);
+      const where = this.session.files[file];
+      this.session.reports.end('fail', thing, { file: where, error, outcome, printed });
       this.emit(constants.EVENT_TEST_FAIL, thing, error);
       if (!hook) this.emit(constants.EVENT_TEST_END, thing);
     }

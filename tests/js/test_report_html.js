@@ -98,6 +98,15 @@ it('passes', () => {});
   assert.deepEqual(traced(path.join(folder, 'out', 'trace.json')), attempted(result));
 });
 
+test('a trace is written without other reports', async () => {
+  const folder = project('trace-alone', {
+    'package.json': '{ "name": "project", "jest": {} }',
+    'a.test.js': "test('passes', () => {});",
+  });
+  await command(folder, JEST, '--report-trace=trace.json');
+  assert.deepEqual(traced(path.join(folder, 'trace.json')), ['a.test.js::passes passed gw0']);
+});
+
 test('a page that cannot be written is a warning', async () => {
   const folder = project('html-nowhere', {
     'package.json': '{ "name": "project", "jest": {} }',
