@@ -38,17 +38,39 @@ function explain(hunting, test) {
   );
 }
 
+/** The command that makes a test fail again, if one was found. */
+function againOf(hunting, test) {
+  const option = hunting.replayOf(test);
+  const { program, typed } = hunting.host;
+  return option && commandOf(program, typed?.(), option);
+}
+
 /** Why a test is flaky, and the command that shows it. */
 function* why(hunting, test) {
   const finding = hunting.finding(test);
   if (!finding) return;
   const isCut = hunting.inquiries.unended.has(test.item);
   yield `    cause: ${tell(finding, hunting.nameOf)}${isCut ? ' (not asked to the end)' : ''}`;
-  const option = finding.proofFailed > 0 ? hunting.replayOf(test) : null;
-  if (!option) return;
+  const command = finding.proofFailed > 0 ? againOf(hunting, test) : null;
+  if (!command) return;
   const { proofFailed, proofRuns } = finding;
-  const { program, typed } = hunting.host;
-  yield `    again: ${commandOf(program, typed?.(), option)}  # failed ${proofFailed} of ${proofRuns}`;
+  yield `    again: ${command}  # failed ${proofFailed} of ${proofRuns}`;
+}
+
+/**
+ * A hunt, or a replay, for the JSON result, with what a reader would have to compute: the
+ * interval of each rate, and the whole command that shows a failure again.
+ *
+ * @param {(id: string) => number} numberOf the place of a test there
+ */
+function describe(hunting, numberOf) {
+  const told = hunting.describe(numberOf);
+  for (const [id, one] of Object.entries(told.tests ?? {})) {
+    const { low, high } = stats.confidenceSequence(one.failures, one.passes);
+    one.interval = [low, high];
+    if (one.why?.replay) one.why.replay.command = againOf(hunting, hunting.tests.get(id));
+  }
+  return told;
 }
 
 /** What was spent on causes, and what could not be asked. */
@@ -135,4 +157,4 @@ const table = (hunting, interrupted = false) =>
 /** What came of a replay, or of a hunt. */
 const report = (found, interrupted) => found.table?.() ?? table(found, interrupted);
 
-module.exports = { explain, report, table };
+module.exports = { describe, explain, report, table };

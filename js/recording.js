@@ -153,11 +153,37 @@ class Recording {
       duration: (result.duration ?? 0) / 1000,
       message: result.failureMessages.length > 0 ? firstLine(result.failureMessages[0]) : null,
     });
-    if (result.status !== 'failed' || !this.#holdsTexts) return;
+    if (result.status !== 'failed') return;
+    const by = printedBy === undefined ? key : printedBy;
+    this.#tellFailure({ item, pass, attempt }, result.failureMessages, captured, by);
+  }
+
+  /** What people read of an attempt that has failed. */
+  #tellFailure(place, messages, captured, printedBy) {
+    const { item } = place;
+    if (!this.#holdsTexts) return;
     this.#failures[item] = (this.#failures[item] ?? 0) + 1;
     if (this.#failures[item] > MOST_ATTEMPTS) return;
-    this.#addFailure({ item, pass, attempt }, result.failureMessages);
-    captured?.failed(printedBy === undefined ? key : printedBy, { item, pass, attempt });
+    this.#addFailure(place, messages);
+    captured?.failed(printedBy, place);
+  }
+
+  /**
+   * A file could not be run: it stands for what it would have held, by its own name.
+   *
+   * @param {{message: string, stack?: string}} error
+   * @param {number} [more.outcome] that of what its worker was lost by
+   * @param {number} [more.start] seconds since the epoch; now, where nobody knows
+   */
+  broken({ test, attempt, pass, slot, captured }, { message, stack }, more = {}) {
+    const { outcome = qe.ERROR, start = Date.now() / 1000 } = more;
+    const item = this.numberOf(this.name(test));
+    const text = String(stack || message);
+    const duration = Math.max(0, Date.now() / 1000 - start);
+    const made = { item, attempt, pass, worker: slot, outcome, start, duration };
+    this.#record.addAttempt({ ...made, message: firstLine(text) });
+    this.#record.setOutcome(item, outcome, firstLine(text));
+    this.#tellFailure({ item, pass, attempt }, [text], captured, null);
   }
 
   /** Takes what a run of a file prints; null: nothing of that is to be written. */

@@ -42,7 +42,9 @@ class Passes {
    * @param {object[]} tests jest's
    * @param {{folder: string, root: string, limit: number, workers: number,
    *   nameOf: (test: object) => string, idOf: (test: object, key: string) => string,
-   *   counts: () => [string, number, number][], typed: () => object}} run
+   *   counts: () => [string, number, number][], typed: () => object,
+   *   failed: (event: object, key: string, result: object) => void}} run `failed`: a test
+   *   has, of which nobody else tells
    */
   constructor(tests, run) {
     this.tests = tests;
@@ -194,7 +196,8 @@ class JestHunt extends Passes {
    * @param {{result?: object, failure?: Error, tests: Array}} ended as of `conclude`
    * @returns whether the pass is over with it
    */
-  ended({ pass, item }, { result, failure, tests }) {
+  ended(event, { result, failure, tests }) {
+    const { pass, item } = event;
     if (this.asks(pass)) {
       if (!this.isOver(pass)) return false;
       this.hunting.answered(pass, this.take(pass));
@@ -203,7 +206,7 @@ class JestHunt extends Passes {
     const kept = this.kept[item];
     if (result && !kept.whole) Object.assign(kept, { whole: result, tests });
     const error = failure ?? result?.testExecError;
-    if (error) this.#failed(pass, item, error);
+    if (error) this.#failed(event, error);
     else this.#missing(pass, item, (test) => test.key === WHOLE, true);
     if (!this.isOver(pass)) return false;
     this.hunting.over(pass);
@@ -211,16 +214,18 @@ class JestHunt extends Passes {
   }
 
   /** A file could not be run: with it all have failed that were to run there. */
-  #failed(pass, item, error) {
+  #failed(event, error) {
+    const { pass, item } = event;
     const kept = this.kept[item];
     kept.failure ??= error;
     if (pass === 0) this.#tell(pass, item, WHOLE, false, 0, []);
     const message = `The file could not be run: ${error.stack || error.message}`;
     for (const test of this.#missing(pass, item, () => true, false)) {
+      const failed = { status: 'failed', failureMessages: [message] };
+      this.run.failed(event, test.key, failed);
       const before = kept.shown.get(test.key);
       if (!before?.passed) continue;
-      const result = { ...before.result, status: 'failed', failureMessages: [message] };
-      kept.shown.set(test.key, { result, passed: false });
+      kept.shown.set(test.key, { result: { ...before.result, ...failed }, passed: false });
     }
   }
 

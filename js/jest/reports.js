@@ -6,7 +6,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const { FlakyTable, conditionOf } = require('../flaky');
-const { report } = require('../huntreport');
+const { describe, report } = require('../huntreport');
 const { Junit } = require('../junit');
 const { Recording } = require('../recording');
 const { Sharding } = require('../sharding');
@@ -63,6 +63,12 @@ class Reports {
     }
   }
 
+  /** A file could not be run; `started`: when it began, in milliseconds; `ending`: as of `FileResult`. */
+  broken({ test, attempt, pass, slot, captured, started, ending }, error) {
+    const own = { test: this.#file(test), attempt, pass, slot, captured };
+    this.recording.broken(own, error, { outcome: ending, start: started && started / 1000 });
+  }
+
   /** How long a file took, or a pass over it. */
   took(test, seconds) {
     const took = this.#took.get(this.name(test));
@@ -111,7 +117,7 @@ class Reports {
       ...run,
       passes: hunting?.passes.length ?? this.passes?.length,
       orders: this.passes ?? undefined,
-      hunt: hunting?.describe((id) => this.recording.numberOf(id)),
+      hunt: hunting ? describe(hunting, (id) => this.recording.numberOf(id)) : undefined,
       shard: sharding?.description ?? undefined,
     };
     this.recording.finish(told, hunting?.conditions ?? this.passes?.map(conditionOf));

@@ -37,6 +37,7 @@ class FileResult {
     this.hook = { type: null, cases: [] }; // what runs before or after all tests
     this.error = null;
     this.losses = [];
+    this.lostBy = undefined; // the outcome of the last of them that was of no test
     this.endings = new Map(); // what became of a test that ended its worker, by key
     this.failures = new Set(); // keys of tests that have failed once
   }
@@ -147,6 +148,11 @@ class FileResult {
     this.running.clear();
     this.hooked(null, []);
     return failed;
+  }
+
+  /** The outcome of what a worker was lost by, if that is why the file could not be run. */
+  get ending() {
+    return this.failure || this.whole.at(-1)?.testExecError ? undefined : this.lostBy;
   }
 
   /** Why jest gets no result of the file; undefined: it gets one. */

@@ -16,7 +16,7 @@ const { holdsTexts } = require('../recording');
 const { parse } = require('../replay');
 const { LOOK, hangText, readStack, stackFile } = require('../watchdog');
 const { FlakyFile } = require('./flaky');
-const { JestHunt, JestReplay } = require('./hunt');
+const { JestHunt, JestReplay, WHOLE } = require('./hunt');
 const messages = require('./messages');
 const { outputOf } = require('./output');
 const { Reports } = require('./reports');
@@ -145,10 +145,18 @@ class Run {
       nameOf: (test) => reports.name(test),
       idOf: (test, key) => reports.id(test, key),
       counts: () => reports.recording.counts(),
+      failed: (event, key, result) => this.#failedWithFile(event, key, result),
       typed: () => typedOf(words, root, this.runner.options.timeout),
     });
     reports.hunting = hunt.hunting;
     return hunt;
+  }
+
+  /** A test has failed as its file could not be run in a pass. */
+  #failedWithFile(event, key, result) {
+    const own = { ...event, test: this.tests[event.item] };
+    if (key === WHOLE) this.reports.broken(own, { message: result.failureMessages[0] });
+    else this.reports.attempt(own, key, result);
   }
 
   #units() {
@@ -322,6 +330,7 @@ class Run {
     // Nothing but a limit of time or an end of its own has its reason in the file.
     const killed = event.outcome === qe.CRASHED && (event.status & 0x7f) === SIGKILL;
     const lost = file.lost(this.#reason(event), Date.now(), killed);
+    if (lost.length === 0) file.lostBy = event.outcome;
     const keys = lost.map(([key]) => key);
     noteLoss(progress, by, killed, keys, file.statuses());
     for (const [key, result] of lost) {
@@ -337,12 +346,16 @@ class Run {
   async #conclude(event, file, test) {
     const { unit, item, pass } = event;
     this.#files.delete(unit);
-    file.captured?.close();
     const { globalConfig, jest } = this.runner;
     const now = Date.now();
-    if (!this.hunt?.asks(pass)) this.reports.took(test, (now - file.started) / 1000);
+    const isAsked = this.hunt?.asks(pass);
+    if (!isAsked) this.reports.took(test, (now - file.started) / 1000);
     const failure = file.whyNone();
     const result = failure ? undefined : file.merge(jest, globalConfig, now);
+    const error = failure ?? result?.testExecError;
+    // Behind the first pass of a hunt its tests are known, which have failed with it.
+    if (error && (pass === 0 || !this.hunt)) this.reports.broken(file, error);
+    file.captured?.close();
     let ended = { failure, result, tests: [...file.tests()] };
     if (this.hunt) {
       for (const key of file.open) this.hunt.result(event, key, file.cases.get(key));

@@ -6,7 +6,7 @@ const path = require('node:path');
 
 const qe = require('../addon');
 const { FlakyTable, conditionOf } = require('../flaky');
-const { report } = require('../huntreport');
+const { describe, report } = require('../huntreport');
 const { Junit } = require('../junit');
 const { Names } = require('../progress');
 const { Recording } = require('../recording');
@@ -161,7 +161,7 @@ class Reports {
       ...run,
       passes: hunting?.passes.length ?? (this.table ? this.passes.length : undefined),
       orders: this.passes ?? undefined,
-      hunt: hunting?.describe((id) => this.recording.numberOf(id)),
+      hunt: hunting ? describe(hunting, (id) => this.recording.numberOf(id)) : undefined,
       shard: this.sharding?.description ?? undefined,
     };
     this.recording.finish(told, hunting?.conditions ?? this.passes?.map(conditionOf));

@@ -101,6 +101,31 @@ function wrongVerdicts({ run }, file) {
   return [...wrong, ...missing];
 }
 
+/** What a page could not tell of the suspects of a JSON result; [] where it could all. */
+function untold({ run, tests }) {
+  const failed = ({ outcome }) => outcome !== 'passed' && outcome !== 'skipped';
+  return Object.entries(run.hunt.tests).flatMap(([id, one]) => {
+    const { failures, passes, interval: [low, high] = [], why } = one;
+    const rate = failures / (failures + passes);
+    const found = tests.find((test) => test.id === id);
+    if (!found) return [`${id} is not among the tests`];
+    const told = [];
+    if (!(low <= rate && rate <= high && high <= 1)) told.push(`${id}: interval ${low} ${high}`);
+    const numbers = new Set(run.hunt.passes.map(({ number }) => number));
+    const ran = found.attempts.filter(
+      ({ pass, outcome }) => numbers.has(pass) && outcome !== 'skipped',
+    );
+    // Of a file that could not be run the passes in which it could are not kept.
+    const all = id.includes('::') ? ran.length === failures + passes : true;
+    if (!all || ran.filter(failed).length !== failures)
+      told.push(`${id}: ${ran.length} of its runs`);
+    const { option, command } = why?.replay ?? {};
+    if (option && !(command.startsWith('npx qe-') && command.includes(option)))
+      told.push(`${id}: ${command}`);
+    return told;
+  });
+}
+
 /** A test's outcomes by pass, each with how often: what two hunts can be compared by. */
 const resultsOf = ({ tests }, name) =>
   tests.find(({ id }) => id.endsWith(`::${name}`)).attempts.map((one) => [one.pass, one.outcome]);
@@ -120,5 +145,6 @@ module.exports = {
   readJson,
   resultsOf,
   suite,
+  untold,
   wrongVerdicts,
 };

@@ -8,7 +8,7 @@ const { test } = require('node:test');
 const { stripVTControlCharacters } = require('node:util');
 
 const { ROOT, cleanEnv, run } = require('./helpers');
-const { ordersOf, readJson, suite, wrongVerdicts } = require('./hunts');
+const { ordersOf, readJson, suite, untold, wrongVerdicts } = require('./hunts');
 const { write } = require('./projects');
 
 const CLI = path.join(ROOT, 'js', 'bin', 'qe-jest.js');
@@ -46,6 +46,7 @@ function testHunts(base) {
     assert.equal(done.status, 1, done.stderr);
     const found = report(folder);
     assert.deepEqual(wrongVerdicts(found, 'a.test.js'), [], done.stderr);
+    assert.deepEqual(untold(found), []);
     const { hunt, passes } = found.run;
     assert.deepEqual([hunt.mode, hunt.alpha, hunt.seed], ['adaptive', 0.05, 5]);
     assert.equal(passes, hunt.passes.length);

@@ -7,7 +7,7 @@ const path = require('node:path');
 const { test } = require('node:test');
 
 const { tokenOf } = require('../../js/replay');
-const { ordersOf } = require('./hunts');
+const { ordersOf, untold } = require('./hunts');
 const { project, qe, report } = require('./jest-hunts');
 
 const HUNT = ['--flaky=8', '--flaky-seed=3', '--parallel=2', '--flaky-causes=80'];
@@ -18,9 +18,11 @@ async function hunt(folder, id, cause) {
   const { hunt: found } = report(folder).run;
   const why = found.tests[id]?.why;
   assert.equal(why?.cause, cause, done.stderr);
-  const { option, failed, runs } = why.replay;
+  const { command, option, failed, runs } = why.replay;
   assert.deepEqual([failed, runs], [10, 10], done.stderr);
-  assert.ok(done.stderr.includes(`again: npx qe-jest ${option}  # failed 10 of 10\n`));
+  assert.equal(command, `npx qe-jest ${option}`);
+  assert.ok(done.stderr.includes(`again: ${command}  # failed 10 of 10\n`));
+  assert.deepEqual(untold(report(folder)), []);
   const again = await qe(folder, option);
   assert.equal(again.status, 1, again.stderr);
   const told = report(folder);

@@ -8,7 +8,7 @@ const { spawn } = require('node:child_process');
 const { test } = require('node:test');
 
 const { cleanEnv, processesWith, run, until } = require('./helpers');
-const { aloneIn, huntKnown, known, leaver, resultsOf, suite } = require('./hunts');
+const { aloneIn, huntKnown, known, leaver, resultsOf, suite, untold } = require('./hunts');
 
 const { CLI, qe, project, read, report, testHunts } = require('./jest-hunts');
 
@@ -74,6 +74,7 @@ test('loads at last', () => {});
   const done = await qe(folder, '--parallel=2', ...words);
   assert.equal(done.status, 1);
   const { run: told, tests } = report(folder);
+  assert.deepEqual(untold({ run: told, tests }), []);
   const bad = ['confirmed', 'suspect'];
   const ids = ['a.test.js::crashes', 'a.test.js::hangs', 'a.test.js::with a hook needs it'];
   for (const id of [...ids, 'load.test.js::loads', 'first.test.js']) {

@@ -84,6 +84,7 @@ test('never', () => {});
     'loop.test.js::after': 'passed',
     'native.test.js::waits': 'timeout',
     'native.test.js::after': 'passed',
+    'load.test.js': 'timeout',
   });
 });
 

@@ -21,9 +21,10 @@ async function hunt(folder, ...words) {
 
 /** A proof, run once more as the user would: by what was printed. */
 async function again(folder, { stderr, why }, id) {
-  const { option, failed, runs } = why[id].replay;
+  const { command, option, failed, runs } = why[id].replay;
   assert.deepEqual([failed, runs], [10, 10], id);
-  assert.ok(stderr.includes(`again: npx qe-mocha ${option}  # failed 10 of 10\n`), stderr);
+  assert.ok(command.startsWith('npx qe-mocha ') && command.endsWith(` ${option}`), command);
+  assert.ok(stderr.includes(`again: ${command}  # failed 10 of 10\n`), stderr);
   const done = await qeMocha(folder, [option, '--report-json=replay.json']);
   const told = readJson(path.join(folder, 'replay.json'));
   assert.equal(told.run.hunt.reproduced, true, done.stderr);

@@ -17,6 +17,7 @@ const {
   readJson,
   resultsOf,
   suite,
+  untold,
   wrongVerdicts,
 } = require('./hunts');
 const { QE_MOCHA, project, qeMocha, start } = require('./mocha-project');
@@ -38,6 +39,7 @@ test('a hunt finds what orders, repetition, chance and left files show', async (
   assert.equal(done.code, 5, done.stdout + done.stderr); // mocha's: how many failed
   const found = report(folder);
   assert.deepEqual(wrongVerdicts(found, 'test/a.js'), [], done.stderr);
+  assert.deepEqual(untold(found), []);
   const { hunt, passes } = found.run;
   assert.deepEqual([hunt.mode, hunt.alpha, hunt.seed], ['adaptive', 0.05, 5]);
   assert.equal(passes, hunt.passes.length);

@@ -98,6 +98,28 @@ it('passes', () => {});
   assert.deepEqual(traced(path.join(folder, 'out', 'trace.json')), attempted(result));
 });
 
+test('a file that cannot be run is among the tests', async () => {
+  const folder = project('html-broken', {
+    'package.json': '{ "name": "project", "jest": {} }',
+    'a.test.js': "console.log('begins'); process.stdout.write('now\\n'); require('./missing');",
+    'b.test.js': "test('passes', () => {});",
+  });
+  await command(folder, JEST, '--retries=1', ...REPORTS);
+  const result = held(path.join(folder, 'out', 'report.html'));
+  const { id, outcome, message, attempts } = result.tests.find(
+    ({ id: one }) => one === 'a.test.js',
+  );
+  assert.deepEqual([id, outcome, attempts.length], ['a.test.js', 'error', 1]);
+  assert.match(message, /^Cannot find module '\.\/missing'|^Error: Cannot find module/);
+  const [failure, ...printed] = attempts[0].texts;
+  assert.match(failure.text, /missing[^]*a\.test\.js:1/);
+  assert.deepEqual(printed.map(({ name }) => name).sort(), [
+    'Captured console outside of tests',
+    'Captured stdout outside of tests',
+  ]);
+  assert.equal(result.summary.error, 1);
+});
+
 test('a trace is written without other reports', async () => {
   const folder = project('trace-alone', {
     'package.json': '{ "name": "project", "jest": {} }',
