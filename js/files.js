@@ -26,6 +26,27 @@ function makeFolder(folder) {
   }
 }
 
+/**
+ * Why no file can be written there, in a few words; null where one can. Makes its folder.
+ * A device or a pipe is written as it stands.
+ */
+function whyNot(file) {
+  const full = path.resolve(file);
+  try {
+    const found = fs.statSync(full, { throwIfNoEntry: false });
+    if (found?.isDirectory()) return 'is a folder: takes the path of a file';
+    if (found && !found.isFile()) return null;
+    const { real } = target(full);
+    makeFolder(path.dirname(real));
+    const trial = `${real}.${process.pid}.tmp`; // as it is written, too
+    fs.closeSync(fs.openSync(trial, 'wx', 0o600));
+    fs.rmSync(trial);
+    return null;
+  } catch (error) {
+    return `cannot be written: ${error.message}`;
+  }
+}
+
 function writeWhole(file, text) {
   makeFolder(path.dirname(path.resolve(file)));
   const { real, isFile } = target(file);
@@ -43,4 +64,4 @@ function writeWhole(file, text) {
   }
 }
 
-module.exports = { makeFolder, writeWhole };
+module.exports = { makeFolder, whyNot, writeWhole };

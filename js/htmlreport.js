@@ -8,9 +8,17 @@ const path = require('node:path');
 const zlib = require('node:zlib');
 
 const { writeWhole } = require('./files');
+const { UsageError } = require('./usage');
 
 const TEMPLATE = path.join(__dirname, '..', 'python', 'pytest_qe', 'web', 'report.html');
 const MARKER = '@QE-RESULT@';
+
+/** Whether there is a page; it is a usage error if there is none. */
+function checkTemplate() {
+  if (fs.existsSync(TEMPLATE)) return;
+  const how = 'run `make build/web.stamp` in the sources of qe';
+  throw new UsageError(`--report-html: ${TEMPLATE} is missing: ${how}`);
+}
 
 /**
  * Writes the page, whole or not at all.
@@ -19,8 +27,6 @@ const MARKER = '@QE-RESULT@';
  * @param {(file: string) => void} writeJson writes the result to the path that it is given
  */
 function writeHtml(file, writeJson) {
-  if (!fs.existsSync(TEMPLATE))
-    throw new Error(`${TEMPLATE} is missing: run \`make build/web.stamp\` in the sources of qe`);
   const [before, after, ...more] = fs.readFileSync(TEMPLATE, 'utf8').split(MARKER);
   if (after === undefined || more.length > 0)
     throw new Error(`${TEMPLATE} is not the page that belongs to this version`);
@@ -36,4 +42,4 @@ function writeHtml(file, writeJson) {
   writeWhole(file, before + packed + after);
 }
 
-module.exports = { writeHtml };
+module.exports = { checkTemplate, writeHtml };

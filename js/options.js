@@ -1,6 +1,8 @@
 'use strict';
 // The options that qe-jest adds to jest's own.
 
+const { whyNot } = require('./files');
+const { checkTemplate } = require('./htmlreport');
 const { UsageError } = require('./usage');
 
 const number = (least, most, whole) => (text) => {
@@ -187,6 +189,17 @@ const OPTIONS = [
   },
 ];
 
+const REPORTS = ['reportJson', 'reportHtml', 'reportTrace', 'reportJunit'];
+
+/** What cannot be written at the end is refused, not told after an hour of tests. */
+function checkReports(options) {
+  if (options.reportHtml !== undefined) checkTemplate();
+  for (const { flag, key } of OPTIONS.filter((one) => REPORTS.includes(one.key))) {
+    const why = options[key] === undefined ? null : whyNot(options[key]);
+    if (why !== null) throw new UsageError(`${flag}=${options[key]}: ${why}`);
+  }
+}
+
 const HARMLESS = new Set(['workers', 'scriptCache']); // results are the same without them
 
 /** Takes our options out of a command line; returns them, and what is the runner's own. */
@@ -268,4 +281,4 @@ function help(program = 'qe-jest', known = OPTIONS) {
   return `Options of ${program}:\n${lines.join('\n')}\n`;
 }
 
-module.exports = { OPTIONS, help, huntOf, leftOut, number, parse };
+module.exports = { OPTIONS, checkReports, help, huntOf, leftOut, number, parse };

@@ -6,7 +6,7 @@ const path = require('node:path');
 const { createRequire } = require('node:module');
 
 const { command } = require('../command');
-const { help, huntOf, leftOut, parse } = require('../options');
+const { checkReports, help, huntOf, leftOut, parse } = require('../options');
 const { findPeer } = require('../peer');
 const { parse: parseToken } = require('../replay');
 const { UsageError } = require('../usage');
@@ -113,6 +113,7 @@ function run(argv) {
   if (reason !== null) process.stderr.write(leftOut('qe-jest', options));
   if (rest.includes('--help') || rest.includes('-h')) process.stdout.write(`${help()}\n`);
   if (reason === null) {
+    checkReports(options);
     process.env.QE_JEST_OPTIONS = JSON.stringify(options);
     replaceRunner(process.cwd());
     share(options, rest);

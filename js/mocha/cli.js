@@ -10,7 +10,7 @@ const { constants } = require('node:os');
 const { pathToFileURL } = require('node:url');
 
 const { command, refuse } = require('../command');
-const { OPTIONS, help, huntOf, leftOut, parse } = require('../options');
+const { OPTIONS, checkReports, help, huntOf, leftOut, parse } = require('../options');
 const { argsOf, parse: parseToken } = require('../replay');
 const { UsageError } = require('../usage');
 const { findMocha, mochaModules } = require('./modules');
@@ -228,6 +228,7 @@ async function run(argv) {
     await import(pathToFileURL(bin));
     return;
   }
+  checkReports(options);
   if (options.replay !== undefined) {
     const recipe = (options.recipe = parseToken(options.replay, process.cwd()));
     // All that was loaded, also by a configuration: by other names it would be loaded twice.

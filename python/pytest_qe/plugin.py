@@ -75,17 +75,19 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
 
 def _check_reports(config: pytest.Config, wanted: Options) -> None:
     """Says before a test is run, not after an hour of them, that a report cannot be written."""
-    if wanted.html is None and wanted.metrics is None:
+    if not wanted.reports:
         return
     from . import htmlreport, openmetrics, places
 
     for option, given, missing in (
+        ("--qe-json", wanted.json, None),
+        ("--qe-trace", wanted.trace, None),
         ("--qe-html", wanted.html, htmlreport.missing),
         ("--qe-metrics", wanted.metrics, openmetrics.missing),
     ):
         if given is None:
             continue
-        trouble = missing()
+        trouble = None if missing is None else missing()
         if trouble is not None:
             raise pytest.UsageError(f"{option}: {trouble}")
         path = config.invocation_params.dir / given

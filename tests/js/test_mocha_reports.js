@@ -216,18 +216,3 @@ load();`,
   assert.match(stack('test/b.js'), /\n +at load \((.*\/)?test\/b\.js:2:\d+\)/);
   assert.match(stack('a waits'), /in native code|test\/a\.js:6/);
 });
-
-test('results that cannot be written are a warning, wherever they were to go', async (t) => {
-  const folder = project(t, { 'test/a.js': "it('a', () => {});" });
-  const words = ['--report-json=/proc/qe/no/out.json', '--report-junit=/proc/qe/no/out.xml'];
-  const done = await qeMocha(folder, words);
-  assert.equal(done.code, 0, done.stderr);
-  const lines = done.stderr.trim().split('\n');
-  assert.deepEqual(
-    lines.map((line) => line.split(' was not written')[0]),
-    [
-      'qe-mocha: warning: --report-json: /proc/qe/no/out.json',
-      'qe-mocha: warning: --report-junit: /proc/qe/no/out.xml',
-    ],
-  );
-});

@@ -129,15 +129,65 @@ test('a trace is written without other reports', async () => {
   assert.deepEqual(traced(path.join(folder, 'trace.json')), ['a.test.js::passes passed gw0']);
 });
 
-test('a page that cannot be written is a warning', async () => {
-  const folder = project('html-nowhere', {
-    'package.json': '{ "name": "project", "jest": {} }',
-    'a.test.js': "test('passes', () => {});",
+for (const [name, program] of [
+  ['jest', JEST],
+  ['mocha', MOCHA],
+]) {
+  const file = name === 'jest' ? 'a.test.js' : 'test/a.js';
+  const refused = [
+    ['--report-html=file/report.html', /cannot be written: E(NOTDIR|EXIST)/],
+    ['--report-json=folder', /is a folder: takes the path of a file/],
+    ['--report-trace=/proc/qe/no/trace.json', /cannot be written: ENOENT/],
+    ['--report-junit=file/out.xml', /cannot be written: E(NOTDIR|EXIST)/],
+  ];
+
+  test(`${name}: what cannot be written is refused before the first test`, async () => {
+    const folder = project(`nowhere-${name}`, {
+      'package.json': '{ "name": "project", "jest": {} }',
+      [file]: "it('runs', () => { require('fs').writeFileSync('ran', ''); });",
+      file: '',
+      'folder/other': '',
+    });
+    for (const [option, why] of refused) {
+      const done = await command(folder, program, option);
+      assert.deepEqual([done.status, done.stdout], [2, ''], done.stderr);
+      assert.ok(done.stderr.startsWith(`qe-${name}: ${option}: `), done.stderr);
+      assert.match(done.stderr, why);
+      assert.equal(done.stderr.trim().split('\n').length, 1, done.stderr);
+    }
+    assert.ok(!fs.existsSync(path.join(folder, 'ran')));
   });
-  const done = await command(folder, JEST, '--report-html=a.test.js/report.html');
-  assert.equal(done.status, 0);
-  assert.match(done.stderr, /warning: --report-html: a\.test\.js\/report\.html was not written: /);
-});
+
+  test(`${name}: what cannot be written any more is a warning, and loses no other`, async () => {
+    const folder = project(`away-${name}`, {
+      'package.json': '{ "name": "project", "jest": {} }',
+      [file]: `
+it('takes it away', () => {
+  const fs = require('fs');
+  fs.rmdirSync('away');
+  fs.writeFileSync('away', '');
+});`,
+    });
+    const options = ['--report-html', '--report-json', '--report-trace', '--report-junit'];
+    for (const lost of options) {
+      fs.rmSync(path.join(folder, 'out'), { recursive: true, force: true });
+      fs.rmSync(path.join(folder, 'away'), { force: true });
+      const placed = options.map((one) => [
+        one,
+        `${one === lost ? 'away' : 'out'}/${one.slice(2)}`,
+      ]);
+      const words = placed.map(([option, where]) => `${option}=${where}`);
+      const done = await command(folder, program, ...words);
+      assert.equal(done.status, 0, done.stderr);
+      const warned = done.stderr.split('\n').filter((line) => line.includes('warning'));
+      assert.equal(warned.length, 1, done.stderr);
+      const told = `qe-${name}: warning: ${lost}: away/${lost.slice(2)} was not written: `;
+      assert.ok(warned[0].startsWith(told), warned[0]);
+      for (const [option, where] of placed)
+        assert.equal(fs.existsSync(path.join(folder, where)), option !== lost, option);
+    }
+  });
+}
 
 test('a record takes texts of attempts that it has', () => {
   const record = new qe.Record();

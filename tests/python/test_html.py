@@ -171,21 +171,41 @@ def test_no_tests(qe: Qe) -> None:
     assert held(qe.path / "report.html")["tests"] == []
 
 
+@pytest.mark.parametrize("option", ["--qe-html", "--qe-json", "--qe-trace"])
 @pytest.mark.parametrize(
     ("path", "text"),
     [("", "takes a path"), ("folder", "is a folder"), ("file/x.html", "cannot be written"),
      ("/proc/none/x.html", "cannot be written")],
 )  # fmt: skip
-def test_a_bad_path_is_said_before_the_run(qe: Qe, path: str, text: str) -> None:
+def test_a_bad_path_is_said_before_the_run(qe: Qe, option: str, path: str, text: str) -> None:
     qe.files(test_it="def test_it(): open('ran', 'w').close()")
     (qe.path / "folder").mkdir()
     (qe.path / "file").write_text("")
-    result = qe.run(f"--qe-html={path}")
+    result = qe.run(f"{option}={path}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     lines = [line for line in result.stderr.lines if line.startswith("ERROR")]
     assert len(lines) == 1
-    assert "--qe-html" in lines[0] and text in lines[0]
+    assert option in lines[0] and text in lines[0]
     assert not (qe.path / "ran").exists()
+
+
+@pytest.mark.parametrize("lost", ["--qe-html", "--qe-json", "--qe-trace"])
+def test_what_becomes_unwritable_is_a_warning_and_loses_no_other(qe: Qe, lost: str) -> None:
+    qe.files(
+        test_it="""
+        import pathlib
+        def test_it():
+            pathlib.Path("away").rmdir()
+            pathlib.Path("away").write_text("")
+        """
+    )
+    options = ("--qe-html", "--qe-json", "--qe-trace")
+    paths = {option: f"{'away' if option == lost else 'out'}/{option[2:]}" for option in options}
+    result = qe.run(*(f"{option}={path}" for option, path in paths.items()))
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([f"*{lost}: *away/{lost[2:]} was not written: *"])
+    for option, path in paths.items():
+        assert (qe.path / path).is_file() == (option != lost)
 
 
 def test_a_missing_page_is_said_before_the_run(qe: Qe) -> None:

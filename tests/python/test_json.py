@@ -177,10 +177,9 @@ def test_directories_are_made(qe: Qe) -> None:
     assert (qe.path / "a/b/c.json").exists()
 
 
-@pytest.mark.parametrize("path", ["/proc/none/out.json", "test_it.py/out.json", ".", "/dev/full"])
-def test_a_path_that_cannot_be_written_is_a_warning(qe: Qe, path: str) -> None:
+def test_a_disk_that_is_full_at_the_end_is_a_warning(qe: Qe) -> None:
     qe.files(test_it="def test_it(): pass")
-    result = qe.run("--qe-parallel=1", f"--qe-json={path}")
+    result = qe.run("--qe-parallel=1", "--qe-json=/dev/full")
     result.assert_outcomes(passed=1)
     assert result.ret == 0
     assert "warning: --qe-json" in result.stdout.str()

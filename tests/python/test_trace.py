@@ -45,14 +45,6 @@ def test_a_trace_has_each_attempt_on_its_workers_track(qe: Qe) -> None:
     assert "because" in found["test_a.py::test_fails"]["args"]["message"]
 
 
-def test_a_trace_that_cannot_be_written_is_a_warning(qe: Qe) -> None:
-    qe.files(test_a="def test_a(): pass\n")
-    (qe.path / "file").touch()
-    result = qe.run("--qe-parallel=1", "--qe-trace=file/out.json")
-    assert result.ret == 0
-    result.stdout.fnmatch_lines(["*--qe-trace: *file/out.json was not written: *"])
-
-
 def test_the_timeline_of_a_remembered_run(qe: Qe) -> None:
     said = show(qe, "last", "--timeline")
     assert said.returncode == 3 and "there is no .qe/history.db" in said.stderr
