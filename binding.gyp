@@ -14,6 +14,7 @@
         "js/addon/loop.cc",
         "js/addon/machine.cc",
         "js/addon/record.cc",
+        "js/addon/runs.cc",
         "js/addon/session.cc",
         "js/addon/shard.cc",
         "js/addon/stats.cc",

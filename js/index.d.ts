@@ -950,6 +950,36 @@ export interface HistoryRow {
   longest: number;
 }
 
+/** A run that the history knows; times are seconds, `started` since the epoch. */
+export interface HistoryRun {
+  id: number;
+  started: number;
+  wall: number;
+  workers: number;
+  /** What was tested; "" where unknown. */
+  revision: string;
+  branch: string;
+  /** How many tests had each outcome, by its name. */
+  outcomes: { [outcome: string]: number };
+}
+
+/** An execution of a test that the history knows; times are seconds, `start` since the epoch. */
+export interface HistoryAttempt {
+  id: string;
+  pass: number;
+  attempt: number;
+  /** The slot that ran it. */
+  worker: number;
+  outcome: string;
+  start: number;
+  duration: number;
+  cpu: number;
+  peakBytes: number;
+  /** As `wait(2)` gives it. */
+  status: number;
+  message: string | null;
+}
+
 /** What happened in earlier runs: a database in one file, which several may hold open. */
 export class History {
   /**
@@ -973,6 +1003,14 @@ export class History {
    * @example history.rates('bank.test.js::rate', 'day').map(({ label, failures }) => ...)
    */
   rates(id: string, by: 'day' | 'commit' | 'branch' | 'condition'): HistoryRow[];
+  /** Runs, the newest first, at most so many. */
+  runs(most: number): HistoryRun[];
+  /**
+   * Who ran what in a run, by when it began.
+   *
+   * @throws Error QE_ENOTFOUND: there is no such run
+   */
+  attempts(run: number): HistoryAttempt[];
   /**
    * Saves a run, whole or not at all.
    *

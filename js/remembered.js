@@ -5,6 +5,7 @@ const fs = require('node:fs');
 
 const { History } = require('./addon');
 const { historyOfProject } = require('./places');
+const { fixed } = require('./rounding');
 const { stats } = require('./stats');
 
 const ALPHA = 0.05;
@@ -13,13 +14,6 @@ const WIDTH = 20; // of a label
 const NEWER = 'it was made by a newer version of qe';
 
 class RememberedError extends Error {}
-
-/** A number with so many decimals; what lies between two goes to the even one, as in Python. */
-function fixed(value, digits) {
-  if (Math.abs((value * 2 ** (digits + 1)) % 2) !== 1) return value.toFixed(digits);
-  const below = Math.floor(value * 10 ** digits);
-  return ((below + (below % 2)) / 10 ** digits).toFixed(digits);
-}
 
 const percent = (share) => `${fixed(share * 100, 1)}%`;
 const seconds = (value) => `${fixed(value, 2).padStart(6)} s`;
@@ -195,4 +189,4 @@ function overview(limit, { json = false, history: given }) {
   return [...lines, `${tests.length} tests in ${file}`].join('\n');
 }
 
-module.exports = { BY, RememberedError, fixed, historyOf, overview };
+module.exports = { BY, RememberedError, historyOf, overview, withHistory };

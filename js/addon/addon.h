@@ -97,6 +97,10 @@ struct Event {
 
 Napi::Object event_object(Napi::Env env, const Event &event);
 
+// Runs of a history, the newest first; and the attempts of one, in the order in which they began.
+Napi::Array runs_of(Napi::Env env, qe_history *history, uint32_t most);
+Napi::Array attempts_of(Napi::Env env, qe_history *history, int64_t run);
+
 void add_adapt(Napi::Env env, Napi::Object exports);
 void add_cause(Napi::Env env, Napi::Object exports);
 void add_hunt(Napi::Env env, Napi::Object exports);

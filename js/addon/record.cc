@@ -238,6 +238,8 @@ class History : public Napi::ObjectWrap<History> {
                                InstanceMethod<&History::durations>("durations"),
                                InstanceMethod<&History::counts>("counts"),
                                InstanceMethod<&History::rates>("rates"),
+                               InstanceMethod<&History::runs>("runs"),
+                               InstanceMethod<&History::attempts>("attempts"),
                                InstanceMethod<&History::save>("save"),
                                InstanceMethod<&History::gc>("gc"),
                                InstanceMethod<&History::put>("put"),
@@ -323,6 +325,24 @@ class History : public Napi::ObjectWrap<History> {
             result.Set((uint32_t) i, one);
         }
         return result;
+    }
+
+    // (most: how many): the newest first
+    Napi::Value runs(const Napi::CallbackInfo &info)
+    {
+        uint32_t most = count_of(info[0], "most");
+
+        open(info.Env());
+        return runs_of(info.Env(), history_, most);
+    }
+
+    // (run: its id)
+    Napi::Value attempts(const Napi::CallbackInfo &info)
+    {
+        double run = whole_of(info[0], "run", 0, MOST_BYTES);
+
+        open(info.Env());
+        return attempts_of(info.Env(), history_, (int64_t) run);
     }
 
     // (record, started, wall, workers): seconds

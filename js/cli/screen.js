@@ -3,6 +3,8 @@
 
 const colours = require('picocolors');
 
+const { fixed } = require('../rounding');
+
 // eslint-disable-next-line no-control-regex
 const COLOUR = /\u001b\[[0-9;:]*m/g;
 const HIDDEN = /[\p{C}\p{Zl}\p{Zp}]/gu;
@@ -44,10 +46,27 @@ function coloured(stream) {
   return Boolean(stream.isTTY) && !isDumb();
 }
 
+/** Text on a stream, in a style such as "bold red" where it has colours. */
+function painted(stream, text, style) {
+  const paint = colours.createColors(coloured(stream));
+  return style
+    .split(' ')
+    .filter(Boolean)
+    .reduce((said, name) => paint[name](said), text);
+}
+
+/** How many columns there are for standard output. */
+function width() {
+  const { COLUMNS = '' } = process.env;
+  if (/^[1-9]\d*$/.test(COLUMNS)) return Number(COLUMNS);
+  if (process.stdout.isTTY && isDumb()) return 80;
+  return process.stdout.columns ?? process.stderr.columns ?? 80;
+}
+
 /** A time for people. */
 function seconds(value) {
-  if (value < 60) return `${value.toFixed(value < 10 ? 2 : 1)} s`;
-  const whole = Math.round(value);
+  if (value < 60) return `${fixed(value, value < 10 ? 2 : 1)} s`;
+  const whole = Number(fixed(value, 0));
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
@@ -59,7 +78,6 @@ const REDRAW_MS = 200;
 
 class Screen {
   #stream;
-  #paint;
   #bars = null;
   #bar = null;
   #drawing; // again and again
@@ -74,7 +92,6 @@ class Screen {
    */
   constructor(stream, total, { title, quiet, left = () => '' }) {
     this.#stream = stream;
-    this.#paint = colours.createColors(coloured(stream));
     this.#quiet = quiet;
     this.#title = quiet ? null : title;
     if (stream.isTTY && !isDumb() && !process.env.CI && !quiet) {
@@ -105,10 +122,9 @@ class Screen {
 
   /** A line of its own. */
   say(text, style = '') {
-    const styles = style.split(' ').filter(Boolean);
-    const painted = styles.reduce((said, name) => this.#paint[name](said), shown(text));
-    if (this.#bars) this.#bars.log(`${painted}\n`);
-    else this.#stream.write(`${painted}\n`);
+    const said = painted(this.#stream, shown(text), style);
+    if (this.#bars) this.#bars.log(`${said}\n`);
+    else this.#stream.write(`${said}\n`);
   }
 
   close() {
@@ -118,4 +134,4 @@ class Screen {
   }
 }
 
-module.exports = { Screen, coloured, firstLines, lastLines, many, seconds, shown };
+module.exports = { Screen, coloured, firstLines, lastLines, many, painted, seconds, shown, width };

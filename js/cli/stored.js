@@ -8,12 +8,20 @@ const { FlakyTestHunter, TestExecutor } = require('../agents');
 const { History } = require('../addon');
 const { MemoryStore } = require('../memory');
 const { historyOfProject } = require('../places');
+const remembered = require('../remembered');
 const { print } = require('./driving');
 const { OK, failed, wrong } = require('./ends');
 const { HISTORY } = require('./history');
-const { shown } = require('./screen');
+const { painted, shown, width } = require('./screen');
+const { timeline } = require('./timeline');
 
 const KEYS = [TestExecutor.KEY, FlakyTestHunter.KEY];
+
+const SHOW_HELP = `
+Examples:
+  qe show                          the keys
+  qe show last | jq .pass_rate     the last execution or hunt
+  qe show last --timeline          the last run of tests: what ran where and when`;
 
 /** The history; null: there is none. */
 function fileOf({ history }) {
@@ -96,7 +104,42 @@ async function last(given) {
   throw failed('no execution and no hunt is remembered: qe exec and qe hunt make some');
 }
 
+/** The number of a run, and its attempts. */
+function attemptsOf(history, key) {
+  const [newest] = key === 'last' ? history.runs(1) : [];
+  if (key !== 'last' && !/^\d+$/.test(key))
+    throw wrong(`--timeline: takes \`last\`, or the number of a run, not '${shown(key)}'`);
+  const number = newest?.id ?? Number(key);
+  try {
+    if (Number.isSafeInteger(number)) return [number, history.attempts(number)];
+  } catch (error) {
+    if (error.code !== 'QE_ENOTFOUND') throw error;
+  }
+  const which = key === 'last' ? 'no run' : `no run ${key}`;
+  const makes = 'pytest --qe-parallel, npx qe-jest and npx qe-mocha make some';
+  throw failed(`${which} is remembered: ${makes}`);
+}
+
+function drawn(key, given) {
+  const [number, attempts] = remembered.withHistory(given.history, (history) =>
+    attemptsOf(history, key),
+  );
+  if (given.json) {
+    const told = attempts.map(({ peakBytes, status, message, ...one }) => {
+      return { ...one, peak_bytes: peakBytes, status, message };
+    });
+    return print(`${JSON.stringify(told, null, 2)}\n`);
+  }
+  if (attempts.length === 0) throw failed(`run ${number} has no attempts`);
+  for (const line of timeline(attempts, width()))
+    print(`${line.map(([text, style]) => painted(process.stdout, text, style)).join('')}\n`);
+}
+
 async function show(key, given) {
+  if (given.timeline) {
+    drawn(key ?? 'last', given);
+    return OK;
+  }
   if (key === undefined) {
     await list(given, '*');
     return OK;
@@ -160,8 +203,9 @@ function commands(onEnd) {
     .description('print what is stored under a key; without one: the keys')
     .argument('[KEY]', 'the key "last" stands for the last execution or hunt')
     .option('--json', 'JSON also of the keys')
+    .option('--timeline', 'what each worker ran when, in the run of KEY: a number, or "last"')
     .option(...HISTORY)
-    .addHelpText('after', '\nExamples:\n  qe show\n  qe show last | jq .pass_rate')
+    .addHelpText('after', SHOW_HELP)
     .action(async (key, given) => onEnd(await show(key, given)));
   return [showing, store];
 }

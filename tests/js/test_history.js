@@ -7,7 +7,7 @@ const path = require('node:path');
 const { test } = require('node:test');
 
 const qe = require('../..');
-const { fixed } = require('../../js/remembered');
+const { fixed } = require('../../js/rounding');
 const { project } = require('./agents');
 const { ROOT, run } = require('./helpers');
 

@@ -21,7 +21,9 @@ import {
   type Cause,
   type Finding,
   type Flakiness,
+  type HistoryAttempt,
   type HistoryRow,
+  type HistoryRun,
   type Memory,
   type OutcomeName,
   type Pattern,
@@ -177,6 +179,8 @@ history.save(record, 1, 2, 3);
 const durations: number[] = history.durations(['a']);
 const counts: [string, number, number][] = history.counts();
 const daily: HistoryRow[] = history.rates('test', 'day');
+const newest: HistoryRun | undefined = history.runs(1)[0];
+const ran: HistoryAttempt[] = history.attempts(newest?.id ?? 1);
 const value: string | null = history.get('key');
 history.put('key', 'value', 1);
 history.gc(10);
@@ -199,7 +203,7 @@ history.save({}, 1, 2, 3);
 // @ts-expect-error the numbers are fixed
 Outcome.passed = 2;
 
-void [version, processors, pattern, durations, counts, daily, value, events, commands, files];
+void [version, processors, pattern, durations, counts, daily, ran, value, events, commands, files];
 void [interval, verdict, shape, chosen, confirmed];
 export type { RunEvent };
 

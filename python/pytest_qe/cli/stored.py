@@ -11,13 +11,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ..errors import NotFound
 from .ends import Cannot, Failed, Wrong
 from .history import history_option
+
+if TYPE_CHECKING:
+    from .timeline import Attempt
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -155,14 +158,15 @@ def _timeline(key: str, given: Path | None, as_json: bool) -> int:
             rows = database.attempts(number)
         except NotFound:
             which = "no run" if key == "last" else f"no run {key}"
-            raise Failed(f"{which} is remembered: pytest --qe-parallel makes some") from None
+            makes = "pytest --qe-parallel, npx qe-jest and npx qe-mocha make some"
+            raise Failed(f"{which} is remembered: {makes}") from None
     finally:
         database.close()
     from .timeline import Attempt, timeline
 
     attempts = [Attempt.of(row) for row in rows]
     if as_json:
-        click.echo(json.dumps([{**vars(one)} for one in attempts], indent=2))
+        click.echo(json.dumps([_told(one) for one in attempts], indent=2))
     elif not attempts:
         raise Failed(f"run {number} has no attempts")
     else:
@@ -172,6 +176,11 @@ def _timeline(key: str, given: Path | None, as_json: bool) -> int:
         for line in timeline(attempts, console.width):
             console.print(line, soft_wrap=True)
     return 0
+
+
+def _told(attempt: Attempt) -> dict[str, Any]:
+    """With the names of the JSON result."""
+    return {name.rstrip("_"): value for name, value in vars(attempt).items()}
 
 
 def _complete_key(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
