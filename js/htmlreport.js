@@ -1,5 +1,5 @@
 'use strict';
-// --report-html: the JSON result in a page that shows it. The page is a build product, the
+// --report-html, `qe exec --html`: the JSON result in a page that shows it. The page is a build product, the
 // same as pytest-qe's; the packed result takes the place of one marker in it.
 
 const fs = require('node:fs');
@@ -8,16 +8,14 @@ const path = require('node:path');
 const zlib = require('node:zlib');
 
 const { writeWhole } = require('./files');
-const { UsageError } = require('./usage');
 
 const TEMPLATE = path.join(__dirname, '..', 'python', 'pytest_qe', 'web', 'report.html');
 const MARKER = '@QE-RESULT@';
 
-/** Whether there is a page; it is a usage error if there is none. */
-function checkTemplate() {
-  if (fs.existsSync(TEMPLATE)) return;
-  const how = 'run `make build/web.stamp` in the sources of qe';
-  throw new UsageError(`--report-html: ${TEMPLATE} is missing: ${how}`);
+/** Why no page can be made at all, in one line; null: one can. */
+function missing() {
+  if (fs.existsSync(TEMPLATE)) return null;
+  return `${TEMPLATE} is missing: run \`make build/web.stamp\` in the sources of qe`;
 }
 
 /**
@@ -42,4 +40,4 @@ function writeHtml(file, writeJson) {
   writeWhole(file, before + packed + after);
 }
 
-module.exports = { checkTemplate, writeHtml };
+module.exports = { missing, writeHtml };

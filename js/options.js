@@ -2,7 +2,7 @@
 // The options that qe-jest adds to jest's own.
 
 const { whyNot } = require('./files');
-const { checkTemplate } = require('./htmlreport');
+const { missing } = require('./htmlreport');
 const { UsageError } = require('./usage');
 
 const number = (least, most, whole) => (text) => {
@@ -193,7 +193,8 @@ const REPORTS = ['reportJson', 'reportHtml', 'reportTrace', 'reportJunit'];
 
 /** What cannot be written at the end is refused, not told after an hour of tests. */
 function checkReports(options) {
-  if (options.reportHtml !== undefined) checkTemplate();
+  const none = options.reportHtml === undefined ? null : missing();
+  if (none !== null) throw new UsageError(`--report-html: ${none}`);
   for (const { flag, key } of OPTIONS.filter((one) => REPORTS.includes(one.key))) {
     const why = options[key] === undefined ? null : whyNot(options[key]);
     if (why !== null) throw new UsageError(`${flag}=${options[key]}: ${why}`);

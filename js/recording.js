@@ -10,6 +10,7 @@ const { writeHtml } = require('./htmlreport');
 const { FOLDER, HISTORY, makeQeFolder } = require('./places');
 const { publishing } = require('./publishing');
 const { head } = require('./revision');
+const { Texts } = require('./texts');
 
 const KEEP_RUNS = 200;
 const FIRST = 1e6; // seconds: what failed the last time comes before all else
@@ -25,11 +26,8 @@ const OUTCOMES = {
 
 const firstLine = (text) => String(text ?? '').split('\n', 1)[0];
 
-/** How many characters of a failure are kept, of all of a run, and of one beyond that. */
-const LONGEST_TEXT = 1 << 18;
-const ALL_TEXTS = 1 << 26;
-const SHORT_TEXT = 1 << 10;
-const MOST_ATTEMPTS = 20; // of one test that fails, with their texts
+/** So many failing attempts of one test have their texts. */
+const MOST_ATTEMPTS = 20;
 
 /** Whether, by these options, a report is written that holds what tests print. */
 const holdsTexts = ({ reportJson, reportHtml }) => Boolean(reportJson || reportHtml);
@@ -40,7 +38,7 @@ class Recording {
   #files = {};
   #names = new Map(); // of files, relative
   #started = Date.now() / 1000;
-  #texts = ALL_TEXTS; // characters that are left for those of failures
+  #texts = new Texts(this.#record);
   #failures = []; // by item: how many attempts have failed
 
   /**
@@ -161,10 +159,10 @@ class Recording {
   /** What people read of an attempt that has failed. */
   #tellFailure(place, messages, captured, printedBy) {
     const { item } = place;
-    if (!this.#holdsTexts) return;
+    if (!this.#reports) return;
     this.#failures[item] = (this.#failures[item] ?? 0) + 1;
     if (this.#failures[item] > MOST_ATTEMPTS) return;
-    this.#addFailure(place, messages);
+    this.#texts.add(place, qe.TEXT_FAILURE, 'test', messages.join('\n\n'));
     captured?.failed(printedBy, place);
   }
 
@@ -188,35 +186,21 @@ class Recording {
 
   /** Takes what a run of a file prints; null: nothing of that is to be written. */
   captured(Kind = Captured) {
-    return this.#holdsTexts ? new Kind(this) : null;
+    return this.#reports ? new Kind(this) : null;
   }
 
   /** Whether texts are to be short from here on. */
   get isFull() {
-    return this.#texts <= 0;
+    return this.#texts.isFull;
   }
 
-  /** A text of an attempt that is in the record: what was printed. */
+  /** What was printed in an attempt that is in the record. */
   add(place, name, text) {
-    this.#texts -= text.length;
-    this.#record.addText({ ...place, kind: qe.TEXT_OUTPUT, name, text });
+    this.#texts.add(place, qe.TEXT_OUTPUT, name, text);
   }
 
-  /** How an attempt failed, for people: so much of it that a thousand fit into a report. */
-  #addFailure(place, messages) {
-    const text = messages.join('\n\n');
-    const limit = this.isFull ? SHORT_TEXT : LONGEST_TEXT;
-    const left = text.length - limit;
-    const told =
-      left > 0
-        ? `${text.slice(0, limit / 2)}\n[qe: ${left} of ${text.length} characters left out]\n${text.slice(-limit / 2)}`
-        : text;
-    this.#texts -= told.length;
-    this.#record.addText({ ...place, kind: qe.TEXT_FAILURE, name: 'test', text: told });
-  }
-
-  /** Whether a report is written that people read failures in. */
-  get #holdsTexts() {
+  /** Whether the result is written to a file, with its texts. */
+  get #reports() {
     return holdsTexts(this.options);
   }
 

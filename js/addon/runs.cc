@@ -73,7 +73,8 @@ Napi::Object object_of_attempt(Napi::Env env, const Attempt &attempt)
     one.Set("cpu", core.cpu_s);
     one.Set("peakBytes", (double) core.peak_bytes);
     one.Set("status", core.status);
-    one.Set("message", core.message == nullptr ? env.Null() : Napi::String::New(env, attempt.message));
+    one.Set("message", core.message == nullptr ? env.Null()
+                                               : Napi::String::New(env, attempt.message));
     return one;
 }
 

@@ -24,6 +24,7 @@ const OPTIONS = [
   ...SETTINGS,
   'pricePerCpuHour',
   'cases',
+  'outputs',
   ...HOOKS.map(hookOf),
 ];
 const TASK = ['taskId', 'taskType', 'context', 'status', 'createdAt', 'result', 'error'];
@@ -35,13 +36,19 @@ const share = (part, all) => (all === 0 ? 0 : rounded((100 * part) / all));
 const secondsSince = (began) => (performance.now() - began) / 1000;
 const each = (value, n) => (n === 0 ? 0 : value / n);
 
-/** A result with only the ends of what was printed, and without a case for each test. */
+const LONG = ['stdout', 'stderr', 'failures']; // of attempts before the last
+
+const without = (names, value) =>
+  Object.fromEntries(Object.entries(value).filter(([name]) => !names.includes(name)));
+
+/** A result with only the ends of what was printed, without a case for each test and without
+ * what reports alone need. */
 function shortened(result) {
-  if (!result.results) return result;
+  if (!result.results) return without(['runs'], result);
   const results = result.results.map((one) => {
     return {
-      ...one,
-      cases: undefined,
+      ...without(['cases'], one),
+      history: one.history.map((attempt) => without(LONG, attempt)),
       stdout: one.stdout.slice(-TAIL),
       stderr: one.stderr.slice(-TAIL),
     };

@@ -33,8 +33,25 @@ const ours = (program, seconds, report) => [
   `--report-json=${report}`,
 ];
 
+/** How often a test failed under each condition: {name, failed, runs}. */
+function conditionsOf({ run, tests }, id) {
+  const names = new Map(run.hunt.passes.map(({ number, condition }) => [number, condition]));
+  const found = new Map();
+  const attempts = tests.find((test) => test.id === id)?.attempts ?? [];
+  for (const { pass = -1, outcome } of attempts) {
+    const name = names.get(pass);
+    if (name === undefined || outcome === 'skipped' || outcome === 'none') continue;
+    const row = found.get(name) ?? { name, failed: 0, runs: 0 };
+    row.failed += outcome === 'passed' ? 0 : 1;
+    row.runs += 1;
+    found.set(name, row);
+  }
+  return [...found.values()];
+}
+
 function causesIn(framework, report) {
-  const { tests = {} } = JSON.parse(fs.readFileSync(report, 'utf8')).run.hunt ?? {};
+  const result = JSON.parse(fs.readFileSync(report, 'utf8'));
+  const { tests = {} } = result.run.hunt ?? {};
   return Object.entries(tests)
     .filter(([, { why }]) => (why?.cause ?? 'unknown') !== 'unknown')
     .map(([test, { why }]) => ({
@@ -44,7 +61,11 @@ function causesIn(framework, report) {
       p: why.p ?? null,
       culprits: why.culprits ?? [],
       replay: why.replay ? `${PROGRAMS[framework]} ${why.replay.option}` : null,
+      reached: why.replay ? { failed: why.replay.failed, runs: why.replay.runs } : null,
+      conditions: conditionsOf(result, test),
       source: 'hunt',
+      ...(why.with && { with: why.with }),
+      ...(why.without && { without: why.without }),
     }));
 }
 

@@ -91,6 +91,9 @@ function judge(file, ends) {
   return verdict;
 }
 
+/** What has passed has nothing to read. */
+const withoutOutput = (result) => (result.passed ? { ...result, stdout: '', stderr: '' } : result);
+
 class Hunt {
   #files;
   #iterations;
@@ -99,6 +102,8 @@ class Hunt {
   #servers;
   #runs = [];
   #judged = [];
+  #ends = []; // of each file the results of its runs, but for those that were interrupted
+  #settings;
   #began = performance.now();
   #since = Date.now() / 1000;
   #quit = new AbortController(); // nothing else begins
@@ -122,6 +127,7 @@ class Hunt {
     { servers, causes, remembered },
   ) {
     this.#files = files;
+    this.#settings = settings;
     this.#iterations = iterations;
     this.#policy = policy;
     this.#asks = causes;
@@ -222,7 +228,8 @@ class Hunt {
     } finally {
       clearTimeout(limit);
       run.files.forEach((file, place) => {
-        this.#judged[at + place] = judge(file, this.#endsOf(run, place));
+        this.#ends[at + place] = this.#endsOf(run, place);
+        this.#judged[at + place] = judge(file, this.#ends[at + place]);
       });
     }
     for (const [place, file] of run.files.entries()) {
@@ -292,6 +299,8 @@ class Hunt {
       ],
     };
     if (this.adaptive) result.adaptions = this.adaptive.changes;
+    if (this.#settings.outputs)
+      result.runs = files.map((_, i) => (this.#ends[i] ?? []).map(withoutOutput));
     return result;
   }
 }

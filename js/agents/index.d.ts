@@ -76,6 +76,8 @@ export interface FileAttempt {
   attempt: number;
   /** When it began, in seconds since the epoch. */
   started: number;
+  /** Who ran it, from 0: of those, so many run at once. */
+  worker: number;
   outcome: OutcomeName;
   /** The exit status; -N where the signal N ended it; null: there was no process. */
   returncode: number | null;
@@ -84,6 +86,10 @@ export interface FileAttempt {
   /** Of processor time. */
   cpuSeconds: number;
   peakMemoryBytes: number;
+  /** With the option `outputs`, of attempts in `history` before the last. */
+  stdout?: string;
+  stderr?: string;
+  failures?: TestFailure[];
 }
 
 /** A test, as the report of its framework tells it. */
@@ -180,6 +186,11 @@ export interface AgentOptions extends Omit<FileOptions, 'framework'> {
   pricePerCpuHour?: number | null;
   /** Results have `cases`, too: each test; default false. */
   cases?: boolean;
+  /**
+   * Results have what reports need: of attempts before the last what they printed and their
+   * failures, of hunts `runs`; default false.
+   */
+  outputs?: boolean;
   /** Called with each event of their kind, and awaited; what one throws ends the run. */
   onStart?: Hook<'start'>;
   onAttempt?: Hook<'attempt'>;
@@ -323,6 +334,13 @@ export interface LikelyCause {
   p?: number | null;
   culprits?: string[];
   replay?: string | null;
+  /** What that came to. */
+  reached?: { failed: number; runs: number } | null;
+  /** Under which conditions the test ran, and how often it failed there. */
+  conditions?: { name: string; failed: number; runs: number }[];
+  /** Both sides of what shows the cause. */
+  with?: { name: string; failed: number; passed: number };
+  without?: { name: string; failed: number; passed: number };
 }
 
 /** A file by its runs. */
@@ -369,6 +387,11 @@ export interface HunterResult {
   patternDistribution: { [Name in Flakiness['pattern']]?: number };
   /** All files. */
   files: FileVerdict[];
+  /**
+   * With the option `outputs`, of each of these the results of its runs, in the order in which
+   * they began; what a run that passed has printed is left out.
+   */
+  runs?: FileEnd[][];
   /** Seconds since the epoch. */
   timestamp: number;
   interrupted: boolean;

@@ -147,6 +147,7 @@ function settingsOf({ args, cwd, env, template, ...more }) {
     template,
     warm: flagOf('options.warm', more.warm ?? false),
     cases: flagOf('options.cases', more.cases ?? false),
+    outputs: flagOf('options.outputs', more.outputs ?? false),
     limits: limitsOf(more.limits ?? {}),
     grace: numberOf('options.grace', more.grace ?? GRACE_S, SECONDS),
     outputBytes: numberOf('options.outputBytes', more.outputBytes ?? OUTPUT_BYTES, {

@@ -12,18 +12,9 @@ const { MemoryStore } = require('../memory');
 const { FOLDER, makeQeFolder } = require('../places');
 const { publishing } = require('../publishing');
 const { head } = require('../revision');
-const { Outcome } = require('../units');
+const { KNOWN, recordOf } = require('./records');
 
 const KEEP_RUNS = 200;
-const KNOWN = ['passed', 'failed', 'error', 'timeout', 'crashed', 'flaky'];
-
-/** One line that says what failed. */
-function messageOf({ outcome, failures, ended }) {
-  if (outcome === 'passed') return null;
-  if (failures.length === 0) return ended;
-  const [{ name, message }] = failures;
-  return `${name}: ${message.trim().split('\n', 1)[0]}`;
-}
 
 /**
  * The history beside an agent's store; nothing where the store is another one. Trouble is a
@@ -99,36 +90,16 @@ class Remembering {
   }
 
   #recordOf(runs) {
-    const record = new qe.Record();
+    const all = runs.map((results, i) => [
+      this.#name(this.#files[i]),
+      results.filter(({ outcome }) => KNOWN.includes(outcome)),
+    ]);
+    const known = all.filter(([, results]) => results.length > 0);
+    if (known.length === 0) return null;
+    const record = recordOf(known);
     const { revision, branch } = head(this.#folder);
     record.setCode(revision, branch);
-    let count = 0;
-    for (const [i, results] of runs.entries()) {
-      const known = results.filter(({ outcome }) => KNOWN.includes(outcome));
-      if (known.length === 0) continue;
-      const item = record.addTest(this.#name(this.#files[i]));
-      for (const [pass, result] of known.entries()) this.#add(record, item, pass, result);
-      const worst = known.find(({ passed }) => !passed) ?? known[0];
-      record.setOutcome(item, Outcome[worst.outcome], messageOf(worst));
-      count += 1;
-    }
-    return count > 0 ? record : null;
-  }
-
-  #add(record, item, pass, result) {
-    for (const { attempt, outcome, started, seconds, ...used } of result.history) {
-      record.addAttempt({
-        item,
-        pass,
-        attempt,
-        outcome: Outcome[outcome],
-        start: started,
-        duration: seconds,
-        cpu: used.cpuSeconds,
-        peakBytes: used.peakMemoryBytes,
-        message: outcome === 'passed' ? null : messageOf(result),
-      });
-    }
+    return record;
   }
 
   #name(file) {

@@ -213,7 +213,7 @@ class Run {
   *#told(event, session) {
     switch (event.kind) {
       case 'start':
-        this.#starts.set(event.unit.item, event.start);
+        this.#starts.set(event.unit.item, { started: event.start, worker: event.worker });
         if (event.attempt === 1) yield { kind: 'start', ...this.#about(event.unit.item) };
         break;
       case 'finish':
@@ -256,7 +256,7 @@ class Run {
     const about = this.#about(number);
     const attempt = {
       attempt: event.attempt,
-      started: this.#starts.get(number) ?? 0,
+      ...(this.#starts.get(number) ?? { started: 0, worker: 0 }),
       outcome: event.outcome,
       returncode,
       seconds: event.duration,
@@ -274,6 +274,8 @@ class Run {
     }
     if (final === null) {
       this.retries++;
+      if (this.#settings.outputs)
+        attempts[attempts.length - 1] = { ...attempt, ...this.#leftBy(number, event, found) };
       const delay = this.policy.retryBackoff * 2 ** (event.attempt - 1);
       yield { kind: 'retry', ...about, attempt: event.attempt + 1, delay };
       return;
@@ -302,14 +304,21 @@ class Run {
       returncode,
       duration: event.duration,
       timedOut: event.outcome === 'timeout',
-      stdout: counts.printed(this.#commands[number], event.stdout),
-      stderr: event.stderr,
       rusage: { cpuSeconds: event.cpu, peakMemoryBytes: event.peakBytes },
       tests: found?.tests ?? null,
-      failures: found?.failures ?? [],
+      ...this.#leftBy(number, event, found),
       ...this.#casesOf(found?.cases),
       history: this.#attempts.get(number),
       ended: describeEnd(returncode),
+    };
+  }
+
+  /** What an attempt left to read. */
+  #leftBy(number, event, found) {
+    return {
+      stdout: counts.printed(this.#commands[number], event.stdout),
+      stderr: event.stderr,
+      failures: found?.failures ?? [],
     };
   }
 
@@ -357,4 +366,4 @@ class Run {
   }
 }
 
-module.exports = { Run, filesOf };
+module.exports = { Run, describeEnd, filesOf };

@@ -112,10 +112,23 @@ function writeJson(file, value) {
   }
 }
 
+/** Does each of several things, whatever else fails; the first error is thrown in the end. */
+function eachOf(...calls) {
+  const errors = [];
+  for (const call of calls) {
+    try {
+      call();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
+}
+
 /** The exit status of a run. */
 function statusOf(bad, signal) {
   if (signal !== null) return 128 + os.constants.signals[signal];
   return bad ? FAILED : OK;
 }
 
-module.exports = { drive, print, printLine, statusOf, writeJson };
+module.exports = { drive, eachOf, print, printLine, statusOf, writeJson };

@@ -8,11 +8,20 @@ const path = require('node:path');
 const { TestExecutor } = require('../agents/executor');
 const { EXECUTE, adaptive, presets } = require('../agents/params');
 const { Command, Option } = require('commander');
-const { drive, printLine, statusOf, writeJson } = require('./driving');
-const { STATUSES, wrong } = require('./ends');
+const { drive, eachOf, printLine, statusOf, writeJson } = require('./driving');
+const { STATUSES } = require('./ends');
 const { Expected } = require('./expected');
 const { chosen } = require('./files');
-const { addShared, check, checkWritable, number, option, settings } = require('./options');
+const {
+  addShared,
+  check,
+  checkOwn,
+  checkWritable,
+  number,
+  option,
+  settings,
+} = require('./options');
+const { ofExecution, writePage } = require('./recorded');
 const { Screen, many, seconds } = require('./screen');
 const { STYLES, howItEnded, summary } = require('./summing');
 
@@ -83,9 +92,7 @@ async function lastOf(agent) {
 async function execute(names, given, args) {
   check(given);
   if (given.junit !== undefined) {
-    if (given.junit === '-' || given.junit === given.json) {
-      throw wrong('--junit: takes the path of a file of its own');
-    }
+    checkOwn('--junit', given.junit, [given.json, given.html]);
     checkWritable('--junit', given.junit);
   }
   const { files, framework, why } = chosen(names, given);
@@ -120,10 +127,13 @@ async function execute(names, given, args) {
   }
   const { result, signal } = ended;
   summary(screen, result, made);
-  if (given.json !== undefined) writeJson(given.json, result);
-  if (given.junit !== undefined) {
-    require('./junitfile').writeJunit(given.junit, result, path.resolve(given.cwd ?? '.'));
-  }
+  const { json, junit, html } = given;
+  const folder = path.resolve(given.cwd ?? '.');
+  eachOf(
+    () => json !== undefined && writeJson(json, result),
+    () => junit !== undefined && require('./junitfile').writeJunit(junit, result, folder),
+    () => html !== undefined && writePage(html, ofExecution(result, made)),
+  );
   if (given.jsonLines) printLine({ kind: 'done', result });
   return statusOf(result.failed > 0, signal);
 }

@@ -4,10 +4,11 @@
 const { FlakyTestHunter } = require('../agents/hunter');
 const { adaptive, iterationPresets } = require('../agents/params');
 const { Command, Option } = require('commander');
-const { drive, printLine, statusOf, writeJson } = require('./driving');
+const { drive, eachOf, printLine, statusOf, writeJson } = require('./driving');
 const { STATUSES, wrong } = require('./ends');
 const { chosen } = require('./files');
 const { addShared, check, number, option, settings } = require('./options');
+const { ofHunt, writePage } = require('./recorded');
 const { Screen, many, seconds } = require('./screen');
 const { STYLES, headOf, howItEnded, replayLine } = require('./summing');
 
@@ -147,7 +148,11 @@ async function hunt(names, given, args) {
   }
   const { result, signal } = ended;
   summary(screen, result, made, planned);
-  if (given.json !== undefined) writeJson(given.json, result);
+  const { json, html } = given;
+  eachOf(
+    () => json !== undefined && writeJson(json, result),
+    () => html !== undefined && writePage(html, ofHunt(result, made)),
+  );
   if (given.jsonLines) printLine({ kind: 'done', result });
   return statusOf(result.flakyTests > 0, signal);
 }

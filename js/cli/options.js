@@ -5,6 +5,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { InvalidArgumentError, Option } = require('commander');
 
+const { missing } = require('../htmlreport');
 const { wrong } = require('./ends');
 
 const UNITS = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
@@ -71,6 +72,7 @@ const SHARED = [
     bytes,
   ),
   option('--json <PATH>', 'write the result as JSON; - is standard output'),
+  option('--html <PATH>', 'write the result as one page for a browser'),
   option('--json-lines', 'each event as a line of JSON on standard output, as it happens'),
   option('-v, --verbose', 'say each start, attempt and retry'),
   option('-q, --quiet', 'say only what failed, and the sum'),
@@ -80,6 +82,24 @@ const SHARED = [
 function addShared(command) {
   for (const one of SHARED) command.addOption(one);
   return command;
+}
+
+/** What a path leads to, also where there is nothing yet. */
+function real(file) {
+  const full = path.resolve(file);
+  try {
+    return fs.realpathSync(full);
+  } catch {
+    const folder = path.dirname(full);
+    return folder === full ? full : path.join(real(folder), path.basename(full));
+  }
+}
+
+/** A path that is no file's, or one that something else is written to, is refused. */
+function checkOwn(flag, file, others) {
+  const taken = others.filter((other) => other !== undefined && other !== '-').map(real);
+  if (file === '-' || taken.includes(real(file)))
+    throw wrong(`${flag}: takes the path of a file of its own`);
 }
 
 /** Where a file cannot be written is said before anything runs. */
@@ -103,6 +123,11 @@ function check(given) {
     throw wrong('--json-lines and --json=-: both want standard output');
   }
   if (given.json !== undefined) checkWritable('--json', given.json);
+  if (given.html === undefined) return;
+  checkOwn('--html', given.html, [given.json]);
+  checkWritable('--html', given.html);
+  const why = missing();
+  if (why !== null) throw wrong(`--html: ${why}`);
 }
 
 /** How the files' commands are made, as agents take it. */
@@ -118,7 +143,8 @@ function settings(given, args) {
     limits: { memoryBytes, cpuSeconds, openFiles },
     grace: given.grace,
     outputBytes: given.outputBytes,
+    outputs: given.html !== undefined,
   };
 }
 
-module.exports = { addShared, check, checkWritable, number, option, settings };
+module.exports = { addShared, check, checkOwn, checkWritable, number, option, settings };

@@ -136,4 +136,4 @@ function summary(screen, result, settings) {
   screen.say(sum(result, failed, stopped, flaky.length), style);
 }
 
-module.exports = { STYLES, headOf, howItEnded, replayLine, said, shown, summary };
+module.exports = { NOT_ENDED, STYLES, headOf, howItEnded, replayLine, said, shown, summary };
