@@ -124,6 +124,8 @@ export interface FileEnd {
   rusage: { cpuSeconds: number; peakMemoryBytes: number };
   /** Its tests; null where they are not known. */
   tests: TestCounts | null;
+  /** Seconds that the history knew a run of the file to take before; null: it knew none. */
+  expected: number | null;
   failures: TestFailure[];
   /** Of every test, with the option `cases`. */
   cases?: TestCase[];

@@ -40,6 +40,8 @@ function recordOf(entries, { texts = false } = {}) {
   for (const [name, results] of entries) {
     const item = record.addTest(name);
     for (const [pass, result] of results.entries()) add(record, item, pass, result, kept);
+    const known = results.find(({ expected }) => expected);
+    if (known) record.setExpected(item, known.expected);
     if (results.length === 0) continue;
     const worst = results.find(({ passed }) => !passed) ?? results[0];
     record.setOutcome(item, outcomeOf(worst.outcome), messageOf(worst));

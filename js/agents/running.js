@@ -306,11 +306,17 @@ class Run {
       timedOut: event.outcome === 'timeout',
       rusage: { cpuSeconds: event.cpu, peakMemoryBytes: event.peakBytes },
       tests: found?.tests ?? null,
+      expected: this.#expectedOf(number),
       ...this.#leftBy(number, event, found),
       ...this.#casesOf(found?.cases),
       history: this.#attempts.get(number),
       ended: describeEnd(returncode),
     };
+  }
+
+  /** Seconds by the history, before this run. */
+  #expectedOf(number) {
+    return this.#expected[Math.floor(number / this.runs)] || null;
   }
 
   /** What an attempt left to read. */
@@ -353,6 +359,7 @@ class Run {
       stderr: '',
       rusage: { cpuSeconds: 0, peakMemoryBytes: 0 },
       tests: null,
+      expected: this.#expectedOf(number),
       failures: [],
       ...this.#casesOf(),
       history,

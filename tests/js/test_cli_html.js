@@ -76,6 +76,20 @@ test('an execution has every attempt and its output', async (t) => {
   assert.ok(done.stdout.includes(data.run.commands['bad.sh']));
 });
 
+test('what the history expected is told', async (t) => {
+  const cwd = scripts(t, { slow: 'sleep 0.2' });
+  fs.mkdirSync(path.join(cwd, '.qe')); // the history is here, wherever else there is one
+  for (const known of [false, true]) {
+    const done = await qe(cwd, 'exec', SH, 'slow.sh', '--html=r.html', '--json=r.json');
+    assert.equal(done.status, 0, done.stderr);
+    const [one] = held(cwd, 'r.html').tests;
+    const [{ expected }] = JSON.parse(fs.readFileSync(path.join(cwd, 'r.json'), 'utf8')).results;
+    assert.equal('expected' in one, known);
+    assert.ok(known ? one.expected >= 0.2 && one.expected < 60 : expected === null);
+    if (known) assert.ok(Math.abs(one.expected - expected) < 1e-6);
+  }
+});
+
 test('failures of a file are texts of its attempt', async (t) => {
   const cwd = scripts(t, {});
   fs.writeFileSync(
