@@ -136,7 +136,17 @@ const ordersOf = ({ run, tests }) =>
 
 const readJson = (file) => JSON.parse(fs.readFileSync(file, 'utf8'));
 
+/** Source of `nth`: the how manieth call it is, in whatever process: passes run at once. */
+const NTH = `
+const fs = require('fs');
+const nth = (name) => {
+  for (let n = 1; ; n++) {
+    try { fs.closeSync(fs.openSync(name + n, 'wx')); return n; } catch {}
+  }
+};`;
+
 module.exports = {
+  NTH,
   aloneIn,
   huntKnown,
   known,

@@ -8,7 +8,7 @@ const { spawn } = require('node:child_process');
 const { test } = require('node:test');
 
 const { cleanEnv, processesWith, run, until } = require('./helpers');
-const { aloneIn, huntKnown, known, leaver, resultsOf, suite, untold } = require('./hunts');
+const { NTH, aloneIn, huntKnown, known, leaver, resultsOf, suite, untold } = require('./hunts');
 
 const { CLI, qe, project, read, report, testHunts } = require('./jest-hunts');
 
@@ -47,8 +47,7 @@ test('a hunt starts from what the hunts before have seen', async () => {
 test('a crash, a hang, a hook and a file that fail in some passes fail there', async () => {
   const folder = project('faults', {
     'a.test.js': `
-const fs = require('fs');
-const nth = (name) => { fs.appendFileSync(name, 'x'); return fs.statSync(name).size; };
+${NTH}
 test('crashes', () => { if (nth('c') === 2) process.kill(process.pid, 'SIGSEGV'); });
 test('hangs', () => { if (nth('h') === 2) for (;;); });
 test('steady', () => {});
@@ -58,19 +57,17 @@ describe('with a hook', () => {
 });
 `,
     'load.test.js': `
-const fs = require('fs');
-fs.appendFileSync('l', 'x');
-if (fs.statSync('l').size === 3) throw new Error('not now');
+${NTH}
+if (nth('l') === 3) throw new Error('not now');
 test('loads', () => {});
 `,
     'first.test.js': `
-const fs = require('fs');
-fs.appendFileSync('f', 'x');
-if (fs.statSync('f').size === 1) throw new Error('not the first time');
+${NTH}
+if (nth('f') === 1) throw new Error('not the first time');
 test('loads at last', () => {});
 `,
   });
-  const words = ['--flaky=8', '--test-timeout-hard=1.5', '--report-junit=junit.xml'];
+  const words = ['--flaky=8', '--test-timeout-hard=4', '--report-junit=junit.xml'];
   const done = await qe(folder, '--parallel=2', ...words);
   assert.equal(done.status, 1);
   const { run: told, tests } = report(folder);

@@ -9,6 +9,7 @@ const { stripVTControlCharacters } = require('node:util');
 
 const { processesWith, until } = require('./helpers');
 const {
+  NTH,
   aloneIn,
   huntKnown,
   known,
@@ -123,8 +124,7 @@ test('orders keep files and suites together, and tests before suites', async (t)
 
 test('crashes, hangs and hooks that fail in some passes fail there', async (t) => {
   const folder = project(t, {
-    'test/a.js': `const fs = require('fs');
-      const nth = (name) => { fs.appendFileSync(name, 'x'); return fs.statSync(name).size; };
+    'test/a.js': `${NTH}
       describe('a', () => {
         it('crashes', () => { if (nth('c') === 2) process.kill(process.pid, 'SIGSEGV'); });
         it('hangs', () => { if (nth('h') === 2) for (;;); });
@@ -136,7 +136,7 @@ test('crashes, hangs and hooks that fail in some passes fail there', async (t) =
         it('needs it', () => {});
       });`,
   });
-  const words = ['--flaky=8', '--test-timeout-hard=1.5', '--report-junit=junit.xml'];
+  const words = ['--flaky=8', '--test-timeout-hard=4', '--report-junit=junit.xml'];
   const done = await qe(folder, '--parallel=2', ...words);
   const { run: told, tests } = report(folder);
   const verdicts = Object.entries(told.hunt.tests).map(([id, { verdict, failures }]) => [
