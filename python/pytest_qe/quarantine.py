@@ -211,6 +211,8 @@ def _entries(path: Path, text: str) -> list[Entry]:
 
 def _read(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise QuarantineError("is no regular file")
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
     except OSError as error:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
+import shlex
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 
 import pytest
 
-from cli_help import Cli
+from cli_help import QE, Cli
+from conftest import HUNG
 from ui_help import Ui, cli, ui
 
 __all__ = ["cli", "ui"]
@@ -109,6 +113,8 @@ def test_what_makes_no_sense_is_one_line(one: Ui) -> None:
     assert one.refused("log?id=../../x")[0] == 404
     assert one.do("cancel", id="x") == (404, {"error": "there is no background run 'x'"})
     assert one.do("dismiss", id="../history")[0] == 404
+    for odd in ("\udc80", "a\0b", "x" * 200):
+        assert one.do("cancel", id=odd)[0] == 404, odd
     assert one.do("dismiss")[0] == 400
     status, why = one.do("release", test="a")
     assert status == 409 and "--quarantine=FILE" in why["error"]
@@ -120,6 +126,33 @@ def _made() -> list[str]:
     from pathlib import Path
 
     return [path.name for path in Path(".qe").iterdir()]
+
+
+def test_what_asks_for_no_more_than_a_head_gets_its_end(one: Ui) -> None:
+    for path in ("/", "/api/about", "/events"):
+        answer = one.ask(path, "HEAD")
+        assert answer.status == 200 and answer.text == ""  # type: ignore[attr-defined]
+
+
+def test_it_serves_where_nothing_can_be_printed(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    words = shlex.join([*QE, "ui", f"--port={port}"])
+    closed = ["sh", "-c", f"exec {words} >&-"]
+    process = subprocess.Popen(closed, stderr=subprocess.PIPE, text=True)
+    try:
+        while True:
+            assert process.poll() is None, process.communicate()[1]
+            with contextlib.suppress(ConnectionRefusedError):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HUNG)
+                connection.request("GET", "/api/about")
+                assert connection.getresponse().status == 200
+                break
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=HUNG)[1] == ""
+        assert process.returncode == 130
+    finally:
+        process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

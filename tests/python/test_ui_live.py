@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -195,6 +196,25 @@ def test_layers_in_the_background_are_told_and_cancelled(cli: Cli, ui: Start) ->
         assert server.do("cancel", id=run) == (
             409, {"error": f"{run} does not run: it is cancelled"}
         )  # fmt: skip
+    _ends_though_a_file_never_comes(cli, server, run)
+
+
+def _ends_though_a_file_never_comes(cli: Cli, server: Ui, run: str) -> None:
+    log = cli.path / ".qe" / "layers" / f"{run}.log"
+    log.unlink()
+    os.mkfifo(log)
+    with socket.create_connection(("127.0.0.1", server.port)) as asks:
+        host = f"Host: 127.0.0.1:{server.port}"
+        asks.sendall(f"GET /api/log?id={run} HTTP/1.1\r\n{host}\r\n\r\n".encode())
+        writes = os.open(log, os.O_WRONLY)  # waits until it is read
+        try:
+            assert server.end(signal.SIGINT) == (130, "")
+        finally:
+            os.close(writes)
+
+
+def test_layers_that_make_no_sense_are_told(cli: Cli, ui: Start) -> None:
+    server = ui()
     cli.write("test_layers.yaml", "layers: {a: {}}")
     assert "categories" in server.get("layers")["mistakes"][0]
 
@@ -205,6 +225,10 @@ def test_quarantine_is_changed_with_the_token(cli: Cli, ui: Start, name: str) ->
     status, why = server.refused("quarantine")
     assert status == 503 and name in why
     told = {"test": "test_it.py::test_a", "owner": "ann", "reason": "slow", "days": 7}
+    os.mkfifo(name)
+    status, why = server.refused("quarantine")
+    assert status == 503 and "is no regular file" in why
+    os.unlink(name)
     status, entry = server.do("hold", **told)
     assert status == 200 and entry["owner"] == "ann"
     held = server.get("quarantine")

@@ -110,7 +110,8 @@ def run(argv: Sequence[str] | None = None) -> int:
                 prog_name=_program(),
                 standalone_mode=False,
             )
-            sys.stdout.flush()
+            if sys.stdout is not None:  # it is, where it was closed before the start
+                sys.stdout.flush()
             return found if isinstance(found, int) else ends.OK
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from pathlib import Path
 
@@ -92,7 +91,6 @@ def ui_command(
         if not guard.is_loopback(host):
             click.echo("whoever reaches this address sees the tests; the token is for actions")
         click.echo("Ctrl-C ends it")
-        sys.stdout.flush()
         if opens:
             threading.Thread(target=_open, args=(url,), daemon=True).start()
 

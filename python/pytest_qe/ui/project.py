@@ -77,6 +77,13 @@ class Project:
             return None
         return Background(folder, MemoryStore(store, read_only=read_only))
 
+    def _background_of(self, run: str, *, read_only: bool = True) -> Background:
+        """Where a run may be known by its whole id: no other text is looked for."""
+        background = None if _ID.fullmatch(run) is None else self._background(read_only=read_only)
+        if background is None:
+            raise UnknownRun(f"there is no background run {run!r}")
+        return background
+
     def background_stamp(self) -> Any:
         """Another value once something may have changed."""
         try:
@@ -110,13 +117,9 @@ class Project:
 
         Raises: ``Trouble`` where there is none of that id, or it does not run.
         """
-        background = self._background(read_only=False)
         try:
-            if background is None or not run:
-                raise UnknownRun(f"there is no background run {run!r}")
+            background = self._background_of(run, read_only=False)
             found = background.get(run)
-            if found.id != run:
-                raise UnknownRun(f"there is no background run {run!r}")
             if found.state != "running":
                 raise Trouble(409, f"{run} does not run: it is {found.state}")
             return {"state": background.cancel(run).state}
@@ -130,14 +133,9 @@ class Project:
 
         Raises: ``Trouble``.
         """
-        background = self._background()
         try:
-            if background is None:
-                raise UnknownRun(f"there is no background run {run!r}")
-            found = background.get(run)
+            self._background_of(run).get(run)
             # Not what the store says: anybody may have made that.
-            if found.id != run or _ID.fullmatch(run) is None:
-                raise UnknownRun(f"there is no background run {run!r}")
             log = self._background_folder() / places.FOLDER / "layers" / f"{run}.log"
             with open(log, "rb") as file:
                 size = file.seek(0, os.SEEK_END)

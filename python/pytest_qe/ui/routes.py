@@ -103,6 +103,8 @@ def application(project: Project, host: str, port: int, token: str) -> tuple[Gua
     async def events(request: Request) -> Response:
         if feed.is_full:
             return _answer({"error": "too many pages are open"}, 503)
+        if request.method == "HEAD":  # its answer has an end
+            return Response(media_type="text/event-stream")
         return StreamingResponse(feed.listen(), media_type="text/event-stream")
 
     async def action(request: Request) -> Response:

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +23,7 @@ from .routes import application
 _BACKLOG = 64
 _MOST_CONNECTIONS = 200
 _GRACE_S = 2  # for answers that are on their way
+_END_S = 6  # for all of it: a file may be read that never comes, as from a network that is gone
 
 
 class CannotListen(Exception):
@@ -68,6 +71,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._feed, self._ready = feed, ready
         self.signal: int | None = None
+        self._end_by: threading.Timer | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:  # type: ignore[override,unused-ignore]
@@ -93,7 +97,15 @@ class _Server(uvicorn.Server):
             return
         self.signal = number
         self.should_exit = True
+        self._end_by = threading.Timer(_END_S, os._exit, (128 + number,))
+        self._end_by.daemon = True
+        self._end_by.start()
         self._feed.close()
+
+    def ended(self) -> None:
+        """Told when nothing is left to be waited for."""
+        if self._end_by is not None:
+            self._end_by.cancel()
 
 
 def serve(project: Project, host: str, port: int, ready: Callable[[str, str], None]) -> int | None:
@@ -126,6 +138,7 @@ def serve(project: Project, host: str, port: int, ready: Callable[[str, str], No
         url = f"http://{in_url(host)}:{port}/"
         server = _Server(config, feed, lambda: ready(url, token))
         asyncio.run(server.serve([listens]))
+        server.ended()
         return server.signal
     finally:
         listens.close()
