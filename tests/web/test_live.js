@@ -233,16 +233,47 @@ test('a test is held and released with the token', async () => {
 
 test('a server that ends is told, and found again', async (t) => {
   const own = folder(t);
+  write(own, { 'test_it.py': '', 'test_layers.yaml': LAYERS });
   const server = await startUi(t, own);
   const page = await openLive(browser, server);
   await page.getByText(/there is no history yet/).waitFor();
   server.child.kill('SIGINT');
   assert.deepEqual(await server.child.ended, [130, null]);
   await page.getByText('not connected').waitFor();
+  await page.getByRole('link', { name: 'Layers' }).click();
+  await page.getByText('Failed to fetch').waitFor();
   const { port } = new URL(server.url);
   const again = await startUi(t, own, `--port=${port}`);
   await page.getByText('connected', { exact: true }).waitFor();
   assert.equal(again.url, server.url);
+  await page.getByText('<i>Quick</i>').waitFor();
+});
+
+test('a token of a server that has ended is asked for again, or taken from the address', async (t) => {
+  const own = folder(t);
+  write(own, { 'held.toml': HELD });
+  const server = await startUi(t, own, '--quarantine=held.toml');
+  const page = await openLive(browser, server);
+  await page.show('quarantine');
+  const release = page.getByRole('button', { name: /^Release/ });
+  assert.ok(await release.isEnabled());
+  server.child.kill('SIGINT');
+  await server.child.ended;
+  await page.getByText('not connected').waitFor();
+  const { port } = new URL(server.url);
+  const again = await startUi(t, own, '--quarantine=held.toml', `--port=${port}`);
+  await page.getByText('connected', { exact: true }).waitFor();
+  await release.click();
+  await page.getByText(/an action needs the token/).waitFor();
+  await page.getByLabel(/Actions need the token/).waitFor();
+  assert.ok(await release.isDisabled());
+  await page.goto(`${again.url}#token=${again.token}`); // the page stays: it is another fragment
+  await page.locator('main.now').waitFor();
+  assert.equal(new URL(page.url()).hash, '#/now');
+  await page.show('quarantine');
+  await release.click();
+  await release.waitFor({ state: 'detached' });
+  assert.doesNotMatch(fs.readFileSync(path.join(own, 'held.toml'), 'utf8'), /test_turns/);
 });
 
 for (const [colorScheme, width] of [

@@ -1,22 +1,30 @@
 // Questions to qe ui, and actions with the token that it has printed.
 import { useEffect, useReducer, useState } from 'preact/hooks';
 
+import { timesFound } from './feed';
+
 const KEY = 'qe-token';
 let token = '';
 const listeners = new Set<() => void>();
 
 /** Takes the token out of the address, where it could be seen and be copied with it. */
+function fromAddress(): void {
+  const found = /^#token=([\w-]+)$/.exec(location.hash);
+  if (found) {
+    setToken(found[1]);
+    history.replaceState(null, '', '#/now');
+  }
+}
+
+/** Finds the token, now and whenever an address with one is put into the open page. */
 export function takeToken(): void {
   try {
     token = sessionStorage.getItem(KEY) ?? '';
   } catch {
     // It is kept in this page then.
   }
-  const found = /^#token=([\w-]+)$/.exec(location.hash);
-  if (found) {
-    setToken(found[1]);
-    history.replaceState(null, '', '#/now');
-  }
+  fromAddress();
+  addEventListener('hashchange', fromAddress);
 }
 
 export function setToken(given: string): void {
@@ -59,13 +67,14 @@ export interface Asked<T> {
 }
 
 /**
- * What qe ui knows under a path.
+ * What qe ui knows under a path; asked again when the server was lost and is there again.
  *
  * @param path below `api/`; undefined: nothing is asked
  * @param version asks again when it changes; what is known stays until the answer is there
  */
 export function useAnswer<T>(path: string | undefined, version: unknown = 0): Asked<T> {
   const [known, know] = useState<Asked<T> & { path?: string }>({});
+  const found = timesFound();
   useEffect(() => {
     if (path === undefined) return undefined;
     const stop = new AbortController();
@@ -78,18 +87,19 @@ export function useAnswer<T>(path: string | undefined, version: unknown = 0): As
         },
       );
     return () => stop.abort();
-  }, [path, version]);
+  }, [path, version, found]);
   return known.path === path ? known : {};
 }
 
 export async function act(name: string, asked: object): Promise<unknown> {
-  return answered(
-    await fetch(`api/do/${name}`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json', 'X-QE-Token': token },
-      body: JSON.stringify(asked),
-    }),
-  );
+  const response = await fetch(`api/do/${name}`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', 'X-QE-Token': token },
+    body: JSON.stringify(asked),
+  });
+  // One of a qe ui that was here before: the right one is asked for.
+  if (response.status === 403) setToken('');
+  return answered(response);
 }
 
 /** An id for a part of an address. What is no UTF-8 comes as halves of surrogates. */

@@ -86,6 +86,8 @@ const AGAIN_MS = 3000;
 
 const topics: Topics = {};
 let connected = false;
+let lost = false;
+let reconnections = 0;
 let source: EventSource | undefined;
 let again: ReturnType<typeof setTimeout> | undefined;
 const listeners = new Set<() => void>();
@@ -106,10 +108,13 @@ function open(): void {
   source = made;
   made.onopen = () => {
     connected = true;
+    if (lost) reconnections += 1;
+    lost = false;
     tell();
   };
   made.onerror = () => {
     connected = false;
+    lost = true;
     // A browser gives up where the answer was no stream, as when there are too many.
     if (made.readyState === EventSource.CLOSED) again = setTimeout(open, AGAIN_MS);
     tell();
@@ -129,6 +134,9 @@ export function listen(): void {
   addEventListener('pagehide', close);
   look();
 }
+
+/** How often the server was lost and found: it may know something else then. */
+export const timesFound = (): number => reconnections;
 
 export function useFeed(): Topics & { connected: boolean } {
   const [, redraw] = useReducer((n: number) => n + 1, 0);

@@ -28,7 +28,7 @@ function App() {
     const [page, ...rest] = useRoute();
     const arg = rest.join('/');
     const main = useRef<HTMLElement>(null);
-    const about = useAnswer<{ folder: string }>('about', feed.connected);
+    const about = useAnswer<{ folder: string }>('about');
     const single = (page === 'run' || page === 'test') && arg !== '';
     const shown = single || PAGES.some(([name]) => name === page) ? page : 'now';
     const { history } = feed;
