@@ -13,7 +13,8 @@
 #define MAX_UNITS (UINT32_C(1) << 26)
 #define MAX_RETRIES 65535u
 #define ALL_FLAGS                                                              \
-    (QE_UNIT_SERIAL | QE_UNIT_TOGETHER | QE_UNIT_FRESH | QE_UNIT_SPARE)
+    (QE_UNIT_SERIAL | QE_UNIT_TOGETHER | QE_UNIT_FRESH | QE_UNIT_SPARE |       \
+     QE_UNIT_FIRST)
 #define MAX_PASSES (UINT32_C(1) << 17) /* of SPARE units */
 #define MIN_BLOCK_BYTES ((size_t) 4096)
 #define MAX_BLOCK_BYTES ((size_t) 1 << 20)

@@ -52,7 +52,7 @@ void qe__sched_free(qe_sched *s);
 /* The first queue of `slot`, in the order to run: units that are neither
  * SERIAL nor in a FRESH scope. Scopes are whole. Longest scope first by
  * expected time (sum over the scope; an unknown unit counts as the median of
- * the known ones, or 1 where none is known), each scope to the least loaded
+ * the known ones, or 1 where none is known), FIRST ones before all others, each scope to the least loaded
  * slot, ties by plan order and by lowest slot, so that without history the
  * first scopes go to slot 0, 1, ... in file order. Within one slot the scopes
  * come in that same order. After this call the slot is busy until

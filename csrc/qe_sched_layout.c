@@ -11,6 +11,7 @@ struct ranked {
     uint64_t cost_ns;
     uint32_t scope;
     uint32_t slot;
+    bool first;
 };
 
 static void *array_of(size_t n, size_t size)
@@ -32,6 +33,8 @@ static int compare_ranked(const void *a, const void *b)
     const struct ranked *x = a;
     const struct ranked *y = b;
 
+    if (x->first != y->first)
+        return x->first ? -1 : 1;
     if (x->cost_ns != y->cost_ns)
         return x->cost_ns < y->cost_ns ? 1 : -1;
     return (x->scope > y->scope) - (x->scope < y->scope);
@@ -213,6 +216,7 @@ static int lay_out(qe__queues *q, uint32_t scopes)
         q->scope[i].begin = 0;
         q->scope[i].owner = QE__OWNER_NONE;
         rank[n].scope = i;
+        rank[n].first = (qe__plan_scope_flags(q->plan, i) & QE_UNIT_FIRST) != 0;
         if (!is_fresh(q, i) && queue_units(q, i, NULL, &rank[n].cost_ns) > 0)
             n++;
     }

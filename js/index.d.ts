@@ -377,6 +377,8 @@ export interface Unit {
   timeout?: number;
   /** Seconds that it is expected to take: the longest start first. 0: not known. */
   expected?: number;
+  /** It starts before those without, as it failed the last time, say. */
+  first?: boolean;
   /** Runs when all others are done, while nothing else runs. */
   serial?: boolean;
 }

@@ -13,7 +13,6 @@ const { head } = require('./revision');
 const { Texts } = require('./texts');
 
 const KEEP_RUNS = 200;
-const FIRST = 1e6; // seconds: what failed the last time comes before all else
 
 const OUTCOMES = {
   passed: qe.PASSED,
@@ -118,10 +117,10 @@ class Recording {
     return this.before[this.name(file)];
   }
 
-  /** Expected seconds of a file: what failed the last time first, then what is longest. */
-  expected(test) {
-    const [seconds, failed] = this.known(test) ?? [(test.duration ?? 0) / 1000, 0];
-    return seconds + (failed ? FIRST : 0);
+  /** When a file is to begin: what failed the last time first, then what is longest. */
+  turn(test) {
+    const [expected, failed] = this.known(test) ?? [(test.duration ?? 0) / 1000, 0];
+    return { expected, first: Boolean(failed) };
   }
 
   /** The place of a test in the JSON result. */

@@ -95,6 +95,8 @@ QE_API const char *qe_outcome_name(enum qe_outcome outcome);
 #define QE_UNIT_TOGETHER 2u /* its whole scope stays in one worker, in order */
 #define QE_UNIT_FRESH 4u /* its scope gets a worker of its own (flaky pass) */
 #define QE_UNIT_SPARE 8u /* nothing yet, see qe_session_pass */
+#define QE_UNIT_FIRST                                                          \
+    16u /* its scope starts before those without: it may fail */
 
 typedef struct qe_unit {
     const char *id;      /* unique with `pass`; copied */

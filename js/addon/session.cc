@@ -102,7 +102,8 @@ class Session : public Napi::ObjectWrap<Session> {
             unit.retries = from.count("retries", 0, 0, MOST_RETRIES);
             unit.timeout_ns = from.ns("timeout");
             unit.expected_ns = from.ns("expected");
-            unit.flags = from.flag("serial") ? QE_UNIT_SERIAL : 0;
+            unit.flags = (from.flag("serial") ? QE_UNIT_SERIAL : 0) |
+                         (from.flag("first") ? QE_UNIT_FIRST : 0);
             check(env, qe_plan_add(loop_->plan, &unit));
         }
         add_spare(env, options.count("spare", 0, 0, MOST_SPARE),

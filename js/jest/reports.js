@@ -50,8 +50,8 @@ class Reports {
     return this.recording.id(this.#file(test), key);
   }
 
-  expected(test) {
-    return this.recording.expected(this.#file(test));
+  turn(test) {
+    return this.recording.turn(this.#file(test));
   }
 
   /** An attempt at a test; `key` as of `Names`. */

@@ -168,7 +168,7 @@ class Run {
         pass,
         retries: MOST_ATTEMPTS,
         timeout: this.#limit,
-        expected: this.reports.expected(test),
+        ...this.reports.turn(test),
       })),
     );
   }

@@ -21,7 +21,7 @@ struct fixture {
 };
 
 /* Units are given as text, one word each: a scope letter ('-': own scope),
- * then flags S(erial), T(ogether), F(resh), then the expected time. */
+ * then flags S(erial), T(ogether), F(resh), B(efore others), then the expected time. */
 static inline struct fixture given(const char *words, qe__sched_options options)
 {
     struct fixture f;
@@ -36,9 +36,10 @@ static inline struct fixture given(const char *words, qe__sched_options options)
         snprintf(id, sizeof id, "u%d", n++);
         scope[0] = *at++;
         unit.scope = scope[0] != '-' ? scope : NULL;
-        for (; *at == 'S' || *at == 'T' || *at == 'F'; at++)
+        for (; *at >= 'A' && *at <= 'Z'; at++)
             unit.flags |= *at == 'S'   ? QE_UNIT_SERIAL
                           : *at == 'T' ? QE_UNIT_TOGETHER
+                          : *at == 'B' ? QE_UNIT_FIRST
                                        : QE_UNIT_FRESH;
         while (*at >= '0' && *at <= '9')
             unit.expected_ns = unit.expected_ns * 10 + (uint64_t) (*at++ - '0');

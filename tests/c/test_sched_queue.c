@@ -85,6 +85,16 @@ static void queues_leave_serial_and_fresh_to_next(void **state)
     end(f);
 }
 
+static void what_is_first_comes_before_what_is_longest(void **state)
+{
+    struct fixture f = given_slots("-9 -5 bB1 b1 -B2 -7", 2);
+
+    (void) state;
+    expect_queue(f, 0, "2 3 0");
+    expect_queue(f, 1, "4 5 1");
+    end(f);
+}
+
 static void a_slot_without_work_gets_an_empty_queue(void **state)
 {
     struct fixture f = given_slots("a", 2);
@@ -349,6 +359,7 @@ int main(void)
         cmocka_unit_test(an_unknown_unit_counts_as_the_median),
         cmocka_unit_test(absurd_history_does_not_overflow),
         cmocka_unit_test(queues_leave_serial_and_fresh_to_next),
+        cmocka_unit_test(what_is_first_comes_before_what_is_longest),
         cmocka_unit_test(a_slot_without_work_gets_an_empty_queue),
         cmocka_unit_test(a_queue_is_given_only_once_and_untouched),
         cmocka_unit_test(one_at_a_time_each_slot_follows_its_queue),

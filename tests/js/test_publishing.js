@@ -84,6 +84,23 @@ for (const [name, words, files] of [
   });
 }
 
+test('what failed the last time is expected to take as long as it did', async (t) => {
+  const folder = project(t, 'publishing-failed', {
+    'package.json': '{ "name": "project", "jest": {} }',
+    'a.test.js': `${WAITS}
+if (fs.existsSync('fail')) test('fails', () => { throw new Error('no'); });
+else test('waits', waits, 60000);`,
+    fail: '',
+  });
+  await start(t, folder, BIN('qe-jest'), '--parallel').ended;
+  fs.rmSync(path.join(folder, 'fail'));
+  start(t, folder, BIN('qe-jest'), '--parallel');
+  assert.ok(await until(() => running(folder).length > 0, PATIENCE_MS));
+  const [{ running: all, left_s: left }] = states(folder);
+  assert.ok(all[0].expected_s > 0 && all[0].expected_s < 100, `${all[0].expected_s}`);
+  assert.ok(left < 100, `${left}`);
+});
+
 for (const kind of ['exec', 'hunt']) {
   test(`qe ${kind} tells which files run`, async (t) => {
     const sh = 'for i in $(seq 600); do test -e go && exit 0; sleep 0.1; done; exit 1';
