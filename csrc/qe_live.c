@@ -123,7 +123,9 @@ static bool is_ours(const char *name)
 /* Runs that were killed leave their files; those of a day ago are of no more use. */
 static void clear_old(const char *folder)
 {
-    DIR *dir = opendir(folder);
+    /* Not what a link leads to: files that are called so need not be ours there. */
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     time_t now = time(NULL);
     struct dirent *entry;
 
@@ -142,6 +144,8 @@ static void clear_old(const char *folder)
     }
     if (dir != NULL) {
         (void) closedir(dir);
+    } else if (fd >= 0) {
+        (void) close(fd);
     }
 }
 

@@ -258,6 +258,29 @@ static void what_is_a_day_old_goes(void **state)
     world_finish(w);
 }
 
+/* What a link leads to is not ours, whatever its files are called. */
+static void what_is_old_behind_a_link_stays(void **state)
+{
+    struct world *w = *state;
+    struct timespec old[2] = {{1000000, 0}, {1000000, 0}};
+    char folder[512], path[600];
+    cJSON *root;
+
+    snprintf(folder, sizeof(folder), "%s/elsewhere", place->dir);
+    snprintf(path, sizeof(path), "%s/2024-01.json", folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    scratch_write(path, "{}", 2);
+    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+    assert_int_equal(symlink(folder, live_folder), 0);
+    start(w);
+    publish(w);
+    root = wait_for_two(w);
+    cJSON_Delete(root);
+    assert_true(scratch_exists(path));
+    world_open(w, 0);
+    world_finish(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +289,7 @@ int main(void)
         LIVE_TEST(a_run_tells),
         LIVE_TEST(a_folder_that_cannot_be_is_done_without),
         LIVE_TEST(what_is_a_day_old_goes),
+        LIVE_TEST(what_is_old_behind_a_link_stays),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
