@@ -227,7 +227,9 @@ class _SpawnWorker:
         from .plans import Plans
         from .worker import Worker
 
-        if session.testsfailed or len(session.items) != len(self.data["ids"]):
+        goes_on = session.config.option.continue_on_collection_errors
+        failed = session.testsfailed and not goes_on
+        if failed or len(session.items) != len(self.data["ids"]):
             text = f"{self.name} could not collect what the controller collected"
             self._refuse(text)
             return True

@@ -683,7 +683,8 @@ def test_collection_errors(qe: Qe) -> None:
     _, parallel = both(qe)
     assert parallel.ret == pytest.ExitCode.INTERRUPTED
     assert "nothing_like_that" in parallel.stdout.str()
-    both(qe, "--continue-on-collection-errors")
+    for start in ("fork", "spawn"):
+        both(qe, "--continue-on-collection-errors", f"--qe-start={start}")
     assert qe.run("--qe-parallel=2", "missing.py").ret == pytest.ExitCode.USAGE_ERROR
 
 

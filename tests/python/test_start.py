@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import sys
 from pathlib import Path
 
@@ -79,6 +80,19 @@ def test_the_header_says_which_and_why(qe: Qe, start: str) -> None:
     result.stdout.fnmatch_lines([f"qe: 1 worker by {start} (asked for)"])
     result = qe.run("--qe-parallel=1")
     result.stdout.fnmatch_lines(["qe: 1 worker by fork (no live threads or shared descriptors)"])
+
+
+def test_standard_output_may_be_a_socket(qe: Qe) -> None:
+    """As where Node starts pytest: its pipes are sockets."""
+    qe.files(test_it="def test_it(): pass")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = qe.popen("--qe-parallel=1", stdout=theirs)
+        theirs.close()
+        with ours.makefile("rb") as file:
+            said = file.read().decode()
+    assert process.wait(60) == 0, said
+    assert "qe: 1 worker by fork (no live threads or shared descriptors)" in said
 
 
 def test_fork_collects_once_and_spawn_in_each_worker(qe: Qe) -> None:
