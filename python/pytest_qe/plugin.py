@@ -73,10 +73,27 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
     return (yield)
 
 
+def _check_paths(config: pytest.Config, wanted: Options) -> None:
+    """Refuses two reports in one file: the second would take the place of the first."""
+    seen: dict[str, str] = {}
+    for option in ("json", "trace", "html", "metrics"):
+        given = getattr(wanted, option)
+        if given is None:
+            continue
+        path = os.path.realpath(config.invocation_params.dir / given)
+        if path in seen and (os.path.isfile(path) or not os.path.exists(path)):
+            raise pytest.UsageError(
+                f"--qe-{option}={given}: takes the path of a file of its own, "
+                f"not that of --qe-{seen[path]}"
+            )
+        seen[path] = option
+
+
 def _check_reports(config: pytest.Config, wanted: Options) -> None:
     """Says before a test is run, not after an hour of them, that a report cannot be written."""
     if not wanted.reports:
         return
+    _check_paths(config, wanted)
     from . import htmlreport, openmetrics, places
 
     for option, given, missing in (
