@@ -107,7 +107,10 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.session = session
         if session.testsfailed and not session.config.option.continue_on_collection_errors:
+            if self.options.reports:  # they say why nothing was run
+                self._report(0.0)
             raise session.Interrupted(
                 f"{session.testsfailed} error{'s' if session.testsfailed != 1 else ''} "
                 "during collection"
@@ -117,7 +120,6 @@ class Controller:
             raise pytest.UsageError(
                 f"{own} implements pytest_runtestloop itself; qe cannot run such a suite"
             )
-        self.session = session
         if session.items:
             self._run(session)
         else:
@@ -494,6 +496,15 @@ class Controller:
         self.recording = self.recording or Recording(self.config, self.options, [])
         planning.note_passes(self.recording.record, self.options, self.seed, self.hunt)
         self.recording.save(wall, self.workers)
+        if self.hunt is not None:
+            self.session.testsfailed += not self.hunt.found
+        self.sharding.write_durations()
+        self._report(wall)
+
+    def _report(self, wall: float) -> None:
+        """Writes the reports that are asked for, and says what could not be written."""
+        items = [item.nodeid for item in self.session.items]
+        self.recording = self.recording or Recording(self.config, self.options, items)
         run = {
             "seed": self.seed,
             "workers": self.workers,
@@ -505,15 +516,13 @@ class Controller:
             "shard": self.sharding.description(),
             "quarantine": self.quarantining and self.quarantining.description(),
         }
-        if self.hunt is not None:
-            run["passes"] = len(self.hunt.passes)
-            self.session.testsfailed += not self.hunt.found
-            if self.options.reports:
-                from . import details
+        if self.options.reports:
+            from . import details
 
-                told = self.hunt.describe([i.nodeid for i in self.session.items])
-                run["hunt"] = details.complete_hunt(told, self.config)
+            run["collection_errors"] = details.uncollected(self.collected.failed) or None
+            if self.hunt is not None:
+                run["passes"] = len(self.hunt.passes)
+                run["hunt"] = details.complete_hunt(self.hunt.describe(items), self.config)
         self.recording.write_reports(run)
-        self.sharding.write_durations()
         for text in self.recording.warnings + self.sharding.warnings:
             self.terminal.warn(text)

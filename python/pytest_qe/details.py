@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import _core, attempts, retyping, stats
 from .events import DataKind
 from .keys import key
-from .texts import Texts
+from .texts import Texts, shorter
 
 if TYPE_CHECKING:
     import pytest
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MOST_ATTEMPTS = 20
 
 
-def _told(report: pytest.TestReport) -> str:
+def told(report: pytest.TestReport | pytest.CollectReport) -> str:
     """What it says of its failure, with the first line's indentation, unlike
     ``longreprtext``: a diff or a source is read in columns."""
     from _pytest._io import TerminalWriter
@@ -62,7 +62,7 @@ class Details:
         self._attempts[number] = self._attempts.get(number, 0) + 1
         place = (number, pass_, attempt.number)
         for report in failures:
-            self._texts.add(place, _core.TEXT_FAILURE, report.when, _told(report))
+            self._texts.add(place, _core.TEXT_FAILURE, report.when, told(report))
         # Each report has the output of the phases before it, too.
         for name, text in dict.fromkeys((str(n), str(t)) for r in found for n, t in r.sections):
             self._texts.add(place, _core.TEXT_OUTPUT, name, text)
@@ -72,7 +72,12 @@ class Details:
         late = attempt.session_report
         if late is not None and late.failed:
             place = (number, pass_, attempt.number)
-            self._texts.add(place, _core.TEXT_FAILURE, "session teardown", _told(late))
+            self._texts.add(place, _core.TEXT_FAILURE, "session teardown", told(late))
+
+
+def uncollected(failed: list[pytest.CollectReport]) -> list[dict[str, str]]:
+    """What could not be collected, and why, for the record of a run."""
+    return [{"id": one.nodeid, "text": shorter(told(one))} for one in failed]
 
 
 def complete_hunt(hunt: dict[str, Any], config: pytest.Config) -> dict[str, Any]:

@@ -119,6 +119,10 @@ class RunMetrics:
             "qe_run_longest_test_seconds": (
                 "What the longest test took, with all its attempts.", max(times, default=0.0),
             ),
+            "qe_run_collection_errors": (
+                "Files and other things that could not be collected.",
+                len(run.get("collection_errors", ())),
+            ),
             "qe_run_cpu_seconds": (
                 "Processor time of attempts.", sum(one["cpu"] for one in attempts),
             ),

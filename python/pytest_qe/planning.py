@@ -139,12 +139,20 @@ class Order:
 
 
 class Collected:
-    """A plugin that notes the order in which tests were collected, and how long it took."""
+    """A plugin that notes the order in which tests were collected, how long it took, and
+    what could not be collected."""
 
     def __init__(self) -> None:
         self._items: list[pytest.Item] = []
         #: How long it took.
         self.seconds = 0.0
+        #: What could not be collected.
+        self.failed: list[pytest.CollectReport] = []
+
+    @pytest.hookimpl
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.failed.append(report)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection(self) -> Generator[None, object, object]:

@@ -12,6 +12,12 @@ _ALL = 1 << 26
 _SHORT = 1 << 10
 
 
+def shorter(text: str) -> str:
+    """A text of which as much remains as is kept of one."""
+    cut: str = bounds.cut(text, _LONGEST)
+    return cut
+
+
 class Texts:
     """Adds texts to a record, with one measure for all of them.
 

@@ -165,6 +165,24 @@ def test_an_interrupted_run_has_its_report(qe: Qe) -> None:
     assert data["tests"][0]["outcome"] == "passed"
 
 
+def test_what_cannot_be_collected_is_in_the_report(qe: Qe) -> None:
+    qe.files(test_bad="import nothing_there", test_good="def test_it(): open('ran', 'w').close()")
+    (qe.path / "report.html").write_text("an earlier run's")
+    result = qe.run("--qe-parallel=2", "--qe-html=report.html")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    data = held(qe.path / "report.html")
+    (error,) = data["run"]["collection_errors"]
+    assert error["id"] == "test_bad.py" and "No module named 'nothing_there'" in error["text"]
+    assert [(one["id"], one["outcome"]) for one in data["tests"]] == [
+        ("test_good.py::test_it", "none")
+    ]
+    assert not (qe.path / "ran").exists()
+    result = qe.run("--qe-html=report.html", "--continue-on-collection-errors")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    data = held(qe.path / "report.html")
+    assert len(data["run"]["collection_errors"]) == 1 and data["summary"]["passed"] == 1
+
+
 def test_no_tests(qe: Qe) -> None:
     qe.files(test_it="def test_it(): pass")
     qe.run("--qe-html=report.html", "-k", "nothing_at_all")
@@ -206,6 +224,18 @@ def test_what_becomes_unwritable_is_a_warning_and_loses_no_other(qe: Qe, lost: s
     result.stdout.fnmatch_lines([f"*{lost}: *away/{lost[2:]} was not written: *"])
     for option, path in paths.items():
         assert (qe.path / path).is_file() == (option != lost)
+
+
+def test_two_reports_in_one_file_are_refused(qe: Qe) -> None:
+    qe.files(test_it="def test_it(): open('ran', 'w').close()")
+    (qe.path / "folder").mkdir()
+    (qe.path / "link").symlink_to("folder")
+    result = qe.run("--qe-json=folder/out", "--qe-html=link/out")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    own = "*--qe-html=link/out: takes the path of a file of its own, not that of --qe-json"
+    result.stderr.fnmatch_lines([own])
+    assert not (qe.path / "ran").exists()
+    qe.run("--qe-json=/dev/null", "--qe-html=/dev/null").assert_outcomes(passed=1)
 
 
 def test_a_missing_page_is_said_before_the_run(qe: Qe) -> None:

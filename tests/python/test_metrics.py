@@ -133,4 +133,8 @@ def test_a_result_without_any_test(qe: Qe) -> None:
     qe.run("--qe-metrics=m.txt", "-k", "nothing_at_all")
     found = read(qe.path / "m.txt")
     assert found["longest_test_seconds"] == found["test_seconds"] == 0
+    assert found["collection_errors"] == 0
+    qe.files(test_bad="import nothing_there")
+    assert qe.run("--qe-metrics=m.txt").ret == pytest.ExitCode.INTERRUPTED
+    assert read(qe.path / "m.txt")["collection_errors"] == 1
     assert json.dumps(sorted(found)).count("tests:") == 0

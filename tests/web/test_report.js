@@ -255,3 +255,23 @@ for (const colorScheme of ['light', 'dark']) {
     }
   });
 }
+
+test('files that cannot be collected make no run that passed', async (t) => {
+  const cwd = folder(t);
+  const broken = {
+    'test_bad.py': 'raise ValueError("</script><b>bad</b>")\n',
+    'test_good.py': 'def test_good(): pass\n',
+  };
+  for (const [args, one] of [
+    [['--qe-parallel=2'], '1 none'],
+    [['--continue-on-collection-errors'], '1 passed'],
+  ]) {
+    const page = await open(browser, await reportOf(cwd, broken, args));
+    assert.match(await page.locator('h1').innerText(), /1 collection error$/);
+    assert.equal((await page.locator('.tile').innerText()).replace(/\s+/, ' '), one);
+    const why = page.getByRole('group', { name: 'Why test_bad.py failed' });
+    assert.match(await why.innerText(), /ValueError: <\/script><b>bad<\/b>/);
+    assert.deepEqual(await complaints(page), []);
+    assert.deepEqual(page.troubles, []);
+  }
+});

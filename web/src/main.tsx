@@ -20,6 +20,9 @@ function verdictOf(result: Result): [string, string] {
     const { one, many } = words(result);
     const lost = result.run.layers?.filter((layer) => !layer.success).length ?? 0;
     if (lost > 0) return [`${count(lost, 'layer')} failed`, 'is-failed'];
+    const uncollected = result.run.collection_errors?.length ?? 0;
+    if (bad === 0 && uncollected > 0)
+        return [count(uncollected, 'collection error'), 'is-error'];
     if (bad > 0 && !result.run.layers) return [`${count(bad, one, many)} failed`, 'is-failed'];
     if (result.tests.length === 0) return [`no ${many}`, 'is-none'];
     if ((result.summary.flaky ?? 0) > 0)

@@ -123,6 +123,7 @@ export interface Run {
   waits?: Wait[];
   layers?: Layer[];
   warnings?: string[];
+  collection_errors?: { id: string; text: string }[];
   started?: number;
   wall?: number;
   test_time?: number;

@@ -4,13 +4,17 @@ import type { ComponentChildren } from 'preact';
 import { count, percent, seconds, whole } from './format';
 import { OUTCOMES, type Result, type Test, words } from './model';
 import { linkTo } from './parts';
-import { line } from './text';
+import { Block, line } from './text';
+
+/** More of them have one cause, as a rule. */
+const MOST_ERRORS = 50;
 
 interface Times {
     wall: number;
     work: number;
     workers: number;
     collection: number;
+    interrupted: boolean;
     longest?: Test;
     one: string;
     many: string;
@@ -26,6 +30,7 @@ function timesOf(result: Result): Times {
         work: run.test_time ?? tests.reduce((sum, test) => sum + test.time, 0),
         workers: run.workers ?? names.size,
         collection: run.collection ?? 0,
+        interrupted: run.interrupted ?? false,
         longest,
         ...words(result),
     };
@@ -33,9 +38,11 @@ function timesOf(result: Result): Times {
 
 /** What more or fewer workers, or a faster test, would change. */
 function bound(times: Times, hunts: boolean): ComponentChildren {
-    const { wall, work, workers, collection, longest, one, many } = times;
+    const { wall, work, workers, collection, interrupted, longest, one, many } = times;
     if (wall <= 0 || !longest) return `No ${one} was run.`;
     if (hunts) return 'The hunt: fresh processes for its passes and experiments take most of it.';
+    if (interrupted)
+        return 'An interruption: what ran just then is in none of these numbers.';
     const idle = Math.max(0, 1 - work / (wall * Math.max(1, workers)));
     const test = <a href={linkTo(longest)}>{line(longest.name)}</a>;
     if (workers > 1 && longest.time >= 0.75 * wall) {
@@ -125,6 +132,22 @@ export function Summary({ result }: { result: Result }) {
                     </li>
                 ))}
             </ul>
+            {run.collection_errors && (
+                <>
+                    <h2>{count(run.collection_errors.length, 'collection error')}</h2>
+                    {run.collection_errors.slice(0, MOST_ERRORS).map(({ id, text }) => (
+                        <section key={id} class="left">
+                            <h3>{line(id)}</h3>
+                            <Block text={text} kind="failure" label={`Why ${line(id)} failed`} />
+                        </section>
+                    ))}
+                    {run.collection_errors.length > MOST_ERRORS && (
+                        <p class="left-out">
+                            The first {MOST_ERRORS} are shown; the terminal had all.
+                        </p>
+                    )}
+                </>
+            )}
             <h2>Time</h2>
             <dl class="facts big">
                 <Fact name="Wall time">{seconds(times.wall)}</Fact>
