@@ -78,6 +78,9 @@ def test_a_hunt_has_a_pass_for_each_run(cli: Cli) -> None:
     data = held(Path("r.html"))
     found, hunt = by_id(data), data["run"]["hunt"]
     assert hunt["mode"] == "files" and hunt["executions"] == 30
+    outcomes = {name: found[name]["outcome"] for name in found}
+    assert outcomes == {"flip.sh": "flaky", "good.sh": "passed", "bad.sh": "failed"}
+    assert found["flip.sh"]["message"] == "exit status 1"
     one = hunt["tests"]["flip.sh"]
     assert (one["verdict"], one["failures"], one["passes"]) == ("confirmed", 3, 7)
     low, high = one["interval"]

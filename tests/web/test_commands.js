@@ -70,6 +70,7 @@ test('an execution: files, what each attempt printed, and a command to copy', as
 
 test('a hunt: each run of a file in its order, with rate and command', async () => {
   const page = await open(browser, files.hunt);
+  assert.match(await page.locator('h1').innerText(), /1 file failed, 1 flaky$/);
   await page.show('flaky');
   const one = page.locator('.suspect', { hasText: 'flip.sh' });
   assert.match(await one.innerText(), /flaky flip\.sh\s+failed 2 of 6 \(33 %, between /);

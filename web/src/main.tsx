@@ -5,7 +5,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { Detail } from './detail';
 import { Failures } from './failures';
 import { Flaky, isHunt } from './flaky';
-import { count } from './format';
+import { count, whole } from './format';
 import { Layers } from './layers';
 import { BAD, hasFailed, OUTCOMES, read, type Result, words } from './model';
 import { useRoute } from './route';
@@ -21,12 +21,17 @@ function verdictOf(result: Result): [string, string] {
     const lost = result.run.layers?.filter((layer) => !layer.success).length ?? 0;
     if (lost > 0) return [`${count(lost, 'layer')} failed`, 'is-failed'];
     const uncollected = result.run.collection_errors?.length ?? 0;
-    if (bad === 0 && uncollected > 0)
-        return [count(uncollected, 'collection error'), 'is-error'];
+    if (bad === 0 && uncollected > 0) return [count(uncollected, 'collection error'), 'is-error'];
+    const flaky = result.summary.flaky ?? 0;
+    // What a retry has passed is no failure; what a hunt has found is one.
+    if (flaky > 0 && isHunt(result))
+        return [
+            (bad > 0 ? `${count(bad, one, many)} failed, ` : '') + `${whole(flaky)} flaky`,
+            'is-failed',
+        ];
     if (bad > 0 && !result.run.layers) return [`${count(bad, one, many)} failed`, 'is-failed'];
     if (result.tests.length === 0) return [`no ${many}`, 'is-none'];
-    if ((result.summary.flaky ?? 0) > 0)
-        return [`passed, ${result.summary.flaky} flaky`, 'is-flaky'];
+    if (flaky > 0) return [`passed, ${whole(flaky)} flaky`, 'is-flaky'];
     return ['passed', 'is-passed'];
 }
 

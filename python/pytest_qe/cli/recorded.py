@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import _core, revision
-from ..agents.records import record_of
+from ..agents.records import message_of, record_of
 from ..agents.running import Settings
 from ..keys import key
 from .layering import WHY
@@ -80,6 +80,9 @@ def of_hunt(result: Event, settings: Settings) -> Recorded:
     record = record_of(entries, texts=True)
     for item, one in enumerate(files):
         record.set_expected(item, one["expected"] or 0.0)
+        if one["is_flaky"]:
+            failed = next(run for run in result["runs"][item] if not run["passed"])
+            record.set_outcome(item, _core.FLAKY, message_of(failed))
     return Recorded(record, run, flaky=True)
 
 
