@@ -3,6 +3,7 @@
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
+const http = require('node:http');
 const path = require('node:path');
 const { before, test } = require('node:test');
 
@@ -87,6 +88,22 @@ test('no other script could run in it', async (t) => {
   );
 });
 
+test('where a server forbids its script, the page says what to do', async (t) => {
+  const server = http.createServer((request, response) => {
+    response.writeHead(200, {
+      'content-type': 'text/html',
+      'content-security-policy': "sandbox; default-src 'none'; img-src 'self'; style-src 'self'",
+    });
+    response.end(fs.readFileSync(file));
+  });
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  t.after(() => server.close());
+  const page = await browser.newPage();
+  t.after(() => page.close());
+  await page.goto(`http://127.0.0.1:${server.address().port}/`);
+  await page.getByText('download the page, and open it from disk').waitFor();
+});
+
 test('the summary counts outcomes and says what bounded the run', async () => {
   const page = await open(browser, file);
   await page.show('summary');
@@ -164,6 +181,23 @@ test('hostile names are text', async () => {
   await page.locator('.rows a').first().click();
   await page.locator('main.test').waitFor();
   assert.match(await page.title(), /alert/);
+  assert.deepEqual(page.troubles, []);
+});
+
+test('a name of ten thousand letters leaves room for the other failures', async (t) => {
+  const long = `
+import pytest
+@pytest.mark.parametrize("x", ["a" * 10_000, "b" * 10_000])
+def test_long(x): assert 0, x
+`.replace('10_000])', '10_000], ids=str)');
+  const page = await open(browser, await reportOf(folder(t), { 'test_it.py': long }, []));
+  await page.show('failures');
+  const [first, last] = await page.locator('details.failure').all();
+  const { y, height } = await last.boundingBox();
+  assert.ok(y + height < 800, `${y + height}`);
+  await first.locator('summary').click();
+  await page.drawn();
+  assert.ok((await first.boundingBox()).height > 800, 'all of it');
   assert.deepEqual(page.troubles, []);
 });
 
