@@ -454,7 +454,8 @@ class Controller:
         if e.slot > 2 * self.workers:
             return  # a server
         held = self.delivery.held.pop(e.slot, None)
-        bad = e.outcome in (_core.CRASHED, _core.TIMEOUT) and not self._ending()
+        died = e.outcome in (_core.CRASHED, _core.TIMEOUT)
+        bad = died and not self._ending()
         if e.slot == self.keeping.slot:
             self.keeping.left(e, bad)
             return
@@ -470,9 +471,9 @@ class Controller:
         if held is not None:
             self.keeping.deliver(held)
         node = self.delivery.node(e.slot)
-        if bad:  # what it has is of the slot's worker before
+        if died:  # what it has is of the slot's worker before
             vars(node).pop("workeroutput", None)
-        error = reports.describe_status(e.status) if bad else None
+        error = reports.describe_status(e.status) if died else None
         if error is None:  # plugins ask for it, also where the worker had nothing to do
             node.__dict__.setdefault("workeroutput", {})
         compat.node_hook(self.config, "pytest_testnodedown")(node=node, error=error)

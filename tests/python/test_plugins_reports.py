@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from conftest import HUNG, Qe
+from conftest import HUNG, Qe, wait_for
 
 STARTS = pytest.mark.parametrize("start", ["fork", "spawn"])
 
@@ -161,6 +162,17 @@ def test_html_report(qe: Qe, start: str) -> None:
     for nodeid, test in found["tests"].items():
         assert test == serial["tests"].pop(nodeid), nodeid
     assert serial["tests"] == {}
+
+
+def test_metadata_of_a_worker_that_was_killed(qe: Qe) -> None:
+    """It has left none, as the others that were ended with the run."""
+    qe.use("metadata")
+    qe.files(test_it="import time\ndef test_it(): open('on', 'w').close(); time.sleep(600)")
+    process = qe.popen("--qe-parallel=1", "--qe-json=out.json")
+    wait_for(lambda: (qe.path / "on").exists(), "the test")
+    process.terminate()
+    assert process.wait(timeout=HUNG) == 128 + signal.SIGTERM, qe.output()
+    assert "INTERNALERROR" not in qe.output() and (qe.path / "out.json").exists()
 
 
 # ---------------------------------------------------------- pytest-json-report
