@@ -97,6 +97,7 @@ def test_a_path_that_cannot_be_written_is_told_before_anything_runs(cli: Cli) ->
     cli.files(mark="touch ran")
     text = cli.refused("exec", SH, "mark.sh", "--metrics=no/m.txt")
     assert text.startswith("--metrics: no/m.txt cannot be written")
+    assert cli.refused("exec", SH, "mark.sh", "--html=") == "--html: takes a path"
     own = "--metrics: takes the path of a file of its own"
     assert cli.refused("exec", SH, "mark.sh", "--metrics=m", "--html=m") == own
     assert not cli.exists("ran")

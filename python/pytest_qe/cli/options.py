@@ -257,6 +257,8 @@ def check_writable(option: str, path: str) -> None:
     """Raises: ``Wrong`` where a file cannot be written there, before anything runs."""
     if path == "-":
         return
+    if path == "":
+        raise Wrong(f"{option}: takes a path")
     folder = os.path.dirname(os.path.abspath(path))
     if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         what = "is a folder" if os.path.isdir(path) else f"cannot be written in {folder}"
