@@ -41,7 +41,7 @@ function bound(times: Times, hunts: boolean): ComponentChildren {
     const { wall, work, workers, collection, interrupted, longest, one, many } = times;
     if (wall <= 0 || !longest) return `No ${one} was run.`;
     if (hunts) return 'The hunt: fresh processes for its passes and experiments take most of it.';
-    if (interrupted) return 'An interruption: what ran just then is in none of these numbers.';
+    if (interrupted) return `An interruption: it ended before all ${many} had.`;
     const idle = Math.max(0, 1 - work / (wall * Math.max(1, workers)));
     const test = <a href={linkTo(longest)}>{line(longest.name)}</a>;
     if (workers > 1 && longest.time >= 0.75 * wall) {
