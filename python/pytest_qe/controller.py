@@ -506,7 +506,7 @@ class Controller:
         """Writes the reports that are asked for, and says what could not be written."""
         items = [item.nodeid for item in self.session.items]
         self.recording = self.recording or Recording(self.config, self.options, items)
-        run = {
+        run: dict[str, Any] = {
             "seed": self.seed,
             "workers": self.workers,
             "wall": wall,
