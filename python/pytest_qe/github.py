@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
     id: str
     what: str  # "failed", "error" or "flaky"
-    path: str
+    path: str  # "": it is about no file
     line: int  # from 1
     message: str
 
@@ -74,22 +74,23 @@ def _row(report: Any, what: str, top: str) -> Row:
     crash = getattr(report.longrepr, "reprcrash", None)
     message = str(getattr(crash, "message", "")) or report.longreprtext
     # Where it failed, if that is code of the project's.
-    if crash is not None and _inside(crash.path, top) is not None:
+    if crash is not None and inside(crash.path, top) is not None:
         path, line = crash.path, crash.lineno - 1
-    within = _inside(path, top)
+    within = inside(path, top)
     return Row(
-        _plain(report.nodeid), what, within if within is not None else str(path), (line or 0) + 1,
-        _plain(message),
+        plain(report.nodeid), what, within if within is not None else str(path), (line or 0) + 1,
+        plain(message),
     )  # fmt: skip
 
 
-def _inside(path: str, top: str) -> str | None:
+def inside(path: str, top: str) -> str | None:
     """A path from the top of the repository; None where it is not below it."""
     found = os.path.relpath(os.path.abspath(path), top)
     return None if found == os.pardir or found.startswith(os.pardir + os.sep) else found
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Text that no terminal obeys, and of no more than a few thousand characters."""
     text = _ESCAPE.sub("", text.encode("utf-8", "backslashreplace").decode()).strip()
     return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + " ..."
 
@@ -115,8 +116,8 @@ def commands(rows: Sequence[Row]) -> Iterator[str]:
     for kind, whats in (("error", ("failed", "error")), ("warning", ("flaky",))):
         for row in [one for one in rows if one.what in whats][:_MOST_ANNOTATIONS]:
             title = row.id if kind == "error" else f"flaky: {row.id}"
-            where = f"file={_property(row.path)},line={row.line},title={_property(title)}"
-            yield f"::{kind} {where}::{_data(row.message) or 'failed'}"
+            where = f"file={_property(row.path)},line={row.line}," if row.path else ""
+            yield f"::{kind} {where}title={_property(title)}::{_data(row.message) or 'failed'}"
 
 
 def _cell(text: str) -> str:
@@ -126,14 +127,15 @@ def _cell(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+.!|~-])", r"\\\1", safe)
 
 
-def markdown(rows: Sequence[Row], counts: Mapping[str, int]) -> str:
+def markdown(rows: Sequence[Row], counts: Mapping[str, int], of: str = "Tests") -> str:
     """What is added to the job's summary.
 
     Args:
         counts: of tests, by outcome.
+        of: what they are counts of.
     """
-    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no tests"
-    lines = [f"### Tests: {told}", ""]
+    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+    lines = [f"### {of}: {told}", ""]
     if rows:
         lines += ["| | test | message |", "| --- | --- | --- |"]
         lines += [

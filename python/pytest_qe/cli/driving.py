@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import QeError
-from . import ends
+from . import actions, ends
 from .ends import Cannot, Wrong
 
 if TYPE_CHECKING:
+    from .actions import Told
     from .options import Output
     from .recorded import Recorded
     from .screen import Screen
@@ -168,6 +169,7 @@ def carry_out(
     summary: Callable[[Event], None],
     bad: Callable[[Event], bool],
     recorded: Callable[[Event], Recorded],
+    told: Callable[[Event], Told],
     write: Callable[[Event], None] | None = None,
 ) -> tuple[Event, int]:
     """Runs a stream to its end, sums up, and writes what was asked for, whatever else fails.
@@ -176,6 +178,7 @@ def carry_out(
         summary: says what there is to say of a result.
         bad: whether the exit status is 1.
         recorded: what reports are made of.
+        told: what GitHub Actions is told.
         write: writes a result beside these.
 
     Returns: the result, and the exit status.
@@ -186,6 +189,8 @@ def carry_out(
         result, number, failed = drive(agent, stream, view, grace)
     try:
         summary(result)
+        if actions.is_wanted():
+            actions.tell(view.screen, told(result))
     finally:
         with contextlib.ExitStack() as all_of_it:  # the last first, whatever fails
             if output.reports:

@@ -133,6 +133,7 @@ class _Execution:
         self.agent = TestExecutorAgent("qe", settings=self.settings)
 
     def run(self) -> int:
+        from . import actions
         from .driving import EventView, carry_out
         from .expected import Expected
         from .recorded import of_execution
@@ -160,6 +161,7 @@ class _Execution:
             bad=lambda result: bool(result["failed"]),
             write=self._write,
             recorded=lambda result: of_execution(result, self.settings, self._workers()),
+            told=lambda result: actions.of_execution(result, self.settings.folder()),
         )[1]
 
     def _workers(self) -> int | None:

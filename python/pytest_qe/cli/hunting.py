@@ -138,6 +138,7 @@ class _Hunt:
         self.agent = FlakyTestHunterAgent("qe", settings=self.settings, causes=causes)
 
     def run(self) -> int:
+        from . import actions
         from .driving import EventView, carry_out
         from .recorded import of_hunt
         from .screen import Screen, many
@@ -159,6 +160,7 @@ class _Hunt:
                 summary=lambda result: self._summary(screen, result),
                 bad=lambda result: bool(result["flaky_tests"]),
                 recorded=lambda result: of_hunt(result, self.settings),
+                told=lambda result: actions.of_hunt(result, self.settings.folder()),
             )[1]
 
     def _line(self, event: Event) -> tuple[str, str, bool] | None:

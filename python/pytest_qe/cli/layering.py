@@ -133,6 +133,7 @@ def show(
     Returns: its result, and the exit status.
     """
     from ..orchestration.stage import GRACE_S
+    from . import actions
     from .driving import EventView, carry_out
     from .recorded import of_layers
     from .screen import Screen, many
@@ -159,6 +160,7 @@ def show(
         summary=summary,
         bad=lambda result: not result["success"],
         recorded=lambda result: of_layers(result, layers, plans.config.folder),
+        told=actions.of_layers,
     )
 
 

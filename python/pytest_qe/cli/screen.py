@@ -158,6 +158,11 @@ class Screen:
         self.console.print(Text(shown(text), style), soft_wrap=True)
         self.console.file.flush()
 
+    def raw(self, line: str) -> None:
+        """A line for who runs this, such as a workflow command: nothing of it is changed."""
+        self.console.file.write(line + "\n")
+        self.console.file.flush()
+
     @contextlib.contextmanager
     def section(self, title: str, style: str) -> Iterator[None]:
         """A line, and those below it: in GitLab's log they are folded until somebody asks."""
