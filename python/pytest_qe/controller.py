@@ -502,6 +502,11 @@ class Controller:
         self.sharding.write_durations()
         self._report(wall)
 
+    def _stopped(self) -> str | None:
+        """Why nothing more was started."""
+        why = self.give_up or self.session.shouldfail or self.session.shouldstop
+        return str(why) if why else None
+
     def _report(self, wall: float) -> None:
         """Writes the reports that are asked for, and says what could not be written."""
         items = [item.nodeid for item in self.session.items]
@@ -513,6 +518,7 @@ class Controller:
             "test_time": self.test_seconds,
             "collection": self.collected.seconds,
             "interrupted": bool(self.interrupts),
+            "stopped": self._stopped(),
             "passes": self.options.flaky,
             "shard": self.sharding.description(),
             "quarantine": self.quarantining and self.quarantining.description(),

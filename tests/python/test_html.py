@@ -112,6 +112,14 @@ def test_a_text_of_megabytes_is_cut(qe: Qe) -> None:
     assert path.stat().st_size < 1_000_000
 
 
+def test_a_run_that_was_cut_short_says_so(qe: Qe) -> None:
+    qe.files(test_it="def test_a(): assert 0\ndef test_b(): pass")
+    _, whole = qe.json("--qe-parallel=1")
+    assert "stopped" not in whole.run
+    _, cut = qe.json("--qe-parallel=1", "-x")
+    assert cut.run["stopped"] == "stopping after 1 failures"
+
+
 def test_durations_are_held_against_the_history(qe: Qe) -> None:
     qe.files(test_it="import time\ndef test_it(): time.sleep(float(open('nap').read()))")
     (qe.path / "nap").write_text("0.3")

@@ -104,6 +104,14 @@ test('where a server forbids its script, the page says what to do', async (t) =>
   await page.getByText('download the page, and open it from disk').waitFor();
 });
 
+test('a run that was cut short says so', async (t) => {
+  const files = { 'test_it.py': 'def test_a(): assert 0\ndef test_b(): pass\n' };
+  const page = await open(browser, await reportOf(folder(t), files, ['--qe-parallel=1', '-x']));
+  await page.show('summary');
+  const said = await page.locator('.bound').innerText();
+  assert.match(said, /The run was cut short: stopping after 1 failures\./);
+});
+
 test('the summary counts outcomes and says what bounded the run', async () => {
   const page = await open(browser, file);
   await page.show('summary');

@@ -130,6 +130,7 @@ export interface Run {
   collection?: number;
   workers?: number;
   interrupted?: boolean;
+  stopped?: string;
   [name: string]: unknown;
 }
 

@@ -15,6 +15,7 @@ interface Times {
     workers: number;
     collection: number;
     interrupted: boolean;
+    stopped?: string;
     longest?: Test;
     one: string;
     many: string;
@@ -31,6 +32,7 @@ function timesOf(result: Result): Times {
         workers: run.workers ?? names.size,
         collection: run.collection ?? 0,
         interrupted: run.interrupted ?? false,
+        stopped: run.stopped,
         longest,
         ...words(result),
     };
@@ -38,10 +40,11 @@ function timesOf(result: Result): Times {
 
 /** What more or fewer workers, or a faster test, would change. */
 function bound(times: Times, hunts: boolean): ComponentChildren {
-    const { wall, work, workers, collection, interrupted, longest, one, many } = times;
+    const { wall, work, workers, collection, longest, one, many } = times;
     if (wall <= 0 || !longest) return `No ${one} was run.`;
     if (hunts) return 'The hunt: fresh processes for its passes and experiments take most of it.';
-    if (interrupted) return `An interruption: it ended before all ${many} had.`;
+    if (times.interrupted) return `An interruption: it ended before all ${many} had.`;
+    if (times.stopped) return `The run was cut short: ${times.stopped}.`;
     const idle = Math.max(0, 1 - work / (wall * Math.max(1, workers)));
     const test = <a href={linkTo(longest)}>{line(longest.name)}</a>;
     if (workers > 1 && longest.time >= 0.75 * wall) {
