@@ -118,6 +118,8 @@ test('a run that is killed shows as dead, with what it ran, until it is forgotte
   await button.click();
   await card.waitFor({ state: 'detached' });
   await page.getByText('Nothing runs now').waitFor();
+  await without.getByText('Nothing runs now').waitFor();
+  assert.equal(await without.evaluate(() => document.activeElement.tagName), 'MAIN');
   assert.deepEqual(fs.readdirSync(path.join(own, '.qe', 'live')), []);
   assert.deepEqual(page.troubles, []);
 });

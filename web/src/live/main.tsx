@@ -69,7 +69,7 @@ function App() {
                     ))}
                 </nav>
             </header>
-            <main ref={main} class={shown}>
+            <main ref={main} class={shown} tabIndex={-1}>
                 {history && history.state !== 'ok' && <Problem text={history.says ?? ''} />}
                 {shown === 'now' && <Now feed={feed} />}
                 {shown === 'runs' && <Runs version={version} />}

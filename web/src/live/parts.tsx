@@ -1,6 +1,6 @@
 // Small parts of the live page.
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 import { percent, seconds, whole } from '../format';
 import { OUTCOMES, type Outcome } from '../model';
@@ -121,7 +121,16 @@ export function Action({ name, asked, label, children, sure, done }: ActionProps
     const [said, say] = useState('');
     const [asking, ask] = useState(false);
     const [busy, setBusy] = useState(false);
+    const own = useRef<HTMLSpanElement>(null);
+    // What it was for may be gone with it: the keyboard goes on from the page then.
+    useLayoutEffect(() => {
+        const span = own.current;
+        return () => {
+            if (span?.contains(document.activeElement)) document.querySelector('main')?.focus();
+        };
+    }, []);
     const go = async () => {
+        if (busy) return undefined;
         if (sure && !asking) return ask(true);
         setBusy(true);
         try {
@@ -135,11 +144,12 @@ export function Action({ name, asked, label, children, sure, done }: ActionProps
         return ask(false);
     };
     return (
-        <span class="action">
+        <span class="action" ref={own}>
             <button
                 type="button"
                 aria-label={asking ? `Yes: ${label}` : label}
-                disabled={busy || token === ''}
+                aria-disabled={busy}
+                disabled={token === ''}
                 title={token === '' ? 'Needs the token: see below' : undefined}
                 onClick={go}
             >

@@ -279,7 +279,7 @@ function RunOf({ raw }: { raw: RawRun }) {
             <dl class="facts big">
                 <Fact name="Outcomes">{told(counts)}</Fact>
                 <Fact name="Tests">{whole(sum(counts))}</Fact>
-                <Fact name="Took">{seconds(raw.wall)}</Fact>
+                <Fact name="Ran tests for">{seconds(raw.wall)}</Fact>
                 <Fact name="Workers">{whole(raw.workers)}</Fact>
             </dl>
             <dl class="facts">
