@@ -84,19 +84,21 @@ for (const [name, words, files] of [
   });
 }
 
-test('what failed the last time is expected to take as long as it did', async (t) => {
+test('what failed the last time comes first, and is expected to take as long as it did', async (t) => {
   const folder = project(t, 'publishing-failed', {
     'package.json': '{ "name": "project", "jest": {} }',
     'a.test.js': `${WAITS}
 if (fs.existsSync('fail')) test('fails', () => { throw new Error('no'); });
 else test('waits', waits, 60000);`,
+    'b.test.js': "test('longer', () => new Promise((done) => setTimeout(done, 1000)));",
     fail: '',
   });
-  await start(t, folder, BIN('qe-jest'), '--parallel').ended;
+  await start(t, folder, BIN('qe-jest'), '--parallel=1').ended;
   fs.rmSync(path.join(folder, 'fail'));
-  start(t, folder, BIN('qe-jest'), '--parallel');
+  start(t, folder, BIN('qe-jest'), '--parallel=1');
   assert.ok(await until(() => running(folder).length > 0, PATIENCE_MS));
-  const [{ running: all, left_s: left }] = states(folder);
+  const [{ done, running: all, left_s: left }] = states(folder);
+  assert.deepEqual([all[0].id, done], ['a.test.js', 0]);
   assert.ok(all[0].expected_s > 0 && all[0].expected_s < 100, `${all[0].expected_s}`);
   assert.ok(left < 100, `${left}`);
 });
