@@ -171,6 +171,21 @@ static int find_run(sqlite3 *db, int64_t run)
     return rc;
 }
 
+/* A statement about a run (?1), which must be there. */
+static int select_of(sqlite3 *db, int64_t run, const char *sql,
+                     sqlite3_stmt **stmt)
+{
+    int rc = find_run(db, run);
+
+    if (rc == QE_OK) {
+        rc = qe__history_prepare(db, sql, stmt);
+    }
+    if (rc == QE_OK) {
+        (void) sqlite3_bind_int64(*stmt, 1, run);
+    }
+    return rc;
+}
+
 QE_API int qe_history_attempts(qe_history *h, int64_t run,
                                int (*visit)(void *arg, const char *id,
                                             const qe_attempt *attempt),
@@ -182,18 +197,11 @@ QE_API int qe_history_attempts(qe_history *h, int64_t run,
     if (h == NULL || visit == NULL) {
         return QE_EINVAL;
     }
-    rc = find_run(h->db, run);
-    if (rc == QE_OK) {
-        rc = qe__history_prepare(
-            h->db,
-            "SELECT t.name, " ATTEMPT
-            " FROM attempt a JOIN test t ON t.id = a.test WHERE a.run = ?1"
-            " ORDER BY a.start, a.seq",
-            &stmt);
-    }
-    if (rc == QE_OK) {
-        (void) sqlite3_bind_int64(stmt, 1, run);
-    }
+    rc = select_of(h->db, run,
+                   "SELECT t.name, " ATTEMPT
+                   " FROM attempt a JOIN test t ON t.id = a.test"
+                   " WHERE a.run = ?1 ORDER BY a.start, a.seq",
+                   &stmt);
     while (rc == QE_OK && stopped == 0 &&
            (step = sqlite3_step(stmt)) == SQLITE_ROW) {
         const char *id;
@@ -228,17 +236,11 @@ QE_API int qe_history_outcomes(qe_history *h, int64_t run,
     if (h == NULL || visit == NULL) {
         return QE_EINVAL;
     }
-    rc = find_run(h->db, run);
-    if (rc == QE_OK) {
-        rc = qe__history_prepare(h->db,
-                                 "SELECT t.name, o.outcome, o.message"
-                                 " FROM outcome o JOIN test t ON t.id = o.test"
-                                 " WHERE o.run = ?1",
-                                 &stmt);
-    }
-    if (rc == QE_OK) {
-        (void) sqlite3_bind_int64(stmt, 1, run);
-    }
+    rc = select_of(h->db, run,
+                   "SELECT t.name, o.outcome, o.message"
+                   " FROM outcome o JOIN test t ON t.id = o.test"
+                   " WHERE o.run = ?1",
+                   &stmt);
     while (rc == QE_OK && stopped == 0 &&
            (step = sqlite3_step(stmt)) == SQLITE_ROW) {
         const char *id, *message = NULL;

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "qe_cgroup.h"
 #include "qe_json_text.h"
 #include "qe_util.h"
 
@@ -22,26 +23,14 @@
 #define LOOK_AT_MAX 10000u /* files, when old ones are looked for */
 #define FIRST_NS (500 * QE__MS)
 
-static size_t read_text(const char *path, char *buffer, size_t n)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd < 0 ? 0 : read(fd, buffer, n - 1);
-
-    if (fd >= 0) {
-        (void) close(fd);
-    }
-    buffer[got > 0 ? got : 0] = '\0';
-    return got > 0 ? (size_t) got : 0;
-}
-
 /* Field 22 of proc(5)'s stat: the name in field 2 may hold anything. */
 static uint64_t start_of_process(void)
 {
     char text[1024];
-    char *at;
+    char *at = qe__cgroup_read("/proc/self", "stat", text, sizeof(text))
+                   ? strrchr(text, ')')
+                   : NULL;
 
-    (void) read_text("/proc/self/stat", text, sizeof(text));
-    at = strrchr(text, ')');
     for (int field = 2; at != NULL && field < 22; field++) {
         at = strchr(at + 1, ' ');
     }
@@ -93,8 +82,10 @@ int qe__live_open(qe__live *live, const char *folder, const char *about_json,
     }
     live->owner = getpid();
     live->pid_start = start_of_process();
-    (void) read_text("/proc/sys/kernel/random/boot_id", live->boot,
-                     sizeof(live->boot));
+    if (!qe__cgroup_read("/proc/sys/kernel/random", "boot_id", live->boot,
+                         sizeof(live->boot))) {
+        live->boot[0] = '\0';
+    }
     live->boot[strcspn(live->boot, "\n")] = '\0';
     live->started_s = qe_wall_s();
     live->due_ns = now_ns + FIRST_NS;

@@ -170,7 +170,7 @@ class Controller:
         adapters = compat.adapt(self.config, items)
         for adapter in adapters:
             adapter.plan(wishes, options)
-        self.recording = Recording(self.config, options, [i.nodeid for i in items])
+        self.recording = Recording(self.config, options, self._ids())
         self.quarantined = held.hold(items, self.recording) if (held := self.quarantining) else []
         expected = self.recording.expected_ns()
         hunts = options.flaky is not None and options.flaky_mode == "adaptive"
@@ -502,6 +502,9 @@ class Controller:
         self.sharding.write_durations()
         self._report(wall)
 
+    def _ids(self) -> list[str]:
+        return [item.nodeid for item in self.session.items]
+
     def _stopped(self) -> str | None:
         """Why nothing more was started."""
         why = self.give_up or self.session.shouldfail or self.session.shouldstop
@@ -509,8 +512,7 @@ class Controller:
 
     def _report(self, wall: float) -> None:
         """Writes the reports that are asked for, and says what could not be written."""
-        items = [item.nodeid for item in self.session.items]
-        self.recording = self.recording or Recording(self.config, self.options, items)
+        self.recording = self.recording or Recording(self.config, self.options, self._ids())
         run: dict[str, Any] = {
             "seed": self.seed,
             "workers": self.workers,
@@ -529,7 +531,7 @@ class Controller:
             run["collection_errors"] = details.uncollected(self.collected.failed) or None
             if self.hunt is not None:
                 run["passes"] = len(self.hunt.passes)
-                run["hunt"] = details.complete_hunt(self.hunt.describe(items), self.config)
+                run["hunt"] = details.complete_hunt(self.hunt.describe(self._ids()), self.config)
         self.recording.write_reports(run)
         for text in self.recording.warnings + self.sharding.warnings:
             self.terminal.warn(text)

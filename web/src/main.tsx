@@ -8,6 +8,7 @@ import { Flaky, isHunt } from './flaky';
 import { count, whole } from './format';
 import { Layers } from './layers';
 import { BAD, hasFailed, OUTCOMES, read, type Result, words } from './model';
+import { Pages } from './parts';
 import { useRoute } from './route';
 import { Slowest } from './slowest';
 import { Summary } from './summary';
@@ -65,17 +66,7 @@ function App({ result }: { result: Result }) {
                 <h1>
                     QE report <span class={`verdict ${colour}`}>{verdict}</span>
                 </h1>
-                <nav aria-label="Pages">
-                    {pages.map(([name, text]) => (
-                        <a
-                            key={name}
-                            href={`#/${name}`}
-                            aria-current={name === shown ? 'page' : undefined}
-                        >
-                            {text}
-                        </a>
-                    ))}
-                </nav>
+                <Pages pages={pages} shown={shown} />
             </header>
             <main ref={main} class={shown}>
                 {shown === 'summary' && <Summary result={result} />}

@@ -24,6 +24,25 @@ export function Badge({ outcome }: { outcome: Outcome }) {
     );
 }
 
+/** Links to all pages, by name and words. */
+export function Pages({
+    pages,
+    shown,
+}: {
+    pages: readonly (readonly [string, string])[];
+    shown: string;
+}) {
+    return (
+        <nav aria-label="Pages">
+            {pages.map(([name, text]) => (
+                <a key={name} href={`#/${name}`} aria-current={name === shown ? 'page' : undefined}>
+                    {text}
+                </a>
+            ))}
+        </nav>
+    );
+}
+
 export const linkTo = (test: Test): string => `#/test/${test.index}`;
 
 /** Writes to the clipboard; where that is closed to a page, the older way. */

@@ -2,6 +2,7 @@
 import { render } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 
+import { Pages } from '../parts';
 import { line } from '../text';
 import { useRoute } from '../route';
 import { takeToken, useAnswer } from './ask';
@@ -57,17 +58,7 @@ function App() {
                         {feed.connected ? 'connected' : 'not connected: trying again'}
                     </span>
                 </h1>
-                <nav aria-label="Pages">
-                    {PAGES.map(([name, text]) => (
-                        <a
-                            key={name}
-                            href={`#/${name}`}
-                            aria-current={name === shown ? 'page' : undefined}
-                        >
-                            {text}
-                        </a>
-                    ))}
-                </nav>
+                <Pages pages={PAGES} shown={shown} />
             </header>
             <main ref={main} class={shown} tabIndex={-1}>
                 {history && history.state !== 'ok' && <Problem text={history.says ?? ''} />}
