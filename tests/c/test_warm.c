@@ -201,7 +201,7 @@ static void what_a_run_forks_runs_no_server(void **state)
     warm_run(w);
     for (int i = 0; i < 20; i++)
         assert_string_equal(ends[i].out, "child\nparent\n");
-    WORLD_WAIT(!warm_has_children(server));
+    WORLD_WAIT(!warm_serves(server));
 }
 
 static void many_starts_leave_nothing(void **state)
@@ -242,8 +242,7 @@ static void many_starts_leave_nothing(void **state)
     world_finish(w);
     world_check(w);
     /* The pipe that its name came by may have been open at first. */
-    WORLD_WAIT(warm_entries_of(server, "fd") <= files &&
-               !warm_has_children(server));
+    WORLD_WAIT(warm_entries_of(server, "fd") <= files && !warm_serves(server));
 }
 
 static void a_huge_environment_is_given(void **state)

@@ -20,6 +20,21 @@
 
 #include "scratch.h"
 
+/* A connection to the server. */
+static int reach(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    memcpy(address.sun_path + 1, name, strlen(name));
+    assert_int_equal(
+        connect(s, (struct sockaddr *) &address,
+                (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 +
+                             strlen(name))),
+        0);
+    return s;
+}
+
 /* ---------------------------------------------------------------------- faults */
 
 static void without_a_server_it_runs_cold(void **state)
@@ -83,8 +98,7 @@ static void a_killed_worker_takes_its_command_along(void **state)
     assert_int_equal(w->unit[0].losses, 1);
     WORLD_WAIT(!world_runs(warm_read_number("self")));
     WORLD_WAIT(!world_runs(warm_read_number("near")));
-    WORLD_WAIT(!warm_has_children(server) ||
-               world_runs(warm_read_number("away")));
+    WORLD_WAIT(!warm_serves(server) || world_runs(warm_read_number("away")));
 }
 
 /* The host is this child, which has the only end of the server's standard
@@ -126,14 +140,21 @@ static void a_killed_host_leaves_nothing_behind(void **state)
 static void of_a_stopped_server_nothing_is_expected(void **state)
 {
     struct world *w = *state;
+    char answer;
+    int s;
 
-    warm_serve("print('ran')\n");
+    warm_serve("import time\ntime.sleep(1000)\n");
     warm_add(w, "", (qe_unit){0});
     assert_int_equal(kill(server, SIGSTOP), 0);
     warm_run(w);
     assert_false(warm_was(0)); /* it cannot be executed by itself */
     assert_int_equal(kill(server, SIGCONT), 0);
-    WORLD_WAIT(!warm_has_children(server)); /* nobody asks for it any more */
+    /* It hears of who comes in order: by its answer it knows of the run, too. */
+    s = reach();
+    assert_int_equal(send(s, "Q\n", 2, MSG_NOSIGNAL), 2);
+    assert_int_equal(recv(s, &answer, 1, 0), 1);
+    close(s);
+    WORLD_WAIT(!warm_serves(server)); /* nobody asks for it any more */
 }
 
 static void a_stopped_server_is_no_reason_to_wait_past_the_limit(void **state)
@@ -271,20 +292,6 @@ static void nonsense_at_its_end_has_it_run_again(void **state)
 
 /* ------------------------------------------------- what the server is asked for */
 
-static int reach(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    memcpy(address.sun_path + 1, name, strlen(name));
-    assert_int_equal(
-        connect(s, (struct sockaddr *) &address,
-                (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 +
-                             strlen(name))),
-        0);
-    return s;
-}
-
 static void an_odd_request_harms_no_other(void **state)
 {
     static const char *const asked[] = {
@@ -342,7 +349,7 @@ static void an_odd_request_harms_no_other(void **state)
     warm_add(w, "", (qe_unit){0});
     warm_run(w);
     assert_string_equal(ends[0].out, "ran\n");
-    WORLD_WAIT(!warm_has_children(server));
+    WORLD_WAIT(!warm_serves(server));
 }
 
 int main(void)

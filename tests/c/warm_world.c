@@ -209,17 +209,22 @@ size_t warm_entries_of(pid_t pid, const char *what)
     return n - 2;
 }
 
-bool warm_has_children(pid_t pid)
+bool warm_serves(pid_t pid)
 {
     char path[64];
     FILE *f;
-    bool some;
+    int child;
+    bool some = false;
 
     snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int) pid,
              (int) pid);
     f = fopen(path, "r");
     assert_non_null(f);
-    some = fgetc(f) != EOF;
+    while (fscanf(f, "%d", &child) == 1) {
+        pid_t group = getpgid(child);
+
+        some = some || (group > 0 && group != getpgid(pid));
+    }
     fclose(f);
     return some;
 }

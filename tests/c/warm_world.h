@@ -44,7 +44,9 @@ bool warm_was(uint32_t unit);
 int warm_read_number(const char *file);
 /* How many entries a directory of /proc/PID has. */
 size_t warm_entries_of(pid_t pid, const char *what);
-bool warm_has_children(pid_t pid);
+/* Whether the server has a child that is a command's: all but the fork that it keeps in
+ * advance, which stays in its own process group. */
+bool warm_serves(pid_t pid);
 
 /* A script that leaves "near" in its group, "away" in none, and says who is who in
  * files of these names; it ends, or "stays". */
