@@ -81,6 +81,8 @@ build/lint.stamp: $(VENV).stamp
 
 C_SOURCES := $(sort $(wildcard csrc/*.c))
 C_HEADERS := $(wildcard csrc/*.h csrc/include/*.h python/_core/*.h)
+# What is loaded only where a run goes across machines, with libraries of its own.
+QUEUE_SOURCES := $(sort $(wildcard csrc/queue/*.c))
 CORE_SOURCES := $(C_SOURCES) $(C_HEADERS) $(sort $(wildcard python/_core/*.c))
 PY_SOURCES := $(shell find python -path '*.egg-info' -prune -o -name '*.py' -print \
     -o -name '*.pyi' -print -o -name py.typed -print -o -name '*.json' -print \
@@ -130,8 +132,9 @@ build/e2e/venv.stamp: build/sdist.stamp tools/venv.sh build/python.id | build/se
 # --------------------------------------------------------------------- C tests
 
 PACKAGES := libuv libcjson sqlite3 cmocka
+QUEUE_PACKAGES := hiredis openssl
 C_FLAGS := -std=c11 -D_GNU_SOURCE -g -fno-omit-frame-pointer -fvisibility=hidden \
-    -Wall -Wextra -Werror -Icsrc -Icsrc/include -Itests/c -MMD -MP
+    -Wall -Wextra -Werror -Icsrc -Icsrc/include -Icsrc/queue -Itests/c -MMD -MP
 FLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 FLAGS_tsan := -O1 -fsanitize=thread
 FLAGS_plain := -O1
@@ -157,7 +160,8 @@ WRAP_AROUND := -Wl,--wrap=unshare,--wrap=mount,--wrap=mprotect,--wrap=sched_seta
 define C_BUILD
 build/c/$1/%.o: %.c Makefile | build/setup-build.stamp build/setup-test.stamp
 	@mkdir -p $$(@D)
-	@$$(CC) $$(C_FLAGS) $$(FLAGS_$1) $$$$(pkg-config --cflags $$(PACKAGES)) -c -o $$@ $$<
+	@$$(CC) $$(C_FLAGS) $$(FLAGS_$1) $$$$(pkg-config --cflags $$(PACKAGES) $$(QUEUE_PACKAGES)) \
+	    -c -o $$@ $$<
 
 build/c/$1/fault/%.o: csrc/%.c Makefile | build/setup-build.stamp build/setup-test.stamp
 	@mkdir -p $$(@D)
@@ -165,7 +169,7 @@ build/c/$1/fault/%.o: csrc/%.c Makefile | build/setup-build.stamp build/setup-te
 	    $$$$(pkg-config --cflags $$(PACKAGES)) -c -o $$@ $$<
 $$(FAULT_TESTS:%=build/c/$1/%): $$(FAULT_OBJECTS:%=build/c/$1/fault/%)
 
-build/c/$1/libqe.a: $$(C_SOURCES:%.c=build/c/$1/%.o)
+build/c/$1/libqe.a: $$(C_SOURCES:%.c=build/c/$1/%.o) $$(QUEUE_SOURCES:%.c=build/c/$1/%.o)
 build/c/$1/libshared.a: $$(C_SHARED:%=build/c/$1/tests/c/%.o)
 build/c/$1/libqe.a build/c/$1/libshared.a:
 	@mkdir -p $$(@D)
@@ -177,10 +181,10 @@ $$(C_PROGRAMS:%=build/c/$1/%): build/c/$1/%: build/c/$1/tests/c/%.o build/c/$1/l
 	    $$$$(grep -q '"alloc_fault.h"' tests/c/$$*.c && echo '$$(WRAP)') \
 	    $$$$(grep -q '"fork_fault.h"' tests/c/$$*.c && echo '$$(WRAP_FORK)') \
 	    $$$$(grep -q '"around_fault.h"' tests/c/$$*.c && echo '$$(WRAP_AROUND)') \
-	    $$$$(pkg-config --libs $$(PACKAGES)) -lpthread -lm
+	    $$$$(pkg-config --libs $$(PACKAGES) $$(QUEUE_PACKAGES)) -lpthread -lm
 endef
 $(foreach kind,asan tsan plain,$(eval $(call C_BUILD,$(kind))))
--include $(wildcard build/c/*/csrc/*.d build/c/*/fault/*.d build/c/*/tests/c/*.d)
+-include $(wildcard build/c/*/csrc/*.d build/c/*/csrc/*/*.d build/c/*/fault/*.d build/c/*/tests/c/*.d)
 
 RUN_C := $(PYTHON) tools/run_c.py
 
@@ -314,7 +318,7 @@ build/bench/%: bench/%.c $(C_SOURCES) $(C_HEADERS) | build/setup-build.stamp
 
 # ----------------------------------------------------------------------- style
 
-C_ALL := $(wildcard csrc/*.[ch] csrc/include/*.h python/_core/*.[ch] tests/c/*.[ch])
+C_ALL := $(wildcard csrc/*.[ch] csrc/include/*.h csrc/queue/*.[ch] python/_core/*.[ch] tests/c/*.[ch])
 
 .PHONY: fmt
 fmt: build/setup-lint.stamp build/lint.stamp build/npm.stamp ## Lay out all C, Python and JavaScript files

@@ -31,6 +31,8 @@ for group in "$@"; do
         library 'libuv >= 1.44' libuv1-dev
         library 'libcjson >= 1.7' libcjson-dev
         library 'sqlite3 >= 3.31' libsqlite3-dev
+        library 'hiredis >= 0.14' libhiredis-dev # this and the next: runs across machines
+        library 'openssl >= 1.1.1' libssl-dev
         debian=no
         case $("$python" -c 'import sys; print(sys.base_prefix)') in /usr) debian=yes ;; esac
         if ! "$python" -c 'import os, sys, sysconfig
@@ -52,7 +54,8 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
         # The tests of pytest-postgresql start servers of their own.
         have pg_ctl || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || need postgresql
         have chromium || need chromium # opens HTML reports
-        have redis-server || need redis-server # a service of a layer, as is PostgreSQL
+        have redis-server || need redis-server # the queue; and a service of a layer, as is PostgreSQL
+        have openssl || need openssl # makes certificates for the queue's tests
         ;;
     tools) # whose test files are run (about a minute where all are missing)
         have go || need golang-go
