@@ -161,7 +161,7 @@ void redis_start(struct redis_world *w)
 
 const char *redis_url(const struct redis_world *w, bool tls, const char *user)
 {
-    static char url[512];
+    static _Thread_local char url[512];
 
     snprintf(url, sizeof(url), "%s://%s%s:%d", tls ? "rediss" : "redis", user,
              tls ? "localhost" : "127.0.0.1", tls ? w->tls_port : w->port);
