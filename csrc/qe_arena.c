@@ -324,7 +324,31 @@ void qe__arena_fill_common(qe__arena *a, const uint32_t *units, size_t n,
     }
     atomic_store(&a->head->common, *used);
     *used += (uint32_t) n;
-    a->head->common_end = *used;
+    atomic_store(&a->head->common_end, *used);
+}
+
+void qe__arena_add_common(qe__arena *a, uint32_t unit)
+{
+    uint32_t end = atomic_load(&a->head->common_end);
+
+    if (end == a->head->units) {
+        /* It has been there before: the sweep finds it. */
+        qe__arena_ready(a, unit);
+        return;
+    }
+    a->queue[end] = unit;
+    make_ready(a, unit);
+    atomic_store(&a->head->common_end, end + 1);
+}
+
+bool qe__arena_withdraw(qe__arena *a, uint32_t unit)
+{
+    uint64_t word = atomic_load(&a->units[unit].state);
+
+    return qe__state_of(word) == QE__UNIT_READY &&
+           atomic_compare_exchange_strong(
+               &a->units[unit].state, &word,
+               qe__state(QE__UNIT_PENDING, qe__state_attempt(word), 0));
 }
 
 void qe__arena_open_scope(qe__arena *a, uint32_t scope)

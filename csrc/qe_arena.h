@@ -128,7 +128,8 @@ typedef struct qe__arena_head {
     _Atomic uint32_t open;  /* units not finished; may be too high, never low */
     _Atomic uint32_t sweep; /* no unit at or past this place is READY; a hint */
     _Atomic uint32_t common; /* place in the queue array of what comes next */
-    uint32_t common_end;     /* for whoever has nothing; a hint, like queues */
+    _Atomic uint32_t
+        common_end; /* for whoever has nothing; a hint, like queues */
     _Alignas(64) _Atomic uint32_t asleep; /* the controller: see qe__asleep */
     /* Commands: none starts for throttle_ns after the last start, and not while
      * so many run (0: no limit). */
@@ -210,6 +211,11 @@ void qe__arena_fill(qe__arena *a, uint32_t slot, const uint32_t *units,
  * scope. Comes first in the queue array. */
 void qe__arena_fill_common(qe__arena *a, const uint32_t *units, size_t n,
                            uint32_t *used);
+/* Controller: a unit becomes READY behind what belongs to no slot so far, or without a
+ * place in a queue, where those are all taken. qe__arena_wake is to follow. */
+void qe__arena_add_common(qe__arena *a, uint32_t unit);
+/* Controller: a unit that no worker has claimed is PENDING again: false if one has. */
+bool qe__arena_withdraw(qe__arena *a, uint32_t unit);
 /* Controller: the units of a scope become READY, for a SCOPE job. */
 void qe__arena_open_scope(qe__arena *a, uint32_t scope);
 /* Controller: a unit that no live worker has becomes READY, or DONE. */

@@ -207,7 +207,7 @@ static void set_window(qe__arena_slot *s, uint32_t base, uint32_t n,
  * is the order of these takes. */
 static bool take_common(qe__arena *a, uint32_t slot)
 {
-    uint32_t end = a->head->common_end;
+    uint32_t end = atomic_load(&a->head->common_end);
     uint32_t at = atomic_load(&a->head->common);
 
     while (at < end) {

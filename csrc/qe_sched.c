@@ -13,7 +13,7 @@
 #include "qe_sched_wait.h"
 
 enum state {
-    IDLE,    /* not started */
+    IDLE,    /* not started, or not claimed */
     QUEUED,  /* a worker has it in its queue, and may have started it */
     RUNNING, /* yielded by qe__sched_next */
     WAITING, /* to run again */
@@ -24,9 +24,9 @@ enum state {
 /* Which states may follow which. */
 #define TO(state) (1u << (state))
 static const unsigned char may_become[] = {
-    [IDLE] = TO(QUEUED) | TO(RUNNING) | TO(DROPPED),
-    [QUEUED] = TO(WAITING) | TO(SETTLED) | TO(DROPPED),
-    [RUNNING] = TO(WAITING) | TO(SETTLED) | TO(DROPPED),
+    [IDLE] = TO(QUEUED) | TO(RUNNING) | TO(WAITING) | TO(DROPPED),
+    [QUEUED] = TO(IDLE) | TO(WAITING) | TO(SETTLED) | TO(DROPPED),
+    [RUNNING] = TO(IDLE) | TO(WAITING) | TO(SETTLED) | TO(DROPPED),
     [WAITING] = TO(RUNNING) | TO(DROPPED),
     [SETTLED] = 0,
     /* A queued unit may turn out to have been running. */
@@ -37,6 +37,7 @@ struct qe_sched {
     const qe_plan *plan;
     uint32_t slots;
     bool isolate;
+    bool by_claims;
     bool cancelled;
     size_t units; /* those that are spare do not count */
     size_t settled;
@@ -88,6 +89,7 @@ int qe__sched_new(qe_sched **out, const qe_plan *plan,
     s->plan = plan;
     s->slots = options->slots;
     s->isolate = options->isolate;
+    s->by_claims = options->by_claims;
     s->units = qe_plan_count(plan) - qe__plan_spares(plan);
     s->more = qe__plan_spares(plan) > 0;
     s->alone = QE__NO_SLOT;
@@ -151,7 +153,7 @@ int qe__sched_common(qe_sched *s, const uint32_t **units, size_t *n)
 
     if (s == NULL || units == NULL || n == NULL)
         return QE_EINVAL;
-    if (s->isolate || s->cancelled)
+    if (s->isolate || s->cancelled || s->by_claims)
         return QE_ESTATE;
     qe__queues_give_common(&s->queues, units, n);
     for (i = 0; i < *n; i++)
@@ -373,6 +375,45 @@ void qe__sched_no_more(qe_sched *s)
     s->more = false;
 }
 
+int qe__sched_claim(qe_sched *s, uint32_t unit, uint32_t attempt, bool *queued)
+{
+    uint32_t flags;
+    int err;
+
+    *queued = false;
+    if (!s->by_claims || s->cancelled || unit >= qe_plan_count(s->plan) ||
+        s->state[unit] != IDLE)
+        return QE_ESTATE;
+    flags = qe__plan_scope_flags(s->plan, qe__plan_unit_scope(s->plan, unit));
+    if (attempt == 1 && !s->isolate && (flags & QE_UNIT_FRESH) == 0 &&
+        !must_run_alone(s, unit)) {
+        move(s, unit, QUEUED);
+        *queued = true;
+        return 0;
+    }
+    err = qe__waits_add(&s->waits, unit, attempt, s->now_ns);
+    if (err == 0)
+        move(s, unit, WAITING);
+    return err;
+}
+
+int qe__sched_unclaim(qe_sched *s, uint32_t unit)
+{
+    if (!s->by_claims || s->cancelled || !may_move(s, unit, IDLE))
+        return QE_ESTATE;
+    move(s, unit, IDLE);
+    return 0;
+}
+
+void qe__sched_no_claims(qe_sched *s)
+{
+    for (uint32_t i = 0; i < s->units; i++) {
+        if (s->state[i] == IDLE)
+            move(s, i, DROPPED);
+    }
+    s->by_claims = false;
+}
+
 int qe__sched_settled(qe_sched *s, uint32_t unit)
 {
     if (s == NULL || unit >= qe_plan_count(s->plan))
@@ -394,7 +435,8 @@ static int run_again(qe_sched *s, uint32_t unit, uint32_t attempt,
         move(s, unit, DROPPED);
         return 0;
     }
-    if (!may_move(s, unit, WAITING))
+    /* What is IDLE comes to wait by a claim alone. */
+    if (s->state[unit] == IDLE || !may_move(s, unit, WAITING))
         return QE_ESTATE;
     /* "Oldest first" goes by when it could first have run, so a time that has
      * passed already does not let it overtake those that were due before. */

@@ -27,6 +27,7 @@ typedef struct qe__sched_options {
     bool isolate;      /* every attempt is yielded by next, with fresh set */
     bool steal_scopes; /* never split a scope between slots */
     bool in_order;     /* scopes start in plan order: qe__sched_common */
+    bool by_claims;    /* units start once they are claimed: qe__sched_claim */
 } qe__sched_options;
 
 enum qe__step_kind {
@@ -95,6 +96,18 @@ bool qe__sched_takes_passes(const qe_sched *s);
 /* There will be no further pass; until then qe__sched_next does not yield DONE
  * where there are SPARE units. */
 void qe__sched_no_more(qe_sched *s);
+
+/* With `by_claims` no unit is in any queue, and none is yielded, before it is claimed.
+ * First attempts of units that are neither SERIAL nor FRESH, without `isolate`, are the
+ * caller's to give to the workers: *queued. The others are yielded by next, each in a
+ * fresh worker, SERIAL units when nothing else runs. QE_ESTATE: it has been claimed
+ * already, or is over. */
+int qe__sched_claim(qe_sched *s, uint32_t unit, uint32_t attempt, bool *queued);
+/* A unit that was queued has not begun, and will not, or one has run and is to run once
+ * more on another node: it may be claimed again. */
+int qe__sched_unclaim(qe_sched *s, uint32_t unit);
+/* Nothing more will be claimed: what was not counts as settled. */
+void qe__sched_no_claims(qe_sched *s);
 
 /* The unit is finished for good. */
 int qe__sched_settled(qe_sched *s, uint32_t unit);

@@ -71,7 +71,7 @@ static int measure(qe__queues *q)
 
 static bool is_fresh(const qe__queues *q, uint32_t scope)
 {
-    return !q->options.isolate &&
+    return !q->options.isolate && !q->options.by_claims &&
            (qe__plan_scope_flags(q->plan, scope) & QE_UNIT_FRESH) != 0;
 }
 
@@ -178,7 +178,7 @@ static void write_serial(qe__queues *q, uint32_t at)
         qe_unit unit;
 
         qe_plan_get(q->plan, i, &unit);
-        if ((unit.flags & QE_UNIT_SERIAL) != 0 &&
+        if ((unit.flags & QE_UNIT_SERIAL) != 0 && !q->options.by_claims &&
             !is_fresh(q, qe__plan_unit_scope(q->plan, i)))
             q->order[q->serial_end++] = i;
     }
@@ -217,7 +217,8 @@ static int lay_out(qe__queues *q, uint32_t scopes)
         q->scope[i].owner = QE__OWNER_NONE;
         rank[n].scope = i;
         rank[n].first = (qe__plan_scope_flags(q->plan, i) & QE_UNIT_FIRST) != 0;
-        if (!is_fresh(q, i) && queue_units(q, i, NULL, &rank[n].cost_ns) > 0)
+        if (!q->options.by_claims && !is_fresh(q, i) &&
+            queue_units(q, i, NULL, &rank[n].cost_ns) > 0)
             n++;
     }
     if (!q->options.in_order) {

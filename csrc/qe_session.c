@@ -59,7 +59,8 @@ static int open_loop(qe_session *s)
     if (status != 0) {
         return qe__session_uv_code(status);
     }
-    return qe__session_watch(s);
+    status = qe__session_watch_source(s);
+    return status != 0 ? status : qe__session_watch(s);
 }
 
 /* Gives every slot its queue and starts the workers that have work. */
@@ -71,8 +72,9 @@ static int start_homes(qe_session *s)
     size_t n;
     int status;
 
-    if (s->options.isolate) {
-        return 0; /* nothing is queued: every attempt is yielded by itself */
+    if (s->options.isolate || s->options.source != NULL) {
+        return 0; /* nothing is queued: every attempt is yielded by itself, or
+                     when it is claimed */
     }
     status = qe__sched_common(s->sched, &units, &n);
     if (status != 0) {
@@ -116,6 +118,9 @@ static void close_loop(qe_session *s)
     if (s->control.data != NULL) {
         uv_close((uv_handle_t *) &s->control, NULL);
     }
+    if (s->source.data != NULL) {
+        uv_close((uv_handle_t *) &s->source, NULL);
+    }
     (void) uv_run(&s->loop, UV_RUN_DEFAULT);
     (void) uv_loop_close(&s->loop);
     s->loop_open = false;
@@ -145,7 +150,8 @@ int qe_session_start(qe_session **out, qe_worker **worker_out, qe_plan *plan,
                      const qe_options *options, const qe_fork_hooks *hooks)
 {
     qe__sched_options how = {options->workers, options->isolate,
-                             options->steal_scopes, options->in_order};
+                             options->steal_scopes, options->in_order,
+                             options->source != NULL};
     qe_session *s;
     uint32_t slot = 0;
     uint32_t keepers = 0;
@@ -284,7 +290,8 @@ static bool take(qe_session *s, qe_event *out)
 {
     if (qe__session_server_gone(s, out) || take_slots(s, out) ||
         (s->control_readable && qe__session_notice(s, out)) ||
-        take_slots(s, out)) {
+        take_slots(s, out) ||
+        (s->source_readable && qe__session_source(s, out))) {
         return true;
     }
     memset(out, 0, sizeof(*out));
@@ -386,6 +393,7 @@ int qe_session_next(qe_session *s, int timeout_ms, qe_event *out)
         if (s->live.folder != NULL && s->live.due_ns < wake) {
             wake = s->live.due_ns;
         }
+        qe__session_tell_room(s);
         if (now >= until) {
             out->kind = QE_EV_NONE;
             return 0;
@@ -423,6 +431,9 @@ int qe_session_settle(qe_session *s, uint32_t unit, uint32_t attempt,
     *final_out = verdict.outcome;
     if (verdict.again) {
         *final_out = QE_NONE;
+        if (qe__sched_unclaim(s->sched, unit) == 0) {
+            return 0; /* another node is to have it, or this one by a new claim */
+        }
         status =
             qe__sched_retry(s->sched, unit, attempt + 1, verdict.not_before_ns);
         if (status == 0) {

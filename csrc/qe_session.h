@@ -2,7 +2,8 @@
  * calls), qe_session_decide.c (starting what can start), qe_session_slot.c
  * (what happens to one worker), qe_session_keeper.c (keepers),
  * qe_session_super.c (the supervisor) and qe_session_view.c (looking),
- * qe_session_live.c (telling other processes). Internal. */
+ * qe_session_live.c (telling other processes), qe_session_source.c (units
+ * that come by claims). Internal. */
 #ifndef QE_SESSION_H
 #define QE_SESSION_H
 
@@ -47,6 +48,7 @@ typedef struct qe__session_unit {
     uint16_t finished; /* last attempt whose end was seen */
     uint8_t voids;     /* attempts that were lost with the supervisor */
     bool settled;
+    bool held; /* claimed by this node, and not begun */
 } qe__session_unit;
 
 enum qe__keeper {
@@ -70,10 +72,12 @@ struct qe_session {
     qe__exec exec;
     qe_sched *sched;
     uv_loop_t loop;
-    uv_poll_t control, bell;
+    uv_poll_t control, bell, source;
     uv_timer_t timer;
     bool loop_open;
-    bool control_readable;
+    bool control_readable, source_readable;
+    bool room_changed; /* since it was told to the source */
+    qe_source_room room;
     uint32_t homes; /* sched slots; arena slots from here on are for guests,
                        and those behind them for keepers */
     qe__session_keeper *keepers; /* 0: of fixtures; others: servers */
@@ -161,6 +165,13 @@ int qe__session_watch(qe_session *s);
 bool qe__session_notice(qe_session *s, qe_event *out);
 /* The time to say what the run is doing. */
 void qe__session_tell(qe_session *s, uint64_t now_ns);
+/* With a source: listens to it; takes in what it says, true if that is an event for the
+ * host; says what there is to do here. */
+int qe__session_watch_source(qe_session *s);
+bool qe__session_source(qe_session *s, qe_event *out);
+void qe__session_tell_room(qe_session *s);
+/* A unit has begun, or ended unseen. */
+void qe__session_begun(qe_session *s, uint32_t unit);
 /* Starts all that can start. *wake_ns: when to look again. */
 int qe__session_decide(qe_session *s, uint64_t *wake_ns);
 /* Nothing new is to start. */

@@ -173,6 +173,9 @@ bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
     case QE__FRAME_START:
         w->began = true;
         s->false_starts = 0;
+        if (has_unit) {
+            qe__session_begun(s, frame->unit);
+        }
         out->kind = QE_EV_START;
         return has_unit && !keep(s, w, frame, out);
     case QE__FRAME_PASSED:
@@ -189,6 +192,7 @@ bool qe__session_frame(qe_session *s, uint32_t slot, const qe__frame *frame,
             return false;
         }
         s->units[frame->unit].finished = (uint16_t) frame->attempt;
+        qe__session_begun(s, frame->unit);
         out->kind = QE_EV_FINISH;
         if (w->plain.seen > 0) {
             tell_plain(w, out);
@@ -357,6 +361,7 @@ static bool lost_event(qe_session *s, uint32_t slot, uint32_t unit,
     out->peak_bytes = w->exit.peak_bytes;
     out->start_s = qe_wall_s() - (double) (now - ended) / 1e9 - out->duration_s;
     s->units[unit].finished = (uint16_t) attempt;
+    qe__session_begun(s, unit);
     /* Where the supervisor dies or the ring breaks under the same unit again and
      * again, it is the unit's doing. */
     if (is_void && ++s->units[unit].voids < VOIDS_MAX) {

@@ -69,6 +69,7 @@ QE_API double qe_wall_s(void);
 QE_API unsigned qe_cpu_count(void);
 
 #include "qe_around.h" /* what is changed around a pass */
+#include "qe_source.h" /* where units come from in a run that nodes share */
 
 #include "qe_limits.h" /* what commands may use */
 
@@ -332,6 +333,8 @@ typedef struct qe_options {
     bool
         lazy_events; /* the host need not hear of each event at once: behind one,
                            more are waited for, some milliseconds */
+    const qe_source *source; /* which units are this node's to run, and
+                                       when; outlives the session. NULL: all */
     uint64_t seed;
 } qe_options;
 
@@ -365,6 +368,9 @@ enum qe_event_kind {
                       workers as any other, and not its environment. What it
                       wrote to its slot's files stays there */
     QE_EV_GIVE_UP, /* max_restarts reached, or no worker can be started */
+    QE_EV_SOURCE,  /* what its source says of the whole run: status is
+                     QE_SOURCE_STOPPED, OVER or TROUBLE. What runs goes on to its
+                     end; nothing more is claimed, and with STOPPED nothing starts */
     QE_EV_DONE     /* nothing is left to run and no worker is alive */
 };
 

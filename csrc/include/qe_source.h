@@ -18,15 +18,15 @@ extern "C" {
 
 enum qe_source_kind {
     QE_SOURCE_NONE = 0, /* nothing to say */
-    QE_SOURCE_CLAIM,    /* these units are this node's: the attempt `attempt` of each.
+    QE_SOURCE_CLAIM, /* these units are this node's: the attempt `attempt` of each.
                            Units that it has already are passed over */
-    QE_SOURCE_LOST,     /* they are somebody else's: what of them has not begun is not to
+    QE_SOURCE_LOST, /* they are somebody else's: what of them has not begun is not to
                            begin; what has goes on, and is told as ever */
-    QE_SOURCE_WANTED,   /* others have nothing to do: up to `count` units that have not
+    QE_SOURCE_WANTED, /* others have nothing to do: up to `count` units that have not
                            begun are given back, by the source's `back` */
-    QE_SOURCE_STOPPED,  /* nothing more is to start, on any node: maxfail, or an abort */
-    QE_SOURCE_OVER,     /* every unit has an outcome somewhere */
-    QE_SOURCE_TROUBLE   /* the source is no more: what this node has it runs to its end,
+    QE_SOURCE_STOPPED, /* nothing more is to start, on any node: maxfail, or an abort */
+    QE_SOURCE_OVER, /* every unit has an outcome somewhere */
+    QE_SOURCE_TROUBLE /* the source is no more: what this node has it runs to its end,
                            and there will be nothing else */
 };
 

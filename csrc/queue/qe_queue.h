@@ -15,20 +15,23 @@
 typedef struct qe_queue qe_queue;
 
 typedef struct qe_queue_options {
-    const char *url;     /* redis://HOST[:PORT][/DATABASE] or rediss:// */
-    const char *user;    /* NULL: what the url has, or none */
+    const char *url;      /* redis://HOST[:PORT][/DATABASE] or rediss:// */
+    const char *user;     /* NULL: what the url has, or none */
     const char *password; /* likewise; never printed */
-    const char *ca_file; /* NULL: the system's list */
-    const char *prefix;  /* of all keys; NULL: "qe" */
-    const char *project; /* runs of other projects are not seen */
+    const char *ca_file;  /* NULL: the system's list */
+    const char *prefix;   /* of all keys; NULL: "qe" */
+    const char *project;  /* runs of other projects are not seen */
     const char *run;
-    const char *node;    /* one of a kind in the run, at most 63 bytes */
+    const char *node; /* one of a kind in the run, at most 63 bytes */
     uint32_t workers;
-    uint32_t maxfail;    /* of the whole run; 0: no limit. The first node's holds */
-    uint64_t lease_ns;   /* 0: 10 s; at least 1 s */
-    uint64_t kept_s;     /* 0: a day. How long the server keeps it after its last use */
+    uint32_t
+        maxfail; /* of the whole run; 0: no limit. The first node's holds */
+    uint64_t lease_ns; /* 0: 10 s; at least 1 s */
+    uint64_t
+        kept_s; /* 0: a day. How long the server keeps it after its last use */
     uint64_t timeout_ns; /* of a call; 0: 5 s */
-    uint64_t patience_ns; /* how long a server that is gone is waited for; 0: two leases */
+    uint64_t
+        patience_ns; /* how long a server that is gone is waited for; 0: two leases */
 } qe_queue_options;
 
 /* What is to be known of the unit at a place, see qe_source.h. */
@@ -45,9 +48,10 @@ typedef struct qe_queue_end {
     bool stopped;     /* maxfail, or an abort */
     bool last;        /* the run's last outcome was told by this node */
     uint32_t counted; /* outcomes that this node told first */
-    uint32_t late;    /* attempts whose lease had ended, or whose unit had an outcome by then */
-    uint32_t untold;  /* attempts that could not be told: the server was gone */
-    uint64_t left;    /* units of the run without an outcome, as last heard */
+    uint32_t
+        late; /* attempts whose lease had ended, or whose unit had an outcome by then */
+    uint32_t untold; /* attempts that could not be told: the server was gone */
+    uint64_t left;   /* units of the run without an outcome, as last heard */
 } qe_queue_end;
 
 /* Copies all that it is given. QE_EINVAL with a line in `text` (QE_QUEUE_TEXT bytes) that never

@@ -7,17 +7,19 @@
 
 /* What a node knows when it decides. */
 typedef struct qe__share_view {
-    uint32_t workers;   /* its own */
-    uint32_t idle;      /* of these, with nothing to do */
-    uint32_t units;     /* that it has claimed, and not begun */
-    uint64_t held_ns;   /* what these are expected to take together */
-    uint64_t trip_ns;   /* a round trip to the server, as last measured (smoothed) */
-    uint64_t unit_ns;   /* the mean time of a unit, as seen here; 0: none has ended */
+    uint32_t workers; /* its own */
+    uint32_t idle;    /* of these, with nothing to do */
+    uint32_t units;   /* that it has claimed, and not begun */
+    uint64_t held_ns; /* what these are expected to take together */
+    uint64_t
+        trip_ns; /* a round trip to the server, as last measured (smoothed) */
+    uint64_t
+        unit_ns; /* the mean time of a unit, as seen here; 0: none has ended */
     /* The board's last answer. */
-    uint64_t left;      /* units of the run without an outcome */
-    uint64_t open;      /* entries that nobody has claimed */
-    uint32_t all;       /* workers of all nodes, ours among them */
-    uint32_t waiting;   /* of these, with nothing to do */
+    uint64_t left;    /* units of the run without an outcome */
+    uint64_t open;    /* entries that nobody has claimed */
+    uint32_t all;     /* workers of all nodes, ours among them */
+    uint32_t waiting; /* of these, with nothing to do */
 } qe__share_view;
 
 /* How much to claim: entries are taken until one of these is reached; `entries` 0: nothing now. */
@@ -34,8 +36,9 @@ uint32_t qe__share_back(const qe__share_view *view);
 /* A piece of the plan: units side by side that are claimed together. */
 typedef struct qe__share_piece {
     uint32_t first, count;
-    uint64_t expected_ns; /* a unit that is unknown counts as the median of the known; 0: none is */
-    bool alone;           /* nothing else runs meanwhile, anywhere */
+    uint64_t
+        expected_ns; /* a unit that is unknown counts as the median of the known; 0: none is */
+    bool alone; /* nothing else runs meanwhile, anywhere */
 } qe__share_piece;
 
 /* Cuts a plan: longest first, scopes whole while they are short, those of TOGETHER or FRESH always;

@@ -406,6 +406,7 @@ static void account(struct world *w, const qe_event *e)
     case QE_EV_DATA:
     case QE_EV_REFUSED:
     case QE_EV_SERVER:
+    case QE_EV_SOURCE:
     case QE_EV_DONE:
         break;
     }

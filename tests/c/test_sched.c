@@ -46,6 +46,69 @@ static void nonsense_is_refused(void **state)
     qe__sched_free(NULL);
 }
 
+static void nothing_starts_before_it_is_claimed(void **state)
+{
+    struct fixture f = given(
+        "a a b bS cF", (qe__sched_options){.slots = 2, .by_claims = true});
+    const uint32_t *units;
+    bool queued;
+    size_t n;
+
+    (void) state;
+    assert_int_equal(next(f, 0).kind, QE__STEP_WAIT);
+    assert_int_equal(qe__sched_queue(f.sched, 0, &units, &n), 0);
+    assert_int_equal(n, 0);
+    qe__sched_slot_free(f.sched, 0);
+    assert_int_equal(qe__sched_common(f.sched, &units, &n), QE_ESTATE);
+    assert_int_equal(qe__sched_claim(f.sched, 5, 1, &queued), QE_ESTATE);
+
+    /* An ordinary one is the caller's; the next attempt of it is not. */
+    assert_int_equal(qe__sched_claim(f.sched, 1, 1, &queued), 0);
+    assert_true(queued);
+    assert_int_equal(qe__sched_claim(f.sched, 1, 1, &queued), QE_ESTATE);
+    assert_int_equal(next(f, 0).kind, QE__STEP_WAIT);
+    assert_int_equal(qe__sched_unclaim(f.sched, 1), 0);
+    assert_int_equal(qe__sched_unclaim(f.sched, 1), QE_ESTATE);
+    assert_int_equal(qe__sched_claim(f.sched, 1, 2, &queued), 0);
+    assert_false(queued);
+    expect_start(f, 0, 0, 1, 2, true);
+
+    /* One that runs alone waits for that; a FRESH one has a worker of its own. */
+    assert_int_equal(qe__sched_claim(f.sched, 3, 1, &queued), 0);
+    assert_false(queued);
+    assert_int_equal(qe__sched_claim(f.sched, 4, 1, &queued), 0);
+    assert_false(queued);
+    expect_start(f, 0, 1, 4, 1, true);
+    settle(f, 1, 4);
+    assert_int_equal(next(f, 0).kind, QE__STEP_WAIT);
+    settle(f, 0, 1);
+    expect_start(f, 0, 0, 3, 1, true);
+    assert_int_equal(next(f, 0).kind, QE__STEP_WAIT);
+    settle(f, 0, 3);
+
+    /* The others have run elsewhere. */
+    assert_int_equal(next(f, 0).kind, QE__STEP_WAIT);
+    qe__sched_no_claims(f.sched);
+    assert_int_equal(qe__sched_claim(f.sched, 0, 1, &queued), QE_ESTATE);
+    expect_done(f);
+    end(f);
+}
+
+static void claims_end_with_a_cancel(void **state)
+{
+    struct fixture f =
+        given("a a", (qe__sched_options){.slots = 1, .by_claims = true});
+    bool queued;
+
+    (void) state;
+    assert_int_equal(qe__sched_claim(f.sched, 0, 1, &queued), 0);
+    qe__sched_cancel(f.sched);
+    assert_int_equal(qe__sched_claim(f.sched, 1, 1, &queued), QE_ESTATE);
+    assert_int_equal(qe__sched_unclaim(f.sched, 0), QE_ESTATE);
+    expect_done(f);
+    end(f);
+}
+
 static void an_empty_plan_is_done(void **state)
 {
     struct fixture f = given_slots("", 3);
@@ -353,6 +416,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(an_empty_plan_is_done),
+        cmocka_unit_test(nothing_starts_before_it_is_claimed),
+        cmocka_unit_test(claims_end_with_a_cancel),
         cmocka_unit_test(a_retry_of_a_together_scope_stays_with_it),
         cmocka_unit_test(a_worker_that_goes_on_takes_its_slot_back),
         cmocka_unit_test(a_retry_waits_for_its_time),
