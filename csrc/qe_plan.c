@@ -366,6 +366,18 @@ int qe_plan_get(const qe_plan *plan, size_t unit, qe_unit *out)
     return 0;
 }
 
+int qe_plan_place(const qe_plan *plan, size_t place, uint32_t *unit,
+                  uint32_t *scope)
+{
+    if (plan == NULL || place >= plan->units)
+        return QE_EINVAL;
+    if (plan->order == NULL)
+        return QE_ESTATE;
+    *unit = plan->order[place];
+    *scope = plan->unit[*unit].scope;
+    return 0;
+}
+
 const qe__command *qe__plan_command(const qe_plan *plan, uint32_t unit)
 {
     return plan->unit[unit].command;

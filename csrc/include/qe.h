@@ -140,6 +140,12 @@ QE_API size_t qe_plan_count(const qe_plan *plan);
 /* The strings live as long as the plan. QE_EINVAL past the end. */
 QE_API int qe_plan_get(const qe_plan *plan, size_t unit, qe_unit *out);
 
+/* The units in scope order: the one at each place (see qe_source.h), and the number of its
+ * scope, by which units of one scope lie side by side. QE_ESTATE before sealing, QE_EINVAL
+ * past the end. */
+QE_API int qe_plan_place(const qe_plan *plan, size_t place, uint32_t *unit,
+                         uint32_t *scope);
+
 /* ------------------------------------------------------------------- shard */
 
 /* Which of `of` shards (from 0) each key belongs to. Without durations a key

@@ -3,7 +3,7 @@
  * nodes share. The session lays out its whole plan, and starts of it what the source
  * says is this node's to run; the source is told how much of that is left.
  *
- * A place is the index of a unit in the plan's scope order (qe_plan_places), which all
+ * A place is the index of a unit in the plan's scope order (qe_plan_place), which all
  * nodes have in common, whatever they expect of its time.
  */
 #ifndef QE_SOURCE_H

@@ -139,6 +139,10 @@ static int add_constants(PyObject *m)
         {"EV_GIVE_UP", QE_EV_GIVE_UP},
         {"EV_REFUSED", QE_EV_REFUSED},
         {"EV_SERVER", QE_EV_SERVER},
+        {"EV_SOURCE", QE_EV_SOURCE},
+        {"SOURCE_STOPPED", QE_SOURCE_STOPPED},
+        {"SOURCE_OVER", QE_SOURCE_OVER},
+        {"SOURCE_TROUBLE", QE_SOURCE_TROUBLE},
         {"EV_DONE", QE_EV_DONE},
     };
 

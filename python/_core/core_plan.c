@@ -112,6 +112,33 @@ static PyObject *Plan_seal(PyObject *self, PyObject *unused)
     return core_done(qe_plan_seal(((Plan *) self)->plan));
 }
 
+static PyObject *Plan_places(PyObject *self, PyObject *unused)
+{
+    const qe_plan *plan = ((Plan *) self)->plan;
+    size_t n = qe_plan_count(plan);
+    PyObject *list = PyList_New((Py_ssize_t) n);
+
+    (void) unused;
+    for (size_t i = 0; list != NULL && i < n; i++) {
+        uint32_t number, scope;
+        qe_unit unit;
+        PyObject *one = NULL;
+        int status = qe_plan_place(plan, i, &number, &scope);
+
+        if (status == 0) {
+            status = qe_plan_get(plan, number, &unit);
+        }
+        one = status != 0 ? core_raise(status)
+                          : Py_BuildValue("(III)", number, scope, unit.flags);
+        if (one == NULL ||
+            PyList_SetItem(list, (Py_ssize_t) i, one) != 0) { /* steals */
+            Py_DECREF(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 static Py_ssize_t Plan_len(PyObject *self)
 {
     return (Py_ssize_t) qe_plan_count(((Plan *) self)->plan);
@@ -129,6 +156,9 @@ static PyMethodDef Plan_methods[] = {
      "unit that is a command; a plan has such alone, or none."},
     {"add_spare", Plan_add_spare, METH_VARARGS,
      "add_spare(n, timeout_ns)\n\nAdds so many units that are nothing yet."},
+    {"places", Plan_places, METH_NOARGS,
+     "places() -> [(unit, scope, flags), ...]\n\nUnits in scope order, as all nodes "
+     "of a shared run have it; only of a sealed plan."},
     {"seal", Plan_seal, METH_NOARGS, "seal()\n\nEnds adding."},
     {NULL, NULL, 0, NULL},
 };

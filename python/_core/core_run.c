@@ -50,8 +50,9 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
                             "grace_ns",
                             "throttle_ns",
                             "output_bytes",
+                            "source",
                             NULL};
-    PyObject *plan, *argv = Py_None, *servers = Py_None;
+    PyObject *plan, *argv = Py_None, *servers = Py_None, *source = Py_None;
     int isolate = 0, func_only = 0, steal_scopes = 0, peak_memory = 0;
     int in_order = 0, keeper = 0, spawned = 0, commands = 0, exact = 0;
     unsigned int workers, maxfail = 0, max_restarts = UINT32_MAX, first = 0;
@@ -63,12 +64,19 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
     int status;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "OI|OppppppOpIIKKKpIpKKK", names, &plan, &workers,
+            args, kwargs, "OI|OppppppOpIIKKKpIpKKKO", names, &plan, &workers,
             &argv, &isolate, &func_only, &steal_scopes, &in_order, &keeper,
             &spawned, &servers, &peak_memory, &maxfail, &max_restarts,
             &session_timeout, &backoff, &seed, &commands, &first, &exact,
-            &grace, &throttle, &output_bytes)) {
+            &grace, &throttle, &output_bytes, &source)) {
         return NULL;
+    }
+    memset(&options, 0, sizeof(options));
+    if (source != Py_None) {
+        options.source = PyCapsule_GetPointer(source, "qe_source");
+        if (options.source == NULL) {
+            return NULL;
+        }
     }
     self = (Session *) core_new_object(module, "Session");
     if (self == NULL) {
@@ -80,7 +88,8 @@ static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
     }
     Py_INCREF(plan);
     self->plan = plan;
-    memset(&options, 0, sizeof(options));
+    Py_INCREF(source);
+    self->source = source;
     if (servers != Py_None) {
         self->server_env = core_lists(servers, &options.servers);
         if (self->server_env == NULL) {
@@ -201,6 +210,7 @@ static PyObject *event_tuple(qe_session *s, const qe_event *e)
                              (int) e->outcome, (int) e->phase, e->status,
                              bytes_or_none(e));
     case QE_EV_REFUSED:
+    case QE_EV_SOURCE:
         return Py_BuildValue("(ii)", kind, e->status);
     case QE_EV_SERVER:
         return Py_BuildValue("(iIiiN)", kind, e->server, e->status, e->error,
@@ -422,6 +432,7 @@ static void Session_dealloc(PyObject *self)
     core_free_words(me->argv);
     core_free_lists(me->server_env);
     Py_CLEAR(me->plan);
+    Py_CLEAR(me->source);
     core_release(self);
 }
 

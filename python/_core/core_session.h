@@ -8,6 +8,7 @@ typedef struct Session {
     PyObject_HEAD
     qe_session *session;
     PyObject *plan;
+    PyObject *source; /* keeps what the core calls; None: nothing */
     char **argv;
     char ***server_env;
     PyThreadState *thread;

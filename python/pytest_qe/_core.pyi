@@ -35,6 +35,10 @@ EV_EXIT: int
 EV_GIVE_UP: int
 EV_REFUSED: int
 EV_SERVER: int
+EV_SOURCE: int
+SOURCE_STOPPED: int
+SOURCE_OVER: int
+SOURCE_TROUBLE: int
 EV_DONE: int
 BY_DAY: int
 BY_REVISION: int
@@ -77,6 +81,7 @@ class Plan:
         cgroup: bytes | None = None,
     ) -> None: ...
     def add_spare(self, n: int, timeout_ns: int, /) -> None: ...
+    def places(self) -> list[tuple[int, int, int]]: ...
     def seal(self) -> None: ...
     def __len__(self) -> int: ...
 
@@ -361,6 +366,7 @@ def start(
     grace_ns: int = 0,
     throttle_ns: int = 0,
     output_bytes: int = 0,
+    source: object = None,
 ) -> tuple[Session, None] | tuple[None, Worker]: ...
 def attach() -> Worker: ...
 def attempt_seed(pass_seed: int, key: int, nth: int, /) -> int: ...

@@ -37,6 +37,7 @@ from .terminal import Terminal
 if TYPE_CHECKING:
     from .passes import Decided
     from .quarantining import Quarantining
+    from .queuerun import QueueRun
     from .replay import Recipe
 
 _TICK_MS = 100
@@ -70,6 +71,7 @@ class Controller:
         self.tally: Tally | None = None
         self.hunt: Decided | None = None
         self.recipe: Recipe | None = None  # of a replay
+        self.queue: QueueRun | None = None  # that this is a node of
         self.surroundings = Surroundings(self.terminal)
         self.units: list[tuple[int, int]] = []
         self.attempts: dict[int, Attempt] = {}  # by unit
@@ -135,6 +137,8 @@ class Controller:
         if self.ended_by is not None:
             # The shell's convention for a process that a signal ended.
             raise pytest.exit.Exception(f"ended by {self.ended_by.name}", 128 + self.ended_by)
+        if self.queue is not None:
+            self.queue.raise_trouble()
         if self.exit_asked:
             raise pytest.exit.Exception(*self.exit_asked)
         if self.give_up:
@@ -187,8 +191,13 @@ class Controller:
             if options.flaky is not None:
                 self.tally = FlakyTally(len(items), options.flaky)
             plan, self.units = planning.build(
-                items, wishes, options, expected, self.seed, self.workers, order
-            )
+                items, wishes, options, expected, self.seed, self.workers, order,
+                options.queue is not None,
+            )  # fmt: skip
+        if options.queue is not None:
+            from .queuerun import QueueRun
+
+            self.queue = QueueRun(self, plan, expected)
         start, why = startmethod.choose(options.start, self.descriptors)
         self.terminal.begin(self, start, why)
         self.delivery = Delivery(
@@ -206,10 +215,14 @@ class Controller:
             self.give_up = f"no worker can be started: {error}"
         else:
             self.recording.publish(self.core)
+            if self.queue is not None:
+                self.queue.start()
             try:
                 self._loop()
             finally:
                 self.core.close()
+                if self.queue is not None:
+                    self.queue.finish()
         finally:
             if self.lender is not None:
                 self.lender.close()
@@ -241,6 +254,8 @@ class Controller:
             _core.EV_REFUSED: self.terminal.refused,
             _core.EV_SERVER: self.servers.left,
         }
+        if self.queue is not None:
+            handlers[_core.EV_SOURCE] = self.queue.hear
         seen_interrupts = 0
         deadline = 0.0
         killed = False
@@ -369,14 +384,22 @@ class Controller:
             return
         self.delivery.know_location(e.unit, e.location)
         self._record(attempt, e.outcome, e.duration, e.cpu, e.peak_bytes, 0)
+        again = False
         if e.settled:
             outcome = e.outcome
         else:
             again, outcome = self._settle(attempt, e.outcome)
-            if again:
-                self.delivery.deliver_rerun(attempt)
-                return
+        self._tell(attempt, e.outcome, again, outcome, (e.duration, e.cpu, e.peak_bytes, 0))
+        if again:
+            self.delivery.deliver_rerun(attempt)
+            return
         self._conclude(attempt, outcome, e.last)
+
+    def _tell(
+        self, attempt: Attempt, was: int, again: bool, outcome: int, measured: tuple[Any, ...]
+    ) -> None:
+        if self.queue is not None:
+            self.queue.tell(attempt, was, again, outcome, measured)
 
     def _conclude(self, attempt: Attempt, outcome: int, last: int) -> None:
         """Delivers, or keeps until the worker's end what may get more then."""
@@ -392,12 +415,16 @@ class Controller:
             self.test_seconds += e.duration
             number, pass_ = self.units[e.unit]
             self.sharding.add(self.session.items[number].nodeid, e.duration)
+            if self.queue is not None:
+                self.queue.tell_plain(e)
             self.delivery.deliver_plain(e, number, pass_)
             return
         attempt = Attempt(e.unit, e.attempt, e.slot, e.start)
         for phase, start, duration in e.phases():
             attempt.events.append((PASSED, (phase, start, duration)))
         self._record(attempt, _core.PASSED, e.duration, e.cpu, e.peak_bytes, 0)
+        if self.queue is not None:
+            self.queue.tell_plain(e)
         self._conclude(attempt, _core.PASSED, e.last)
 
     def _record(
@@ -435,6 +462,7 @@ class Controller:
         attempt.events.append((DataKind.REPORT, report))
         self._record(attempt, e.outcome, e.duration, 0.0, e.peak_bytes, e.status)
         again, outcome = self._settle(attempt, e.outcome)
+        self._tell(attempt, e.outcome, again, outcome, (e.duration, 0.0, e.peak_bytes, e.status))
         if again:
             self.delivery.deliver_rerun(attempt)
             return

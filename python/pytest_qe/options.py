@@ -18,7 +18,7 @@ MAX_PASSES = 100_000
 
 #: Options that take a run to the core, those first that say most of it.
 _ACTIVE = (
-    "replay", "bisect_order", "flaky_budget", "flaky", "parallel", "timeout", "retries",
+    "replay", "bisect_order", "queue", "flaky_budget", "flaky", "parallel", "timeout", "retries",
     "isolate", "json", "html", "trace", "metrics", "quarantine",
 )  # fmt: skip
 
@@ -56,6 +56,12 @@ class Options:
     flaky_causes: float | None = None  # seconds; 0: none; None: by the hunt
     replay: str | None = None
     bisect_order: str | None = None
+    queue: str | None = None
+    run: str | None = None
+    queue_project: str | None = None
+    queue_password_file: str | None = None
+    queue_ca_file: str | None = None
+    queue_lease: float = 10.0
     seed: int | None = None
     json: str | None = None
     html: str | None = None
@@ -124,6 +130,13 @@ def _seconds(text: str) -> float:
 
 def _seconds_or_0(text: str) -> float:
     return 0.0 if text in ("0", "0.0") else _seconds(text)
+
+
+def _lease(text: str) -> float:
+    value = _seconds(text)
+    if 1 <= value <= 3600:
+        return value
+    raise _Bad("a number of seconds from 1 to 3600")
 
 
 def _causes(text: str) -> float | None:
@@ -274,6 +287,23 @@ _SPECS = (
           "order, by which seeds, and what is changed around them."),
     _Spec("bisect_order", _text, "ID",
           "Find the tests that make test ID fail, or pass, by running before it."),
+    _Spec("queue", _text, "URL",
+          "Share the run with other nodes through a Redis or Valkey server, "
+          "redis://HOST[:PORT][/DB] or rediss:// for TLS: each node, started with the "
+          "same command, runs what it has room for."),
+    _Spec("run", _text, "ID",
+          "Which run of --qe-queue this is a node of (default: from the CI's own "
+          "variables)."),
+    _Spec("queue_project", _text, "NAME",
+          "Whose runs these are on the server (default: the name of the repository)."),
+    _Spec("queue_password_file", _path, "FILE",
+          "The server's password, which is better there or in QE_QUEUE_PASSWORD than in "
+          "the URL."),
+    _Spec("queue_ca_file", _path, "FILE",
+          "Certificates that vouch for a rediss:// server (default: the system's)."),
+    _Spec("queue_lease", _lease, "S",
+          "A node that has not been heard of for S seconds loses its tests to the others "
+          "(default 10)."),
     _Spec("seed", _count(0, 2**64 - 1, "a number"), "S",
           "The seed of orders and random generators (printed always)."),
     _Spec("json", _path, "PATH",
@@ -377,6 +407,7 @@ def read(config: pytest.Config) -> Options:
         setattr(options, spec.name, value)
     _settle_hunt(options)
     _check_hunt_typed(options, config)
+    _check_queue(options, config)
     if options.once and options.start == "spawn":
         raise pytest.UsageError(
             "--qe-once: takes workers that are forked, as --qe-start=spawn shares nothing"
@@ -402,6 +433,18 @@ def _settle_hunt(options: Options) -> None:
         options.flaky, options.flaky_mode = 1, "adaptive"
     if options.replay is not None or options.bisect_order is not None:
         options.no_history = True  # an experiment is no result
+
+
+def _check_queue(options: Options, config: pytest.Config) -> None:
+    """What several nodes share is one plan, run once."""
+    for name in ("run", "queue_project", "queue_password_file", "queue_ca_file", "queue_lease"):
+        if options.queue is None and config.getoption("qe_" + name, None) is not None:
+            raise pytest.UsageError(f"{flag_name(name)}: is of a run that is shared: --qe-queue=URL")
+    for name in ("shard", "shard_durations", "flaky", "replay", "bisect_order"):
+        if options.queue is not None and getattr(options, name) is not None:
+            raise pytest.UsageError(
+                f"--qe-queue: shares one run of every test, so it takes no {flag_name(name)}"
+            )
 
 
 def _check_hunt_typed(options: Options, config: pytest.Config) -> None:

@@ -195,8 +195,13 @@ def build(
     seed: int,
     workers: int,
     order: Order,
+    shared: bool = False,
 ) -> tuple[_core.Plan, list[tuple[int, int]]]:
-    """The sealed plan, and (item, pass) of every unit."""
+    """The sealed plan, and (item, pass) of every unit.
+
+    What is shared with other nodes has the same scopes on each, whatever is known or
+    remembered there.
+    """
     plan = _core.Plan()
     units: list[tuple[int, int]] = []
 
@@ -212,7 +217,7 @@ def build(
         for pass_ in range(options.flaky):
             for number in pass_order(items, pass_, seed):
                 add(number, f"pass {pass_}", pass_, _core.FRESH | _core.TOGETHER)
-    elif workers == 1:
+    elif workers == 1 and not shared:
         # Nobody to share with: in the order of collection.
         for number in range(len(items)):
             add(number, "all", 0, 0)
@@ -227,7 +232,7 @@ def build(
             elif options.dist == "loadgroup":
                 # As xdist: without a group every test is on its own.
                 add(number, f"test {number}", 0, flags)
-            elif number in order.failed and not whole:
+            elif number in order.failed and not whole and not shared:
                 # Each at once, before any other test.
                 add(number, f"test {number}", 0, flags)
             else:

@@ -93,7 +93,7 @@ def count_workers(controller: Controller, wishes: list[planning.Wish]) -> int:
     return max(1, room)
 
 
-def _maxfail(config: pytest.Config) -> int:
+def maxfail(config: pytest.Config) -> int:
     """After how many failures nothing more may start; 0: never."""
     option = config.option
     limit: int = option.maxfail or 0
@@ -176,13 +176,14 @@ def start(
                 spawned=method == "spawn",
                 servers=servers or None,
                 peak_memory=options.reports,
-                maxfail=_maxfail(config),
+                maxfail=maxfail(config),
                 max_restarts=(
                     0xFFFFFFFF if options.max_worker_restart is None else options.max_worker_restart
                 ),
                 session_timeout_ns=0 if timeout is None else int(timeout * planning.NS),
                 backoff_ns=int(options.retry_backoff * planning.NS),
                 seed=controller.seed,
+                source=None if controller.queue is None else controller.queue.source,
             )
     except (OSError, MemoryError) as error:
         if os.getpid() != pid:
