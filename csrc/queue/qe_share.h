@@ -5,7 +5,7 @@
 
 #include "qe_queue.h"
 
-/* What a node knows when it decides. */
+/* What a node knows when it decides. What of it is 0 counts as unknown where that makes sense. */
 typedef struct qe__share_view {
     uint32_t workers; /* its own */
     uint32_t idle;    /* of these, with nothing to do */
@@ -15,6 +15,12 @@ typedef struct qe__share_view {
         trip_ns; /* a round trip to the server, as last measured (smoothed) */
     uint64_t
         unit_ns; /* the mean time of a unit, as seen here; 0: none has ended */
+    uint64_t
+        entry_ns; /* what the entry that came last is expected to take; 0: none came */
+    uint64_t
+        rest_ns; /* until the first of our busy workers is expected to be free; 0: unknown,
+                           or it should be by now */
+    uint64_t quiet_ns; /* since a unit of ours last began; 0: unknown */
     /* The board's last answer. */
     uint64_t left;    /* units of the run without an outcome */
     uint64_t open;    /* entries that nobody has claimed */
@@ -27,10 +33,13 @@ typedef struct qe__share_want {
     uint32_t entries;
     uint32_t units;
     uint64_t expected_ns;
+    uint64_t
+        pause_ns; /* if nothing came: when to ask again, where nothing else happens */
 } qe__share_want;
 
 qe__share_want qe__share_ask(const qe__share_view *view);
-/* How many of the units that have not begun to give back, from the end of what was claimed last. */
+/* How many of the units that have not begun to give back, from the end of what was claimed last.
+ * Where a scope is kept together only all of it can be given. */
 uint32_t qe__share_back(const qe__share_view *view);
 
 /* A piece of the plan: units side by side that are claimed together. */
@@ -41,8 +50,10 @@ typedef struct qe__share_piece {
     bool alone; /* nothing else runs meanwhile, anywhere */
 } qe__share_piece;
 
-/* Cuts a plan: longest first, scopes whole while they are short, those of TOGETHER or FRESH always;
- * SERIAL units come last, one by one, alone. *out is freed by the caller. QE_ENOMEM. */
+/* Cuts a plan: longest first (those of FIRST before all others), scopes whole while they are short,
+ * those of TOGETHER or FRESH always, and very short ones several at once; SERIAL units come last,
+ * one by one, alone. A FRESH scope with SERIAL units is alone as a whole. *out is freed by the
+ * caller. QE_ENOMEM. */
 int qe__share_lay(const qe_queue_unit *units, uint32_t count,
                   qe__share_piece **out, uint32_t *n);
 
