@@ -9,10 +9,13 @@
 #define QE_BOARD_H
 
 #include "qe_redis.h"
+#include "qe_share.h"
 
 #define QE__ENTRY_ID 48u    /* bytes of an entry's name, NUL included */
 #define QE__NODE_NAME 64u   /* bytes of a node's, likewise */
 #define QE__CLAIM_MAX 1024u /* entries at once */
+/* Expected nanoseconds are at most that: the server counts in doubles. */
+#define QE__EXPECTED_MAX (UINT64_C(1) << 53)
 
 typedef struct qe__board_options {
     const char *prefix;  /* of all keys: "qe" */
@@ -47,16 +50,32 @@ typedef struct qe__entry {
     uint32_t first, count; /* places in the plan's order */
     uint32_t attempt;
     char not_on[QE__NODE_NAME]; /* "": any node may run it */
+    uint64_t expected_ns;       /* of all of it */
+    bool alone;                 /* nothing else runs meanwhile, on any node */
+    char *
+        gone; /* of each unit '1' where it is no longer to be run: it was told before its lease
+                   ended, or given back. NULL: all are. Freed by who claimed it */
 } qe__entry;
 
 typedef struct qe__told {
+    const char *entry; /* its name; "": of none that we have, so it is late */
+    bool finished;     /* the entry has nothing more to be told */
     uint32_t unit, attempt;
     enum qe_outcome outcome; /* of the unit; NONE: it is to run again */
     bool failed;             /* it counts for maxfail */
-    const char
-        *payload; /* of the host's, NULL for none; kept with the attempt */
-    bool counted; /* out: it was the first */
+    const void *payload;     /* of the host's; kept with the attempt */
+    size_t size;
+    bool counted, late, last; /* out: it was the unit's first outcome; the entry
+                                 is not ours; it was the run's last outcome */
 } qe__told;
+
+/* Units of an entry that are given back. */
+typedef struct qe__part {
+    const char *entry;
+    bool finished; /* nothing is left of the entry */
+    uint32_t first, count;
+    bool given; /* out; otherwise it was not ours any more */
+} qe__part;
 
 typedef struct qe__board qe__board;
 
@@ -67,35 +86,43 @@ void qe__board_close(qe__board *b);
 void qe__board_use(qe__board *b, qe__redis *r);
 const char *qe__board_text(const qe__board *b); /* what went wrong last */
 
+/* All that follow: QE_EGONE also where the server says that it cannot just now; QE_EUNSUPPORTED where
+ * it will not; QE_ENOTFOUND where it has no such run (any more). */
+
 /* Comes to a run with a plan of `count` units and this digest. state NONE: we are the first, and
  * lay it (with qe__board_lay; a lease of its own ends where nobody does). QE_EFORMAT: the plan
- * that is there is another one, which qe__board_id tells. */
+ * that is there is another one, which qe__board_ids tells. */
 int qe__board_join(qe__board *b, const char *digest, uint32_t count,
                    qe__board_news *news);
-/* Writes the plan: the ids of units in its order, and the entries. maxfail 0: no limit. */
-int qe__board_lay(qe__board *b, const char *digest, const char *const *ids,
-                  uint32_t count, const qe__entry *entries,
-                  uint32_t entry_count, uint32_t maxfail, qe__board_news *news);
+/* Writes the plan: the ids of units in its order, and the entries (first, count, expected_ns, alone).
+ * maxfail 0: no limit. QE_ESTATE: we took so long that another node does it. */
+int qe__board_lay(qe__board *b, const char *const *ids, uint32_t count,
+                  const qe__entry *entries, uint32_t entry_count,
+                  uint32_t maxfail, qe__board_news *news);
 /* Ids of the plan from a place on: up to `n`, freed by the caller. */
 int qe__board_ids(qe__board *b, uint32_t from, uint32_t n, char **out,
                   uint32_t *got);
 
-/* Claims up to `want` entries (at most QE__CLAIM_MAX); `waiting` of our workers have nothing. */
-int qe__board_claim(qe__board *b, uint32_t want, uint32_t waiting,
+/* Claims entries until there are want->entries (at most QE__CLAIM_MAX), or of units or expected
+ * nanoseconds as many as are wanted; `waiting` of our workers have nothing. An entry that is alone
+ * is the only one, and nobody has any other meanwhile. */
+int qe__board_claim(qe__board *b, const qe__share_want *want, uint32_t waiting,
                     qe__entry *out, uint32_t *got, qe__board_news *news);
-/* Renews our entries; of these lost[i] is set for those that are ours no longer. */
-int qe__board_beat(qe__board *b, const qe__entry *entries, uint32_t n,
+/* Says that we are there; renews our entries; of these lost[i] is set for those that are ours no
+ * longer. `all`: we have no others, so what the server thinks that we have besides is anybody's. */
+int qe__board_beat(qe__board *b, const qe__entry *entries, uint32_t n, bool all,
                    uint32_t waiting, bool *lost, qe__board_news *news);
-/* Tells attempts of an entry; `finished`: it has nothing more to be told. Those that are to run
- * again are put up for other nodes, once: what is told twice, as its answer was lost, is done
- * once. */
-int qe__board_tell(qe__board *b, const qe__entry *entry, qe__told *told,
-                   uint32_t n, bool finished, qe__board_news *news);
-/* Gives back what of an entry was not begun: its last `n` units. Nothing happens where it is not
- * ours any more (*given is false then). */
-int qe__board_back(qe__board *b, qe__entry *entry, uint32_t n, bool *given,
+/* Tells attempts. Those that are to run again are put up for other nodes, once. `who` (letters and
+ * digits, one of a kind) and `number` name this call: where its answer was lost it is made again by
+ * the same name, and does nothing twice. The next has a greater number. */
+int qe__board_tell(qe__board *b, const char *who, uint64_t number,
+                   qe__told *told, uint32_t n, qe__board_news *news);
+/* Gives back what was not begun; each part becomes an entry of its own. */
+int qe__board_back(qe__board *b, qe__part *parts, uint32_t n,
                    qe__board_news *news);
 /* Nothing more is to start, on any node. */
 int qe__board_stop(qe__board *b, qe__board_news *news);
+/* We are no longer there: nobody waits for us. */
+int qe__board_leave(qe__board *b, qe__board_news *news);
 
 #endif

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -22,9 +21,8 @@
 #define REPLY_MAX ((size_t) 64 << 20)
 #define LINE_MAX_BYTES ((size_t) 64 << 10)
 #define PIECE ((size_t) 16 << 10)
-
-#define ARRAY_MAX                                                              \
-    1000000 /* elements of a reply: they are allocated before they come */
+/* Elements of a reply: they are allocated before they come. */
+#define ARRAY_MAX 1000000
 
 struct qe__redis {
     redisReplyObjectFunctions functions;
@@ -352,10 +350,8 @@ static int make_context(qe__redis *r, const qe__redis_address *a)
 
 static bool is_number(const char *host)
 {
-    unsigned char bytes[sizeof(struct in6_addr)];
     ASN1_OCTET_STRING *found = a2i_IPADDRESS(host);
 
-    (void) bytes;
     ASN1_OCTET_STRING_free(found);
     return found != NULL;
 }
@@ -425,8 +421,10 @@ static int order(qe__redis *r, const qe__redis_address *a, int argc,
                     a->host, a->port);
     }
     if (status == 0 && reply->type == REDIS_REPLY_ERROR) {
-        status = fail(r, QE_EUNSUPPORTED, "%s:%s: %.120s", a->host, a->port,
-                      reply->str);
+        /* One that is still starting may have us soon. */
+        status =
+            strncmp(reply->str, "LOADING", 7) == 0 ? QE_EGONE : QE_EUNSUPPORTED;
+        (void) fail(r, status, "%s:%s: %.120s", a->host, a->port, reply->str);
     }
     freeReplyObject(reply);
     return status;
