@@ -11,6 +11,7 @@
 #include "qe_source.h"
 
 #define QE_QUEUE_TEXT 512u /* bytes of a message, NUL included */
+#define QE_QUEUE_PAYLOAD ((size_t) 16 << 20) /* of an attempt, at most */
 
 typedef struct qe_queue qe_queue;
 
