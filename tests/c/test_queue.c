@@ -54,6 +54,242 @@ static void two_nodes_share(void **state)
     queue_world_close(w);
 }
 
+static void many_nodes_share(void **state)
+{
+    struct queue_node n[6];
+    struct queue_world *w;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 2000, QW_MS);
+    for (uint32_t i = 0; i < w->count; i += 7)
+        w->units[i].expected_ns = 0; /* not known */
+    for (uint32_t i = 0; i < 40; i++)
+        w->units[i].flags = QE_UNIT_TOGETHER;
+    run_all(w, n, 6, 2);
+    queue_check_all(w, n, 6);
+    assert_int_equal(atomic_load(&w->begun_all), 2000);
+    assert_int_equal(queue_length(w, "XLEN", "tries"), 2000);
+    queue_world_close(w);
+}
+
+static void await_begun(const struct queue_world *w, uint32_t count)
+{
+    while (atomic_load(&w->begun_all) < count)
+        queue_nap_ms(1);
+}
+
+static void one_comes_late_and_one_leaves(void **state)
+{
+    struct queue_node n[3] = {{0}};
+    struct queue_world *w;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 600, 3 * QW_MS);
+    for (uint32_t i = 0; i < 3; i++) {
+        n[i].w = w;
+        n[i].number = i + 1;
+        n[i].workers = 2;
+    }
+    queue_node_start_thread(&n[0]);
+    queue_node_start_thread(&n[1]);
+    await_begun(w, 100);
+    queue_node_start_thread(&n[2]);
+    await_begun(w, 300);
+    atomic_store(&n[0].leave, true);
+    for (uint32_t i = 0; i < 3; i++) {
+        queue_node_join_thread(&n[i]);
+        assert_int_equal(n[i].status, 0);
+    }
+    assert_false(n[0].end.over);
+    assert_true(n[0].end.left > 0);
+    assert_true(n[1].end.over && n[2].end.over);
+    assert_true(n[2].end.counted > 0);
+    queue_check_all(w, n, 3);
+    assert_true(atomic_load(&w->begun_all) <= 602); /* what it left running */
+    queue_world_close(w);
+}
+
+static uint64_t long_on_the_last(struct queue_node *n, uint32_t place,
+                                 uint32_t attempt)
+{
+    (void) place;
+    (void) attempt;
+    return n->number == 3 ? 2 * QW_S : 50 * QW_MS;
+}
+
+static enum qe_outcome fails(struct queue_node *n, uint32_t place,
+                             uint32_t attempt, bool *again)
+{
+    (void) n;
+    (void) place;
+    (void) attempt;
+    *again = false;
+    return QE_FAILED;
+}
+
+/* Also for a node that has nothing to tell meanwhile. */
+static void failures_stop_all_within_a_second(void **state)
+{
+    struct queue_node n[3];
+    struct queue_world *w;
+    uint64_t first = UINT64_MAX;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 400, 0);
+    w->maxfail = 6;
+    w->lease_ns = 10 * QW_S;
+    w->takes = long_on_the_last;
+    w->ends = fails;
+    run_all(w, n, 3, 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(n[i].end.stopped && !n[i].end.over);
+        first = n[i].stopped_ns < first ? n[i].stopped_ns : first;
+    }
+    for (uint32_t i = 0; i < 3; i++)
+        assert_true(n[i].stopped_ns - first < QW_S);
+    assert_true(atomic_load(&w->begun_all) < 30);
+    assert_int_equal(queue_length(w, "HLEN", "out"),
+                     n[0].end.counted + n[1].end.counted + n[2].end.counted);
+    queue_world_close(w);
+}
+
+static enum qe_outcome stops(struct queue_node *n, uint32_t place,
+                             uint32_t attempt, bool *again)
+{
+    (void) place;
+    (void) attempt;
+    *again = false;
+    if (n->number == 1 && atomic_load(&n->w->begun_all) > 5)
+        assert_int_equal(qe_queue_stop(n->queue), 0);
+    return QE_PASSED;
+}
+
+static void a_host_stops_all(void **state)
+{
+    struct queue_node n[2];
+    struct queue_world *w;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 400, 50 * QW_MS);
+    w->ends = stops;
+    run_all(w, n, 2, 1);
+    for (uint32_t i = 0; i < 2; i++)
+        assert_true(n[i].end.stopped && !n[i].end.over);
+    /* What was not begun has been given back, and nobody comes to it any more. */
+    assert_true(queue_length(w, "XLEN", "work") > 0);
+    n[0] = (struct queue_node){.w = w, .number = 9, .workers = 1};
+    assert_int_equal(queue_node_join(&n[0]), QE_ESTATE);
+    assert_string_equal(n[0].text, "the run was stopped");
+    qe_queue_close(n[0].queue);
+    queue_world_close(w);
+}
+
+/* ------------------------------------------------------------------ attempts */
+
+static atomic_uint ran_on[QW_UNITS_MAX][4]; /* by attempt */
+
+static enum qe_outcome flaky(struct queue_node *n, uint32_t place,
+                             uint32_t attempt, bool *again)
+{
+    assert_in_range(attempt, 1, 3);
+    atomic_store(&ran_on[place][attempt], n->number);
+    *again = attempt == 1 ? place % 3 == 0 : attempt == 2 && place % 9 == 0;
+    return *again ? QE_NONE : QE_PASSED;
+}
+
+static void what_failed_runs_again_elsewhere(void **state)
+{
+    struct queue_node n[2];
+    struct queue_world *w;
+    uint32_t there = 0;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 90, 5 * QW_MS);
+    w->ends = flaky;
+    run_all(w, n, 2, 2);
+    queue_check_all(w, n, 2);
+    assert_int_equal(atomic_load(&w->begun_all), 90 + 30 + 10);
+    for (uint32_t i = 0; i < 90; i++) {
+        unsigned a = atomic_load(&ran_on[i][1]), b = atomic_load(&ran_on[i][2]);
+
+        if (i % 3 == 0)
+            there += a != b;
+        if (i % 9 == 0)
+            assert_true(atomic_load(&ran_on[i][3]) > 0);
+    }
+    /* The other one may have left by the time of the last. */
+    assert_true(there >= 28);
+    queue_world_close(w);
+}
+
+static void where_nobody_else_is_it_runs_again_here(void **state)
+{
+    struct queue_node n[1];
+    struct queue_world *w;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 18, QW_MS);
+    w->ends = flaky;
+    run_all(w, n, 1, 2);
+    queue_check_all(w, n, 1);
+    assert_int_equal(atomic_load(&w->begun_all), 18 + 6 + 2);
+    queue_world_close(w);
+}
+
+static void what_is_serial_runs_alone(void **state)
+{
+    struct queue_node n[3];
+    struct queue_world *w;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 200, 2 * QW_MS);
+    for (uint32_t i = 0; i < w->count; i += 10)
+        w->units[i].flags = QE_UNIT_SERIAL;
+    w->ends = flaky; /* of these, too, some run again */
+    run_all(w, n, 3, 2);
+    queue_check_all(w, n, 3);
+    assert_int_equal(atomic_load(&w->together), 0);
+    queue_world_close(w);
+}
+
+/* ---------------------------------------------------------------------- tail */
+
+static uint64_t longer_than_known(struct queue_node *n, uint32_t place,
+                                  uint32_t attempt)
+{
+    (void) n;
+    (void) place;
+    (void) attempt;
+    return 50 * QW_MS;
+}
+
+/* The first node has taken all of it, as it was thought to be short. */
+static void who_waits_is_given_some(void **state)
+{
+    struct queue_node n[2] = {{0}};
+    struct queue_world *w;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 40, 1000);
+    w->takes = longer_than_known;
+    for (uint32_t i = 0; i < 2; i++) {
+        n[i].w = w;
+        n[i].number = i + 1;
+        n[i].workers = 1;
+    }
+    queue_node_start_thread(&n[0]);
+    await_begun(w, 4);
+    queue_node_start_thread(&n[1]);
+    for (uint32_t i = 0; i < 2; i++)
+        queue_node_join_thread(&n[i]);
+    queue_check_all(w, n, 2);
+    assert_true(n[0].backs > 0);
+    assert_int_equal(atomic_load(&w->begun_all), 40);
+    assert_in_range(n[1].end.counted, 10, 20);
+    assert_true(n[0].over_ns - n[1].over_ns + QW_S < 2 * QW_S);
+    queue_world_close(w);
+}
+
 static void nothing_to_do_is_over(void **state)
 {
     struct queue_node n[1];
@@ -66,6 +302,211 @@ static void nothing_to_do_is_over(void **state)
     queue_world_close(w);
 }
 
+/* ------------------------------------------------------------------ the plan */
+
+static void refused(struct queue_world *w, const char *text)
+{
+    struct queue_node n = {.w = w, .number = 2, .workers = 1};
+
+    assert_int_equal(queue_node_join(&n), QE_EFORMAT);
+    assert_string_equal(n.text, text);
+    qe_queue_close(n.queue);
+}
+
+static void another_plan_is_refused(void **state)
+{
+    struct queue_node n;
+    struct queue_world *w;
+    const char *id;
+    char *odd;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 1500, 0);
+    n = (struct queue_node){.w = w, .number = 1, .workers = 1};
+    w->units[1].scope = 0;
+    assert_int_equal(queue_node_join(&n), 0);
+    qe_queue_close(n.queue);
+    /* Numbers of scopes are a node's own affair. */
+    for (uint32_t i = 0; i < w->count; i++)
+        w->units[i].scope = 7 + 3 * w->units[i].scope;
+    n = (struct queue_node){.w = w, .number = 2, .workers = 1};
+    assert_int_equal(queue_node_join(&n), 0);
+    qe_queue_close(n.queue);
+
+    w->units[4].scope = w->units[3].scope;
+    refused(w, "the run has the same 1500 tests in another grouping, or with "
+               "other marks");
+    w->count = 1200;
+    refused(w, "the run has 1500 tests, this node 1200; number 1201 is "
+               "\"test_1200\" there, nothing here");
+    w->count = 1500;
+    id = w->units[1100].id;
+    w->units[1100].id = "a \"b\"\n\033[31m\\";
+    refused(w, "the run has 1500 tests, this node 1500; number 1101 is "
+               "\"test_1100\" there, \"a \\x22b\\x22\\x0a\\x1b[31m\\x5c\" "
+               "here");
+    odd = malloc(4001);
+    assert_non_null(odd);
+    memset(odd, '\n', 4000);
+    odd[4000] = '\0';
+    w->units[1100].id = odd;
+    n = (struct queue_node){.w = w, .number = 2, .workers = 1};
+    assert_int_equal(queue_node_join(&n), QE_EFORMAT);
+    assert_true(strlen(n.text) < 300);
+    qe_queue_close(n.queue);
+    free(odd);
+    w->units[1100].id = id;
+    queue_world_close(w);
+}
+
+/* The first node's ids come back to the second from the server: they are anybody's. */
+static void ids_of_others_are_shown_safely(void **state)
+{
+    struct queue_node n;
+    struct queue_world *w;
+    const char *id;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 2, 0);
+    n = (struct queue_node){.w = w, .number = 1, .workers = 1};
+    id = w->units[0].id;
+    w->units[0].id = "\033]0;x\a";
+    assert_int_equal(queue_node_join(&n), 0);
+    qe_queue_close(n.queue);
+    w->units[0].id = id;
+    refused(w, "the run has 2 tests, this node 2; number 1 is "
+               "\"\\x1b]0;x\\x07\" there, \"test_0\" here");
+    queue_world_close(w);
+}
+
+static void a_run_that_is_over_is_said_to_be(void **state)
+{
+    struct queue_node n[1];
+    struct queue_world *w;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 3, 0);
+    run_all(w, n, 1, 1);
+    n[0] = (struct queue_node){.w = w, .number = 2, .workers = 1};
+    assert_int_equal(queue_node_join(&n[0]), QE_ESTATE);
+    assert_string_equal(n[0].text, "the run is over");
+    qe_queue_close(n[0].queue);
+    queue_world_close(w);
+}
+
+/* --------------------------------------------------------------- what is wrong */
+
+static void is_wrong(const qe_queue_options *o, const char *line)
+{
+    const qe_queue_unit unit = {.id = "x"};
+    char text[QE_QUEUE_TEXT];
+    qe_queue *q;
+
+    assert_int_equal(qe_queue_open(&q, o, &unit, 1, text), QE_EINVAL);
+    assert_null(q);
+    assert_non_null(strstr(text, line));
+    assert_null(strstr(text, "secret"));
+}
+
+static void options_that_are_wrong_are_refused(void **state)
+{
+    const qe_queue_options good = {.url = "redis://127.0.0.1:1",
+                                   .password = "secret",
+                                   .project = "p",
+                                   .run = "r",
+                                   .node = "n",
+                                   .workers = 1};
+    const qe_queue_unit bad[] = {{.id = NULL}, {.id = "x", .flags = 1u << 31}};
+    char name[256], text[QE_QUEUE_TEXT];
+    qe_queue_options o;
+    qe_queue *q;
+
+    (void) state;
+    memset(name, 'x', sizeof(name));
+    name[sizeof(name) - 1] = '\0';
+    o = good, o.url = NULL, is_wrong(&o, "url");
+    o = good, o.url = "http://secret@x", is_wrong(&o, "redis://");
+    o = good, o.run = "", is_wrong(&o, "run's name");
+    o = good, o.run = "a\nb", is_wrong(&o, "run's name");
+    o = good, o.project = NULL, is_wrong(&o, "project's name");
+    o = good, o.prefix = "", is_wrong(&o, "prefix");
+    o = good, o.node = name, is_wrong(&o, "node's name");
+    o = good, o.user = name, is_wrong(&o, "user");
+    o = good, o.workers = 0, is_wrong(&o, "workers");
+    o = good, o.lease_ns = QW_MS, is_wrong(&o, "lease");
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(qe_queue_open(&q, &good, &bad[i], 1, text), QE_EINVAL);
+}
+
+static void calls_out_of_order_are_refused(void **state)
+{
+    struct queue_node n;
+    struct queue_world *w;
+    qe_queue_end end;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 3, 0);
+    n = (struct queue_node){.w = w, .number = 1, .workers = 1};
+    assert_int_equal(queue_node_join(&n), 0);
+    assert_int_equal(qe_queue_join(n.queue), QE_ESTATE);
+    assert_int_equal(
+        qe_queue_tell(n.queue, 0, 1, QE_PASSED, false, false, NULL, 0),
+        QE_ESTATE);
+    assert_int_equal(qe_queue_stop(n.queue), QE_ESTATE);
+    assert_int_equal(qe_queue_start(n.queue), 0);
+    assert_int_equal(qe_queue_start(n.queue), QE_ESTATE);
+    assert_int_equal(
+        qe_queue_tell(n.queue, 3, 1, QE_PASSED, false, false, NULL, 0),
+        QE_EINVAL);
+    assert_int_equal(
+        qe_queue_tell(n.queue, 0, 0, QE_PASSED, false, false, NULL, 0),
+        QE_EINVAL);
+    assert_int_equal(
+        qe_queue_tell(n.queue, 0, 1, QE_NONE, false, false, NULL, 0),
+        QE_EINVAL);
+    assert_int_equal(qe_queue_tell(n.queue, 0, 1, QE_PASSED, false, false, "",
+                                   QE_QUEUE_PAYLOAD + 1),
+                     QE_ETOOBIG);
+    assert_int_equal(qe_queue_finish(n.queue, &end), 0);
+    assert_int_equal(end.left, 3);
+    assert_int_equal(qe_queue_finish(n.queue, &end), QE_ESTATE);
+    qe_queue_close(n.queue);
+    /* One that is closed in the middle ends at once; what it had is anybody's after its lease. */
+    n.queue = NULL;
+    assert_int_equal(queue_node_join(&n), 0);
+    assert_int_equal(qe_queue_start(n.queue), 0);
+    qe_queue_close(n.queue);
+    queue_world_close(w);
+}
+
+/* A payload of any bytes, and up to the limit, comes to the server as it is. */
+static void payloads_are_kept(void **state)
+{
+    struct queue_node n;
+    struct queue_world *w;
+    char *bytes = calloc(1, QE_QUEUE_PAYLOAD);
+    qe_queue_end end;
+
+    assert_non_null(bytes);
+    redis_start(*state);
+    w = queue_world_open(*state, 3, 0);
+    n = (struct queue_node){.w = w, .number = 1, .workers = 1};
+    assert_int_equal(queue_node_join(&n), 0);
+    assert_int_equal(qe_queue_start(n.queue), 0);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(qe_queue_tell(n.queue, i, 1, QE_PASSED, false, false,
+                                       bytes, i == 0 ? QE_QUEUE_PAYLOAD : i),
+                         0);
+    assert_int_equal(qe_queue_finish(n.queue, &end), 0);
+    /* Nothing was claimed before it was told, or not all: it is late, and counts as the first. */
+    assert_int_equal(end.counted, 3);
+    assert_true(end.over && end.last);
+    assert_int_equal(queue_length(w, "XLEN", "tries"), 3);
+    qe_queue_close(n.queue);
+    free(bytes);
+    queue_world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -73,7 +514,21 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, redis_setup, redis_teardown)
         QUEUE_TEST(one_node_runs_all),
         QUEUE_TEST(two_nodes_share),
+        QUEUE_TEST(many_nodes_share),
         QUEUE_TEST(nothing_to_do_is_over),
+        QUEUE_TEST(one_comes_late_and_one_leaves),
+        QUEUE_TEST(failures_stop_all_within_a_second),
+        QUEUE_TEST(a_host_stops_all),
+        QUEUE_TEST(what_failed_runs_again_elsewhere),
+        QUEUE_TEST(where_nobody_else_is_it_runs_again_here),
+        QUEUE_TEST(what_is_serial_runs_alone),
+        QUEUE_TEST(who_waits_is_given_some),
+        QUEUE_TEST(another_plan_is_refused),
+        QUEUE_TEST(ids_of_others_are_shown_safely),
+        QUEUE_TEST(a_run_that_is_over_is_said_to_be),
+        QUEUE_TEST(calls_out_of_order_are_refused),
+        QUEUE_TEST(payloads_are_kept),
+        cmocka_unit_test(options_that_are_wrong_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
