@@ -83,7 +83,8 @@ C_SOURCES := $(sort $(wildcard csrc/*.c))
 C_HEADERS := $(wildcard csrc/*.h csrc/include/*.h python/_core/*.h)
 # What is loaded only where a run goes across machines, with libraries of its own.
 QUEUE_SOURCES := $(sort $(wildcard csrc/queue/*.c))
-CORE_SOURCES := $(C_SOURCES) $(C_HEADERS) $(sort $(wildcard python/_core/*.c))
+CORE_SOURCES := $(C_SOURCES) $(C_HEADERS) $(QUEUE_SOURCES) $(wildcard csrc/queue/*.h) \
+    $(sort $(wildcard python/_core/*.c python/_queue/*.[ch]))
 PY_SOURCES := $(shell find python -path '*.egg-info' -prune -o -name '*.py' -print \
     -o -name '*.pyi' -print -o -name py.typed -print -o -name '*.json' -print \
     -o -name '*.cjs' -print)
@@ -100,7 +101,7 @@ build: build/editable.stamp ## Build the extension into the virtual environment
 
 # After the source distribution: both write the same egg-info.
 build/editable.stamp: $(CORE_SOURCES) setup.py pyproject.toml $(VENV).stamp | build/sdist.stamp
-	@echo 'building pytest_qe._core'
+	@echo 'building pytest_qe._core and _queue'
 	@rm -rf build/lib.* build/bdist.*
 	@QE_WERROR=1 $(VENV)/bin/python $(PIP_INSTALL) --no-build-isolation -e .
 	@touch $@
@@ -318,7 +319,8 @@ build/bench/%: bench/%.c $(C_SOURCES) $(C_HEADERS) | build/setup-build.stamp
 
 # ----------------------------------------------------------------------- style
 
-C_ALL := $(wildcard csrc/*.[ch] csrc/include/*.h csrc/queue/*.[ch] python/_core/*.[ch] tests/c/*.[ch])
+C_ALL := $(wildcard csrc/*.[ch] csrc/include/*.h csrc/queue/*.[ch] python/_core/*.[ch] \
+    python/_queue/*.[ch] tests/c/*.[ch])
 
 .PHONY: fmt
 fmt: build/setup-lint.stamp build/lint.stamp build/npm.stamp ## Lay out all C, Python and JavaScript files
@@ -345,7 +347,7 @@ lint: build/setup-lint.stamp build/lint.stamp build/editable.stamp build/npm.sta
 
 .PHONY: clean
 clean: ## Remove everything that was made
-	@rm -rf build prebuilds node_modules python/pytest_qe.egg-info python/pytest_qe/_core*.so \
+	@rm -rf build prebuilds node_modules python/pytest_qe.egg-info python/pytest_qe/_*.so \
 	    python/pytest_qe/web \
 	    .mypy_cache .ruff_cache .pytest_cache
 	@find python tests tools bench -name __pycache__ -type d -exec rm -rf {} +

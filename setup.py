@@ -1,8 +1,11 @@
-"""Builds the extension module ``pytest_qe._core``; the rest is in pyproject.toml.
+"""Builds the extension modules of ``pytest_qe``; the rest is in pyproject.toml.
 
 On Linux with CPython the core (csrc/) and its binding (python/_core/) become one
 extension for the limited API, so that one wheel serves every Python from 3.10 on.
 Elsewhere nothing is compiled: the package is pure Python and runs tests serially.
+
+Runs across machines (csrc/queue/, python/_queue/) are a second extension with libraries
+of its own. Where these are missing it is made of one file that says so when it is asked for.
 """
 
 import os
@@ -26,6 +29,12 @@ LIBRARIES = [
     ("libcjson", "1.7", "libcjson-dev"),
     ("sqlite3", "3.31", "libsqlite3-dev"),
 ]
+QUEUE_LIBRARIES = [
+    ("hiredis", "0.14", "libhiredis-dev"),
+    ("openssl", "1.1.1", "libssl-dev"),
+]
+# What the queue needs of the core.
+QUEUE_CORE = ["qe_cgroup", "qe_clock", "qe_error", "qe_heap", "qe_util"]
 COMPILING = {
     "bdist",
     "bdist_wheel",
@@ -79,10 +88,16 @@ def missing() -> "list[tuple[str, str]]":
     if shutil.which(os.environ.get("PKG_CONFIG", "pkg-config")) is None:
         lacks.append(("pkg-config", "pkg-config"))
         return lacks
-    for module, least, package in LIBRARIES:
-        if pkg_config("--exists", f"{module} >= {least}").returncode != 0:
-            lacks.append((f"{module} >= {least}", package))
-    return lacks
+    return lacks + missing_of(LIBRARIES)
+
+
+def missing_of(libraries: "list[tuple[str, str, str]]") -> "list[tuple[str, str]]":
+    """Those of the libraries that pkg-config does not find, as ``missing`` has them."""
+    return [
+        (f"{module} >= {least}", package)
+        for module, least, package in libraries
+        if pkg_config("--exists", f"{module} >= {least}").returncode != 0
+    ]
 
 
 def check() -> None:
@@ -100,17 +115,28 @@ def check() -> None:
         raise SystemExit(f"pytest-qe: missing {things}: install {packages}")
 
 
-def extension() -> Extension:
-    modules = [module for module, _, _ in LIBRARIES]
-    cflags = shlex.split(pkg_config("--cflags", *modules).stdout)
-    libs = shlex.split(pkg_config("--libs", *modules).stdout)
-    headers = glob("csrc/**/*.h", recursive=True) + glob("python/_core/*.h")
+def extension(
+    name: str,
+    sources: "list[str]",
+    libraries: "list[tuple[str, str, str]]",
+    *,
+    include_dirs: "tuple[str, ...]" = (),
+    define_macros: "tuple[tuple[str, str | None], ...]" = (),
+) -> Extension:
+    modules = [module for module, _, _ in libraries]
+    cflags = shlex.split(pkg_config("--cflags", *modules).stdout) if modules else []
+    libs = shlex.split(pkg_config("--libs", *modules).stdout) if modules else []
+    headers = glob("csrc/**/*.h", recursive=True) + glob("python/_*/*.h")
     strict = ["-Werror"] if os.environ.get("QE_WERROR") == "1" else []
     return Extension(
-        "pytest_qe._core",
-        sources=sorted(glob("csrc/*.c")) + sorted(glob("python/_core/*.c")),
-        include_dirs=["csrc", "csrc/include"],
-        define_macros=[("Py_LIMITED_API", "0x030A0000"), ("_GNU_SOURCE", None)],
+        name,
+        sources=sorted(sources),
+        include_dirs=["csrc", "csrc/include", "python/_core", *include_dirs],
+        define_macros=[
+            ("Py_LIMITED_API", "0x030A0000"),
+            ("_GNU_SOURCE", None),
+            *define_macros,
+        ],
         extra_compile_args=[
             "-std=c11",
             "-fvisibility=hidden",
@@ -127,6 +153,34 @@ def extension() -> Extension:
     )
 
 
+def core() -> Extension:
+    sources = glob("csrc/*.c") + glob("python/_core/*.c")
+    return extension("pytest_qe._core", sources, LIBRARIES)
+
+
+def queue() -> Extension:
+    lacks = missing_of(QUEUE_LIBRARIES)
+    if lacks:
+        things = ", ".join(thing for thing, _ in lacks)
+        packages = " ".join(package for _, package in lacks)
+        print(f"pytest-qe: without runs across machines: {things} missing (install {packages})")
+        said = f"{things} missing when pytest-qe was built: install {packages}, and build it again"
+        return extension(
+            "pytest_qe._queue",
+            ["python/_queue/queue_module.c"],
+            [],
+            define_macros=(("QE_MISSING", f'"{said}"'),),
+        )
+    sources = glob("csrc/queue/*.c") + glob("python/_queue/*.c")
+    sources += [f"csrc/{name}.c" for name in QUEUE_CORE]
+    return extension(
+        "pytest_qe._queue",
+        [*sources, "python/_core/core_types.c"],
+        QUEUE_LIBRARIES,
+        include_dirs=("csrc/queue",),
+    )
+
+
 def main() -> None:
     os.chdir(HERE)
     compiling = bool(COMPILING.intersection(sys.argv[1:]))
@@ -135,7 +189,7 @@ def main() -> None:
     native = NATIVE and compiling
     setup(
         version=version(),
-        ext_modules=[extension()] if native else [],
+        ext_modules=[core(), queue()] if native else [],
         options={"bdist_wheel": {"py_limited_api": "cp310"}} if native else {},
     )
 
