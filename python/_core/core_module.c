@@ -1,7 +1,6 @@
 #include "core.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 PyObject *core_raise(int code)
 {
@@ -43,27 +42,6 @@ PyObject *core_not_now(int status)
         Py_RETURN_FALSE;
     }
     return core_done(status);
-}
-
-/* The bytes of each item, borrowed; the list must live on. */
-const char **core_strings_of(PyObject *list, Py_ssize_t n)
-{
-    const char **out = calloc((size_t) n + 1, sizeof(*out));
-
-    if (out == NULL) {
-        (void) PyErr_NoMemory();
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < n; i++) {
-        PyObject *item = PyList_GetItem(list, i);
-
-        out[i] = item == NULL ? NULL : PyBytes_AsString(item);
-        if (out[i] == NULL) {
-            free(out);
-            return NULL;
-        }
-    }
-    return out;
 }
 
 static int add_constants(PyObject *m)

@@ -1,5 +1,7 @@
-/* Types and their objects: what both extensions are made with. */
+/* Types, their objects, and lists: what both extensions are made with. */
 #include "core.h"
+
+#include <stdlib.h>
 
 void core_release(PyObject *self)
 {
@@ -39,4 +41,25 @@ int core_add_type(PyObject *module, PyType_Spec *spec, const char *name)
     status = PyModule_AddObjectRef(module, name, type);
     Py_DECREF(type);
     return status;
+}
+
+/* The bytes of each item, borrowed; the list must live on. */
+const char **core_strings_of(PyObject *list, Py_ssize_t n)
+{
+    const char **out = calloc((size_t) n + 1, sizeof(*out));
+
+    if (out == NULL) {
+        (void) PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *item = PyList_GetItem(list, i);
+
+        out[i] = item == NULL ? NULL : PyBytes_AsString(item);
+        if (out[i] == NULL) {
+            free(out);
+            return NULL;
+        }
+    }
+    return out;
 }
