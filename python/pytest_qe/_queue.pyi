@@ -4,7 +4,7 @@ It is loaded where a queue is asked for, by ``queues.extension()``, and nowhere 
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 class End(NamedTuple):
     """What came of a node's part."""
@@ -56,3 +56,50 @@ class Queue:
     ) -> None: ...
     def stop(self) -> None: ...
     def finish(self) -> End: ...
+
+class _Node(TypedDict):
+    name: str
+    age_s: float | None
+    workers: int
+    waiting: int
+    claimed: int
+
+class Status(TypedDict):
+    state: Literal["laying", "open", "stopped", "over"]
+    units: int
+    left: int
+    failures: int
+    maxfail: int
+    open: int
+    claimed: int
+    attempts: int
+    age_s: float
+    idle_s: float
+    laid_by: str
+    nodes: list[_Node]
+
+class Reader:
+    """Runs as people and reports see them."""
+
+    def __init__(
+        self,
+        url: str,
+        project: str,
+        prefix: str = "qe",
+        user: str | None = None,
+        password: str | None = None,
+        ca_file: str | None = None,
+        timeout_ns: int = 5_000_000_000,
+    ) -> None: ...
+    def close(self) -> None: ...
+    def status(self, run: str, /) -> Status: ...
+    def outcomes(self, run: str, units: int, /) -> tuple[list[int], int]: ...
+    def units(self, run: str, from_: int, n: int, /) -> list[tuple[bytes, int]]: ...
+    def tries(
+        self, run: str, units: int, after: str, /
+    ) -> tuple[list[tuple[int, int, int, str, bool, bytes]], str]: ...
+    def runs(self) -> list[str]: ...
+    def stop(self, run: str, /) -> bool: ...
+    def delete(self, runs: Sequence[bytes], /) -> int: ...
+
+def wrong_names(prefix: str, project: str, run: str | None, /) -> str | None: ...

@@ -63,3 +63,26 @@ def head(root: Path) -> tuple[str | None, str | None]:
         return _sha_of(common, ref), ref.removeprefix("refs/heads/")
     except OSError:
         return None, None
+
+
+_SECTION = re.compile(r'\[\s*(\w+)\s*(?:"(.*)")?\s*\]')
+
+
+def remote(root: Path) -> str | None:
+    """The address of the remote ``origin`` of the repository in which ``root`` lies; None where
+    there is none."""
+    try:
+        folders = _folders(root)
+        text = _read(folders[1] / "config") if folders is not None else ""
+    except OSError:
+        return None
+    inside = False
+    for line in text.splitlines():
+        line = line.strip()
+        section = _SECTION.match(line)
+        if section is not None:
+            inside = section[1].lower() == "remote" and section[2] == "origin"
+        name, equals, value = line.partition("=")
+        if inside and equals and name.strip().lower() == "url":
+            return value.strip().strip('"')
+    return None

@@ -18,6 +18,7 @@ _WHERE = {
     "run": ".running",
     "layer": ".layering",
     "layers": ".layering",
+    "queue": ".queueing",
     "history": ".history",
     "ui": ".ui",
     "show": ".stored",

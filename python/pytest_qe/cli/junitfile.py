@@ -29,6 +29,8 @@ def write_junit(path: str, result: Event, folder: str) -> None:
     """Writes a result, with ``cases``: a test suite for each file.
 
     Args:
+        result: as of an execution. A case may have a ``history`` and ``passed`` of its own, as
+            its file has; ``framework`` may be "".
         folder: the one that files are relative to.
 
     A suite has a case for each test that is known, otherwise one for the file. What failed
@@ -95,7 +97,8 @@ def _suite(one: Event, framework: str, place: str) -> Any:
     suite.time = round(one["duration"], 6)
     properties = {"framework": framework, "outcome": one["outcome"], "attempts": one["attempts"]}
     for name, value in properties.items():
-        suite.add_property(f"qe.{name}", str(value))
+        if value != "":
+            suite.add_property(f"qe.{name}", str(value))
     cases = _cases(one)
     _attempts(cases[0], one)
     for case in cases:
@@ -140,6 +143,8 @@ def _case(file: str, number: int, known: Event) -> TestCase:
         found = make(first, known["outcome"])
         found.text = message
         case.result = [found]
+    if "history" in known:
+        _attempts(case, known)
     return case
 
 
