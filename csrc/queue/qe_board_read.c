@@ -214,6 +214,40 @@ static bool read_claimed(const redisReply *reply, qe__run_status *out,
     return true;
 }
 
+/* When the last attempt was told: its name begins with the server's time. */
+static int read_last(qe__reader *r, const char *run, uint64_t now_ms,
+                     qe__run_status *out)
+{
+    char key[QE__KEY_BYTES];
+    const char *const words[] = {"XREVRANGE", key, "+", "-", "COUNT", "1"};
+    unsigned long long at;
+    redisReply *reply;
+    int status = qe__reader_key(r, run, "tries", key);
+
+    if (status == 0) {
+        status = qe__reader_ask(r, QE__COUNT(words), words, &reply);
+    }
+    if (status != 0) {
+        return status;
+    }
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements > 1) {
+        return qe__reader_odd(r, reply, "its attempts");
+    }
+    if (reply->elements == 1) {
+        const redisReply *entry = reply->element[0];
+
+        if (!qe__is_list(entry, 2) ||
+            entry->element[0]->type != REDIS_REPLY_STRING ||
+            sscanf(entry->element[0]->str, "%18llu-", &at) != 1) {
+            return qe__reader_odd(r, reply, "the name of an attempt");
+        }
+        at = now_ms > at ? now_ms - at : 0;
+        out->idle_ms = at < out->idle_ms ? at : out->idle_ms;
+    }
+    freeReplyObject(reply);
+    return 0;
+}
+
 static int read_work(qe__reader *r, const char *run, qe__run_status *out,
                      size_t *capacity)
 {
@@ -265,6 +299,9 @@ int qe__reader_status(qe__reader *r, const char *run, qe__run_status *out)
     }
     if (status == 0) {
         status = read_nodes(r, run, now_ms, out, &capacity);
+    }
+    if (status == 0) {
+        status = read_last(r, run, now_ms, out);
     }
     if (status == 0) {
         status = read_work(r, run, out, &capacity);

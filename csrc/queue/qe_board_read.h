@@ -44,7 +44,7 @@ typedef struct qe__run_status {
     uint64_t open, claimed; /* entries that nobody has, and that somebody has */
     uint64_t attempts;      /* that were told */
     uint64_t age_ms;        /* since its plan was begun */
-    uint64_t idle_ms;       /* since any node was heard of */
+    uint64_t idle_ms; /* since any node was heard of, or told an attempt */
     char laid_by[QE__NODE_NAME];
     qe__run_node *nodes; /* freed by qe__run_status_free */
     uint32_t node_count;

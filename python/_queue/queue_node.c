@@ -12,8 +12,9 @@
 typedef struct Queue {
     PyObject_HEAD
     qe_queue *queue;
-    pid_t owner; /* whose thread it is: a fork has none */
-    bool busy;   /* a call that blocks has let go of the interpreter's lock */
+    pid_t owner;  /* whose thread it is: a fork has none */
+    bool foreign; /* the run is another's: see Queue_attributes */
+    bool busy;    /* a call that blocks has let go of the interpreter's lock */
 } Queue;
 
 /* What finish() tells, in the order of qe_queue_end. */
@@ -256,6 +257,7 @@ static PyObject *Queue_join(PyObject *object, PyObject *unused)
     status = qe_queue_join(q);
     Py_END_ALLOW_THREADS
     self->busy = false;
+    self->foreign = status == QE_EFORMAT || status == QE_ESTATE;
     return done(self, status);
 }
 
@@ -359,6 +361,12 @@ static PyObject *Queue_text(PyObject *object, void *unused)
                                 "backslashreplace");
 }
 
+static PyObject *Queue_foreign(PyObject *object, void *unused)
+{
+    (void) unused;
+    return PyBool_FromLong(((Queue *) object)->foreign);
+}
+
 static void let_go(PyObject *capsule)
 {
     Py_DECREF((PyObject *) PyCapsule_GetContext(capsule));
@@ -407,6 +415,8 @@ static PyMethodDef Queue_methods[] = {
 
 static PyGetSetDef Queue_attributes[] = {
     {"source", Queue_source, NULL, "a capsule with the qe_source", NULL},
+    {"foreign", Queue_foreign, NULL,
+     "the run that was come to has another plan, or has ended", NULL},
     {"text", Queue_text, NULL, "what went wrong last, in a line", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

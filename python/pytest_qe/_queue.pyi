@@ -19,6 +19,7 @@ class End(NamedTuple):
 
 class Queue:
     text: str
+    foreign: bool
     source: Any
     def __init__(
         self,

@@ -27,7 +27,6 @@ _LONGEST_NAME = 1 << 12
 _LONGEST_MESSAGE = 1 << 14
 _MOST_SECONDS = 1e12
 _KINDS = {"failure": _core.TEXT_FAILURE, "output": _core.TEXT_OUTPUT}
-_KIND_NAMES = {number: name for name, number in _KINDS.items()}
 _OUTCOMES = {
     _core.outcome_name(number): number
     for number in (
@@ -60,7 +59,7 @@ class Payload(TypedDict):
     status: int  # as from wait, where its process died; otherwise 0
     pass_: int  # flaky mode; otherwise 0
     worker: int  # the slot on its node
-    node: str
+    node: str  # "": the queue knows it
     message: str | None
     texts: list[Text]
     marks: list[str]
@@ -74,13 +73,14 @@ def pack(
     start: float,
     duration: float,
     worker: int,
-    node: str,
+    node: str = "",
     cpu: float = 0.0,
-    peak_memory: int = 0,
+    peak: int = 0,
     status: int = 0,
     pass_: int = 0,
     message: str | None = None,
-    texts: Sequence[tuple[int, str, str]] = (),
+    failures: Sequence[tuple[str, str]] = (),
+    output: Sequence[tuple[str, str]] = (),
     marks: Sequence[str] = (),
     quarantined: bool = False,
     expected: float = 0.0,
@@ -92,20 +92,21 @@ def pack(
         start: when it began, in seconds since the epoch.
         duration: how long it took, in seconds.
         worker: the slot that ran it.
-        node: the name of the node.
+        node: the name of the node; "": who reads it knows.
         cpu: seconds of processor time.
-        peak_memory: in bytes.
+        peak: of its memory, in bytes.
         status: how its process died, as from ``os.wait``.
         pass_: in flaky mode, which pass it was of.
         message: one line that says what failed.
-        texts: of each its kind, its name and the text, in their order. They are cut, which they
-            say, where all of it would be too much.
+        failures: of each phase that failed its name, and how it failed.
+        output: what it printed: of each where, and the text. All texts are cut, which they say,
+            where they would be too much.
         marks: the names of the test's marks.
         quarantined: its failures are known, and do not fail the run.
         expected: how many seconds the history knew it to take.
 
     Example:
-        >>> data = pack(outcome=1, start=1.0, duration=0.5, worker=0, node="a")
+        >>> data = pack(outcome=1, start=1.0, duration=0.5, worker=0)
         >>> unpack(data)["duration"]
         0.5
     """
@@ -115,10 +116,10 @@ def pack(
         "start": _finite(start),
         "duration": _finite(duration),
         "worker": worker,
-        "node": node,
     }
+    texts = [(kind, *one) for kind, of in zip(_KINDS, (failures, output)) for one in of]
     optional: dict[str, Any] = {
-        "cpu": _finite(cpu), "peak_memory": peak_memory, "status": status, "pass": pass_,
+        "node": node, "cpu": _finite(cpu), "peak_memory": peak, "status": status, "pass": pass_,
         "expected": _finite(expected), "quarantined": quarantined,
         "message": None if message is None else _shorter(message, _LONGEST_MESSAGE),
         "marks": [_shorter(mark, _LONGEST_NAME) for mark in marks[:_MOST_MARKS]],
@@ -143,10 +144,10 @@ def _shorter(text: str, kept: int) -> str:
     return text if len(text) <= kept else text[: kept - 1] + "…"
 
 
-def _texts(texts: Sequence[tuple[int, str, str]], kept: int) -> list[dict[str, str]]:
+def _texts(texts: Sequence[tuple[str, str, str]], kept: int) -> list[dict[str, str]]:
     found = [
         {
-            "kind": _KIND_NAMES[kind], "name": _shorter(name, _LONGEST_NAME),
+            "kind": kind, "name": _shorter(name, _LONGEST_NAME),
             "text": bounds.cut(text, kept),
         }
         for kind, name, text in texts[:_MOST_TEXTS]
@@ -195,7 +196,7 @@ def unpack(data: bytes) -> Payload:
         "status": _count(value, "status", 0xFFFF, 0),
         "pass_": _count(value, "pass", (1 << 31) - 1, 0),
         "worker": _count(value, "worker", (1 << 31) - 1),
-        "node": _text(value, "node", 63),
+        "node": _text(value, "node", 63) if "node" in value else "",
         "message": message,
         "texts": [_text_of(one) for one in _list(value, "texts", _MOST_TEXTS)],
         "marks": [_mark(one) for one in _list(value, "marks", _MOST_MARKS)],

@@ -11,7 +11,7 @@ import re
 import secrets
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -19,9 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 from . import revision
 from .errors import QeError
+from .payloads import PayloadError, pack, unpack
 
 if TYPE_CHECKING:
     from . import _queue
+
+__all__ = [
+    "NO_RUN", "PREFIX", "NoQueueHere", "PayloadError", "QueueOptionError", "Server", "Target",
+    "extension", "hidden", "node", "open_queue", "pack", "project", "run", "server", "target",
+    "unpack",
+]  # fmt: skip
 
 #: What all keys on the server begin with.
 PREFIX = "qe"
@@ -35,7 +42,7 @@ class QueueOptionError(ValueError):
     """What was asked for makes no sense; the message is one line, without any password."""
 
 
-class NoQueueHere(QeError):
+class NoQueueHere(QeError, ValueError):
     """This installation cannot use queues; the message is one line, and says what to do."""
 
     def __init__(self, message: str) -> None:
@@ -271,3 +278,76 @@ def _checked(name: str, option: str, most: int, *more: str) -> str:
         signs = "no braces" + (" and no slash" if more else "")
         raise QueueOptionError(f"{option}: takes at most {most} letters, {signs}, not {name!r:.80}")
     return name
+
+
+# ----------------------------------------------------------------- a node's part
+
+
+@dataclass(frozen=True)
+class Target:
+    """A run, and where it is."""
+
+    server: Server
+    project: str
+    run: str
+
+
+def target(
+    url: str | None,
+    *,
+    run: str | None,
+    project: str | None,
+    root: Path,
+    password_file: str | None = None,
+    ca_file: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Target:
+    """The run that a node is to share, by options and the environment.
+
+    Args:
+        url, password_file, ca_file, environ: as of ``server``.
+        run: as of the function ``run``.
+        project, root: as of the function ``project``.
+
+    Raises: ``QueueOptionError``; also where nothing names a run.
+    """
+    where = server(url, password_file=password_file, ca_file=ca_file, environ=environ)
+    name = _run(run, environ)
+    if name is None:
+        raise QueueOptionError(NO_RUN)
+    return Target(where, _project(project, root, environ), name)
+
+
+def open_queue(
+    target: Target,
+    ids: Sequence[bytes | str],
+    scopes: Sequence[int],
+    flags: Sequence[int],
+    expected_ns: Sequence[int],
+    *,
+    workers: int,
+    maxfail: int = 0,
+    lease: float = 0.0,
+    name: str | None = None,
+) -> _queue.Queue:
+    """A node's part in a run; nothing is connected to yet.
+
+    Args:
+        target: which run, and where.
+        ids, scopes, flags, expected_ns: of all units, in the plan's scope order.
+        workers: of this node.
+        maxfail: failures of the whole run that stop it; 0: no limit.
+        lease: seconds; 0: the default.
+        name: of this node; None: one is made.
+
+    Raises: ``NoQueueHere``, ``InvalidArgument``; both are ``ValueError``, too.
+    """
+    opened: _queue.Queue = extension().Queue(
+        target.server.url, ids, scopes, flags, expected_ns, prefix=PREFIX,
+        project=target.project, run=target.run, node=name or node(), workers=workers,
+        maxfail=maxfail, lease_ns=int(lease * 1e9), **target.server.options(),
+    )  # fmt: skip
+    return opened
+
+
+_run, _project = run, project  # whose names are those of options, too

@@ -66,8 +66,7 @@ static void lay(qe__board *b, uint32_t entries, uint32_t each)
         all[i].count = each;
     }
     assert_int_equal(qe__board_join(b, "d", count, &news), 0);
-    assert_int_equal(qe__board_lay(b, "d", ids, count, all, entries, 0, &news),
-                     0);
+    assert_int_equal(qe__board_lay(b, ids, count, all, entries, 0, &news), 0);
     for (uint32_t i = 0; i < count; i++)
         free((void *) ids[i]);
     free(ids);
@@ -113,14 +112,37 @@ static void order(struct world *x, const char *first, ...)
     freeReplyObject(reply);
 }
 
-static uint32_t tell(struct world *x, const qe__entry *e, uint32_t unit,
-                     enum qe_outcome outcome, const char *payload)
+static void claim(struct world *x, qe__board *b, uint32_t waiting,
+                  qe__entry *out)
 {
-    qe__told told = {unit,    e->attempt, outcome, outcome == QE_FAILED,
-                     payload, false};
+    qe__share_want want = {.entries = 1};
+    uint32_t got;
 
-    assert_int_equal(qe__board_tell(x->board, e, &told, 1, false, &x->news), 0);
-    return told.counted;
+    assert_int_equal(qe__board_claim(b, &want, waiting, out, &got, &x->news),
+                     0);
+    assert_int_equal(got, 1);
+}
+
+static void tell_all(struct world *x, qe__told *told, uint32_t n)
+{
+    static uint64_t number;
+
+    assert_int_equal(
+        qe__board_tell(x->board, "abc", ++number, told, n, &x->news), 0);
+}
+
+static void tell(struct world *x, const qe__entry *e, uint32_t unit,
+                 enum qe_outcome outcome, const char *payload)
+{
+    qe__told told = {.entry = e->id,
+                     .unit = unit,
+                     .attempt = e->attempt,
+                     .outcome = outcome,
+                     .failed = outcome == QE_FAILED,
+                     .payload = payload,
+                     .size = payload == NULL ? 0 : strlen(payload)};
+
+    tell_all(x, &told, 1);
 }
 
 static void a_status_says_what_there_is_and_who_has_it(void **state)
@@ -130,11 +152,10 @@ static void a_status_says_what_there_is_and_who_has_it(void **state)
     qe__board *b = board_of(&x, "p", "1", "b");
     qe__entry e[2];
     uint64_t counts[QE_OUTCOME_COUNT], odd;
-    uint32_t got;
 
     lay(x.board, 3, 2);
-    assert_int_equal(qe__board_claim(b, 1, 2, e, &got, &x.news), 0);
-    assert_int_equal(qe__board_claim(x.board, 1, 0, e, &got, &x.news), 0);
+    claim(&x, b, 2, e);
+    claim(&x, x.board, 0, e);
     tell(&x, e, e->first, QE_PASSED, "{}");
     tell(&x, e, e->first + 1, QE_FAILED, "{}");
     assert_int_equal(qe__reader_status(x.reader, "1", &s), 0);
@@ -162,6 +183,7 @@ static void a_status_says_what_there_is_and_who_has_it(void **state)
     assert_int_equal(counts[QE_FAILED], 1);
     assert_int_equal(counts[QE_NONE], 4);
     assert_int_equal(odd, 0);
+    assert_true(s.idle_ms < 60000);
     /* Looking is no beat: there are no more nodes than before. */
     assert_int_equal(qe__reader_status(x.reader, "1", &s), 0);
     assert_int_equal(s.node_count, 2);
@@ -211,7 +233,7 @@ static void units_come_in_pieces_with_their_outcomes(void **state)
     uint32_t got;
 
     lay(x.board, 1, 25);
-    assert_int_equal(qe__board_claim(x.board, 1, 0, e, &got, &x.news), 0);
+    claim(&x, x.board, 0, e);
     tell(&x, e, 3, QE_SKIPPED, NULL);
     tell(&x, e, 24, QE_TIMEOUT, NULL);
     assert_int_equal(qe__reader_units(x.reader, "1", 0, 10, see_unit, &s, &got),
@@ -244,14 +266,18 @@ static void attempts_come_in_pieces_however_large_they_are(void **state)
     memset(payload, 'x', MEBIBYTE);
     payload[MEBIBYTE] = '\0';
     lay(x.board, 1, SMALL + LARGE);
-    assert_int_equal(qe__board_claim(x.board, 1, 0, e, &got, &x.news), 0);
+    claim(&x, x.board, 0, e);
     for (uint32_t at = 0; at < SMALL; at += 500) {
         static qe__told told[500];
 
         for (uint32_t i = 0; i < 500; i++)
-            told[i] = (qe__told){at + i, 1, QE_PASSED, false, "{}", false};
-        assert_int_equal(qe__board_tell(x.board, e, told, 500, false, &x.news),
-                         0);
+            told[i] = (qe__told){.entry = e->id,
+                                 .unit = at + i,
+                                 .attempt = 1,
+                                 .outcome = QE_PASSED,
+                                 .payload = "{}",
+                                 .size = 2};
+        tell_all(&x, told, 500);
     }
     for (uint32_t i = 0; i < LARGE; i++)
         tell(&x, e, SMALL + i, QE_PASSED, payload);
@@ -285,7 +311,7 @@ static void who_reads_may_end_it(void **state)
     qe__entry e[1];
 
     lay(x.board, 1, 2);
-    assert_int_equal(qe__board_claim(x.board, 1, 0, e, &got, &x.news), 0);
+    claim(&x, x.board, 0, e);
     tell(&x, e, 0, QE_PASSED, "{}");
     tell(&x, e, 1, QE_PASSED, "{}");
     assert_int_equal(
@@ -387,6 +413,7 @@ static void runs_of_other_projects_are_neither_seen_nor_deleted(void **state)
 static void an_abort_stops_what_is_open_and_nothing_else(void **state)
 {
     struct world x = begin(*state);
+    qe__share_want want = {.entries = 1};
     enum qe__board_state was;
     qe__entry e[1];
     uint32_t got;
@@ -394,7 +421,7 @@ static void an_abort_stops_what_is_open_and_nothing_else(void **state)
     lay(x.board, 2, 1);
     assert_int_equal(qe__reader_stop(x.reader, "1", &was), 0);
     assert_int_equal(was, QE__BOARD_OPEN);
-    assert_int_equal(qe__board_claim(x.board, 1, 0, e, &got, &x.news), 0);
+    assert_int_equal(qe__board_claim(x.board, &want, 0, e, &got, &x.news), 0);
     assert_int_equal(got, 0);
     assert_int_equal(x.news.state, QE__BOARD_STOPPED);
     order(&x, "HSET", "qe:{p/1}:plan", "state", "over", NULL);
