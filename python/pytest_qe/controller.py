@@ -138,7 +138,7 @@ class Controller:
             # The shell's convention for a process that a signal ended.
             raise pytest.exit.Exception(f"ended by {self.ended_by.name}", 128 + self.ended_by)
         if self.queue is not None:
-            self.queue.raise_trouble()
+            self.queue.raise_end(session)
         if self.exit_asked:
             raise pytest.exit.Exception(*self.exit_asked)
         if self.give_up:
@@ -198,6 +198,10 @@ class Controller:
             from .queuerun import QueueRun
 
             self.queue = QueueRun(self, plan, expected)
+            if self.queue.ended is not None:
+                self.workers = 0
+                self._finish(0.0)
+                return
         start, why = startmethod.choose(options.start, self.descriptors)
         self.terminal.begin(self, start, why)
         self.delivery = Delivery(

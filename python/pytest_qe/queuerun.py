@@ -6,15 +6,15 @@ of tests is told, and what the server says of the whole run is passed on.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, queues
+from . import _core, attempts, queues
 from .details import told as told_of
-from .errors import QeError
+from .errors import OtherPlan, QeError, RunEnded
 from .events import DataKind
-from .options import Options
 from .planning import key
 from .starting import maxfail
 
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from .controller import Controller
     from .delivery import Attempt
     from .events import Plain
+    from .queuereport import Whole
 
 #: How pytest ends where the server is gone for good, or will not have us.
 EXIT_STATUS = 7
+_FAILING = (_core.FAILED, _core.ERROR, _core.TIMEOUT, _core.CRASHED)
+_MOST_NAMES = 30  # of failures elsewhere that are shown
 
 
 class QueueRun:
@@ -36,16 +39,21 @@ class QueueRun:
         expected_ns: of each item, 0 where unknown.
 
     Raises:
-        pytest.UsageError: the run has another plan, with the first ids that differ, or it is
-            over, or an option does not fit.
+        pytest.UsageError: the run has another plan, with the first ids that differ, or an
+            option does not fit.
         pytest.exit.Exception: with EXIT_STATUS, where no server answers or will have us.
     """
 
     def __init__(self, controller: Controller, plan: _core.Plan, expected_ns: list[int]) -> None:
         self._controller = controller
+        self._quarantined = set(controller.quarantined)
         self._stopped = False
+        self._told = 0
+        self._whole: Whole | None = None
+        self._unread: str | None = None  # why the whole run could not be read
+        self.ended: str | None = None  # before we came: why there is nothing to do
         self.trouble: str | None = None
-        self.end: Any = None
+        self._end: Any = None
         options = controller.options
         items = controller.session.items
         order = plan.places()
@@ -54,14 +62,13 @@ class QueueRun:
             self._place[unit] = place
         numbers = [controller.units[unit][0] for unit, _, _ in order]
         try:
-            target = queues.target(
+            self._target = queues.target(
                 options.queue, run=options.run, project=options.queue_project,
                 root=controller.config.rootpath, password_file=options.queue_password_file,
                 ca_file=options.queue_ca_file,
             )  # fmt: skip
-            self.name = target.run
             self._queue = queues.open_queue(
-                target,
+                self._target,
                 [key(items[number].nodeid) for number in numbers],
                 [scope for _, scope, _ in order],
                 [flags for _, _, flags in order],
@@ -71,17 +78,18 @@ class QueueRun:
                 lease=options.queue_lease,
             )
         except ValueError as error:
-            raise pytest.UsageError(f"--qe-queue: {error}") from None
-        self._join(options)
-
-    def _join(self, options: Options) -> None:
+            text = re.sub(r"--(?=run\b|queue\b)", "--qe-", str(error))
+            text = text.replace("--project", "--qe-queue-project")
+            raise pytest.UsageError(f"--qe-queue: {text}") from None
         try:
             self._queue.join()
-        except (QeError, OSError):
-            text = f"--qe-queue: {self._queue.text}"
-            if self._queue.foreign:
-                raise pytest.UsageError(text) from None
-            raise pytest.exit.Exception(text, EXIT_STATUS) from None
+        except OtherPlan:
+            raise pytest.UsageError(f"--qe-queue: {self._queue.text}") from None
+        except RunEnded:
+            self.ended = self._queue.text
+        except QeError as error:
+            text = self._queue.text or str(error)
+            raise pytest.exit.Exception(f"--qe-queue: {text}", EXIT_STATUS) from None
 
     @property
     def source(self) -> object:
@@ -94,29 +102,44 @@ class QueueRun:
 
     # ------------------------------------------------------------------ tell
 
+    def _is_quarantined(self, unit: int) -> bool:
+        return self._controller.units[unit][0] in self._quarantined
+
     def tell_plain(self, e: Plain) -> None:
         """A first attempt that passed with nothing to tell."""
         payload = queues.pack(
             outcome=_core.PASSED, worker=e.slot, start=e.start, duration=e.duration, cpu=e.cpu,
-            peak=e.peak_bytes,
+            peak=e.peak_bytes, quarantined=self._is_quarantined(e.unit),
         )  # fmt: skip
+        self._told += 1
         self._queue.tell(self._place[e.unit], e.attempt, _core.PASSED, False, False, payload)
 
     def tell(
         self, attempt: Attempt, was: int, again: bool, outcome: int, measured: tuple[Any, ...]
     ) -> None:
-        """An attempt's end: what it was itself, and what that makes of the test."""
+        """An attempt's end.
+
+        Args:
+            was: what the attempt itself came to.
+            again: another one follows, on whatever node.
+            outcome: what that makes of the test.
+            measured: seconds, processor seconds, bytes of memory at its peak, and the status
+                of a process that died.
+        """
         duration, cpu, peak, status = measured
+        quarantined = self._is_quarantined(attempt.unit)
         found = [v for kind, v in attempt.events if kind == DataKind.REPORT]
-        failures = [r for r in found if r.failed and not hasattr(r, "wasxfail")]
+        failures = [report for report in found if attempts.is_failure(report)]
+        sections = dict.fromkeys((str(n), str(t)) for r in found for n, t in r.sections)
         payload = queues.pack(
             outcome=was, worker=attempt.slot, start=attempt.start, duration=duration, cpu=cpu,
-            peak=peak, status=status,
-            failures=[(str(r.when), told_of(r)) for r in failures],
-            output=list(dict.fromkeys((str(n), str(t)) for r in found for n, t in r.sections))
-            if failures else [],
+            peak=peak, status=status, quarantined=quarantined,
+            message=attempts.line_of(failures[0]) if failures else None,
+            failures=[(str(report.when), told_of(report)) for report in failures],
+            output=list(sections) if failures else [],
         )  # fmt: skip
-        failed = not again and outcome not in (_core.PASSED, _core.SKIPPED, _core.FLAKY)
+        failed = not again and outcome in _FAILING and not quarantined
+        self._told += not again
         self._queue.tell(
             self._place[attempt.unit], attempt.number, outcome, again, failed, payload
         )
@@ -131,17 +154,76 @@ class QueueRun:
             self.trouble = self._queue.text
 
     def finish(self) -> None:
-        """This node runs nothing more."""
+        """This node runs nothing more; the last one reads what the others have told."""
         try:
-            self.end = self._queue.finish()
-        except (QeError, OSError):
+            self._end = self._queue.finish()
+        except QeError:
             self.trouble = self.trouble or self._queue.text
+        if self._end is not None and self._end.last:
+            self._read()
 
-    def raise_trouble(self) -> None:
-        """Ends pytest with EXIT_STATUS where the server is gone: what ran here is reported."""
+    def _read(self) -> None:
+        from .queuereport import Whole
+
+        try:
+            reader = self._target.server.reader(self._target.project)
+            self._whole = Whole(reader, self._target.run)
+        except (QeError, ValueError) as error:
+            self._unread = str(error)
+
+    def raise_end(self, session: pytest.Session) -> None:
+        """Ends pytest as the whole run asks for: with EXIT_STATUS where the server is gone,
+        which was reported; as interrupted where it was stopped elsewhere; as failed where this
+        is the last node and tests have failed on others."""
         if self.trouble is not None:
             raise pytest.exit.Exception(f"--qe-queue: {self.trouble}", EXIT_STATUS)
+        stopped = self._stopped or (self.ended is not None and "stopped" in self.ended)
+        if stopped and not session.testsfailed and not session.shouldfail:
+            session.shouldstop = session.shouldstop or "the run was stopped on another node"
+        if self._whole is not None:
+            session.testsfailed += self._failed_elsewhere(session)
+            session.testsfailed += not self._whole.complete
 
-    def stopped_elsewhere(self) -> bool:
-        """Whether the run was stopped, and not by a failure here alone."""
-        return self._stopped or bool(self.end and self.end.stopped)
+    def _failed_elsewhere(self, session: pytest.Session) -> int:
+        assert self._whole is not None
+        return max(0, len(self._failures()) - session.testsfailed)
+
+    def _failures(self) -> list[str]:
+        return [] if self._whole is None else [test.name for test in self._whole.failed()]
+
+    def lines(self) -> list[str]:
+        """For the summary."""
+        name, total = self._target.run, len(self._place)
+        if self.ended is not None:
+            return [f"run {name}: {self.ended}; nothing was left for this node"]
+        if self._end is None:
+            return [f"run {name}: {self._told} of {total} tests ran here"]
+        end = self._end
+        lines = [f"run {name}: {end.counted} of {total} tests ran here"]
+        if end.late:
+            lines.append(
+                f"{end.late} attempt{'s' if end.late != 1 else ''} of this node came too late to "
+                "count: their lease had ended, and other nodes ran them"
+            )
+        if end.untold:
+            lines.append(f"{end.untold} results of this node could not be told to the server")
+        if end.left and not end.over:
+            lines.append(f"{end.left} tests have no outcome yet")
+        if self._whole is not None:
+            lines += self._lines_of_whole(self._whole)
+        elif self._unread is not None:
+            lines.append(f"the whole run could not be read: {self._unread}")
+        return lines
+
+    def _lines_of_whole(self, whole: Whole) -> list[str]:
+        failures = self._failures()
+        lines = [f"FAILED on some node: {name}" for name in failures[:_MOST_NAMES]]
+        if len(failures) > _MOST_NAMES:
+            lines.append(f"... and {len(failures) - _MOST_NAMES} more")
+        lines += [f"proof: {text}" for text in whole.troubles]
+        nodes = len(whole.nodes)
+        told = ", ".join(f"{n} {outcome}" for outcome, n in whole.counts().items() if n)
+        return [
+            *lines,
+            f"this was the last node of {nodes}: in the whole run {told}",
+        ]

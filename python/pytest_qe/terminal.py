@@ -202,6 +202,8 @@ class Terminal:
             self._flaky_table(controller)
         elif self.options.flaky_detect:
             self._recovered(controller)
+        for text in controller.queue.lines() if controller.queue is not None else ():
+            reporter.write_line("qe: " + text)
         for text in self._warnings:
             reporter.write_line("qe: warning: " + text, yellow=True)
         if controller.workers and self.config.get_verbosity() >= -1:
