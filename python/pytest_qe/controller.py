@@ -159,6 +159,11 @@ class Controller:
         yield
         self.terminal.summary(self)
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.queue is not None:
+            self.queue.set_status(session)
+
     def pytest_unconfigure(self) -> None:
         late = self.recording.wait() if self.recording is not None else None
         if late is not None:

@@ -172,17 +172,19 @@ class QueueRun:
             self._unread = str(error)
 
     def raise_end(self, session: pytest.Session) -> None:
-        """Ends pytest as the whole run asks for: with EXIT_STATUS where the server is gone,
-        which was reported; as interrupted where it was stopped elsewhere; as failed where this
-        is the last node and tests have failed on others."""
-        if self.trouble is not None:
-            raise pytest.exit.Exception(f"--qe-queue: {self.trouble}", EXIT_STATUS)
+        """Ends pytest as the whole run asks for: as interrupted where it was stopped elsewhere;
+        as failed where this is the last node and tests have failed on others."""
         stopped = self._stopped or (self.ended is not None and "stopped" in self.ended)
         if stopped and not session.testsfailed and not session.shouldfail:
             session.shouldstop = session.shouldstop or "the run was stopped on another node"
         if self._whole is not None:
             session.testsfailed += self._failed_elsewhere(session)
             session.testsfailed += not self._whole.complete
+
+    def set_status(self, session: pytest.Session) -> None:
+        """Where the server is gone, what ran here has been reported as ever."""
+        if self.trouble is not None:
+            session.exitstatus = EXIT_STATUS
 
     def _failed_elsewhere(self, session: pytest.Session) -> int:
         assert self._whole is not None
@@ -207,7 +209,9 @@ class QueueRun:
             )
         if end.untold:
             lines.append(f"{end.untold} results of this node could not be told to the server")
-        if end.left and not end.over:
+        if self.trouble is not None:
+            lines.append(f"error: {self.trouble}")
+        elif end.left and not end.over:
             lines.append(f"{end.left} tests have no outcome yet")
         if self._whole is not None:
             lines += self._lines_of_whole(self._whole)
