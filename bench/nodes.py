@@ -2,7 +2,8 @@
 
     python bench/nodes.py [--rounds N] [--nodes N]
 
-Sleeping tests show what sharing costs in time; tests of 10 ms of work, by one node with the
+Sleeping tests show what sharing costs in time, from when all nodes have collected to when the last
+one has ended: starting eight interpreters on one machine is not what eight machines do. Tests of 10 ms of work, by one node with the
 queue and one without, what it costs in processor time. The server is on this machine.
 """
 
@@ -12,6 +13,7 @@ import argparse
 import contextlib
 import os
 import resource
+import shutil
 import socket
 import statistics
 import subprocess
@@ -45,8 +47,29 @@ def test_work(n):
 """
 
 
+MEETS = """
+import os, pathlib, time
+import pytest
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session):
+    folder = pathlib.Path(os.environ["BENCH_FOLDER"])
+    (folder / f"here-{os.getpid()}").touch()
+    while len(list(folder.glob("here-*"))) < int(os.environ["BENCH_NODES"]):
+        time.sleep(0.005)
+    (folder / f"began-{os.getpid()}").write_text(str(time.time()))
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    folder = pathlib.Path(os.environ["BENCH_FOLDER"])
+    if (folder / f"began-{os.getpid()}").exists():
+        (folder / f"ended-{os.getpid()}").write_text(str(time.time()))
+"""
+
+
 def sleeping(folder: Path) -> None:
-    """240 tests of 0.1 s in twelve files."""
+    """240 tests of 0.1 s in twelve files, whose nodes wait for each other."""
+    (folder / "conftest.py").write_text(MEETS)
     for number in range(12):
         (folder / f"test_s{number:02}.py").write_text(SLEEPS.format(seconds=0.1))
 
@@ -81,8 +104,11 @@ def server() -> Iterator[str]:
 
 
 def together(commands: list[list[str]], folder: Path) -> tuple[float, float]:
-    """Wall and processor seconds until all of them have ended."""
+    """Wall and processor seconds until all of them have ended; from when they have met, where
+    their suite has them meet."""
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    notes = Path(tempfile.mkdtemp(prefix="qe-bench-notes-"))
+    env |= {"BENCH_FOLDER": str(notes), "BENCH_NODES": str(len(commands))}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     processes = [
@@ -98,11 +124,18 @@ def together(commands: list[list[str]], folder: Path) -> tuple[float, float]:
         if process.returncode != 0:
             raise SystemExit(f"{' '.join(process.args)} failed:\n{output[-2000:]}")  # type: ignore[arg-type]
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    times = {
+        what: [float(path.read_text()) for path in notes.glob(f"{what}-*")]
+        for what in ("began", "ended")
+    }
+    shutil.rmtree(notes)
+    if times["began"]:
+        wall = max(times["ended"]) - max(times["began"])
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _pytest(*options: str) -> list[str]:
-    return [sys.executable, "-m", "pytest", "-q", *OFF, *QE, *options]
+    return [sys.executable, "-m", "pytest", "-q", *OFF, *QE, "-p", "no:randomly", *options]
 
 
 def _ratios(

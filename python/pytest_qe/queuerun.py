@@ -84,12 +84,28 @@ class QueueRun:
         try:
             self._queue.join()
         except OtherPlan:
-            raise pytest.UsageError(f"--qe-queue: {self._queue.text}") from None
+            raise pytest.UsageError(f"--qe-queue: {self._queue.text}{self._in_order()}") from None
         except RunEnded:
             self.ended = self._queue.text
         except QeError as error:
             text = self._queue.text or str(error)
             raise pytest.exit.Exception(f"--qe-queue: {text}", EXIT_STATUS) from None
+
+    def _in_order(self) -> str:
+        """What there is to say of a plan that differs in its order alone."""
+        items = self._controller.session.items
+        try:
+            found = self._target.server.reader(self._target.project).units(
+                self._target.run, 0, len(items)
+            )
+        except (QeError, ValueError):
+            return ""
+        if sorted(name for name, _ in found) != sorted(key(item.nodeid) for item in items):
+            return ""
+        return (
+            ". They are the same in another order: what shuffles them takes one seed on all nodes "
+            "(pytest-randomly: --randomly-seed=N)"
+        )
 
     @property
     def source(self) -> object:
