@@ -70,6 +70,8 @@ void queue_world_close(struct queue_world *w)
     for (uint32_t i = 0; i < w->count; i++)
         free((void *) w->units[i].id);
     free(w->units);
+    if (w->nodes != NULL)
+        munmap(w->nodes, w->node_count * sizeof(*w->nodes));
     munmap(w, sizeof(*w));
 }
 
@@ -153,7 +155,7 @@ static void begin(struct session *s)
     struct queue_node *n = s->n;
     struct queue_world *w = n->w;
 
-    while (!s->stopped && s->count > 0 && s->busy < n->workers) {
+    while (!s->stopped && !s->over && s->count > 0 && s->busy < n->workers) {
         struct todo t = s->todo[0];
 
         memmove(s->todo, s->todo + 1, --s->count * sizeof(t));
@@ -187,10 +189,9 @@ static void tell(struct session *s, const struct todo *t)
         atomic_fetch_sub(&w->running_alone, 1);
     atomic_fetch_sub(&w->running, 1);
     snprintf(payload, sizeof(payload), "%u on %u", t->place, n->number);
-    assert_int_equal(qe_queue_tell(n->queue, t->place, t->attempt, outcome,
-                                   again, outcome == QE_FAILED, payload,
-                                   strlen(payload)),
-                     0);
+    queue_must(qe_queue_tell(n->queue, t->place, t->attempt, outcome, again,
+                             outcome == QE_FAILED, payload,
+                             strlen(payload)) == 0);
 }
 
 /* Ends what is over; returns when the next is. */
@@ -221,11 +222,16 @@ static void report(const struct session *s)
     s->source->room(s->source->ctx, &room);
 }
 
+/* What has begun is run to its end. */
+static bool done(const struct session *s)
+{
+    return s->busy == 0 &&
+           (s->over || s->stopped || (s->trouble && s->count == 0));
+}
+
 static void work(struct session *s)
 {
-    while (!atomic_load(&s->n->leave) && !s->over &&
-           !((s->stopped || s->trouble) && s->busy == 0 &&
-             (s->stopped || s->count == 0))) {
+    while (!atomic_load(&s->n->leave) && !done(s)) {
         struct pollfd p = {.fd = s->source->fd, .events = POLLIN};
         uint64_t now = qe_now_ns(), next = end(s, now);
         struct timespec t;
@@ -277,7 +283,7 @@ void queue_node_run(struct queue_node *n)
         n->status = qe_queue_start(n->queue);
     if (n->status == 0) {
         s.todo = calloc(n->w->count + 1, sizeof(*s.todo));
-        assert_non_null(s.todo);
+        queue_must(s.todo != NULL);
         s.source = qe_queue_source(n->queue);
         work(&s);
         n->status = qe_queue_finish(n->queue, &n->end);
@@ -304,41 +310,105 @@ void queue_node_join_thread(struct queue_node *n)
     assert_int_equal(pthread_join(n->thread, NULL), 0);
 }
 
+struct queue_node *queue_nodes(struct queue_world *w, uint32_t n,
+                               uint32_t workers)
+{
+    assert_null(w->nodes);
+    w->nodes = shared(n * sizeof(*w->nodes));
+    w->node_count = n;
+    for (uint32_t i = 0; i < n; i++) {
+        w->nodes[i].w = w;
+        w->nodes[i].number = i + 1;
+        w->nodes[i].workers = workers;
+    }
+    return w->nodes;
+}
+
+int queue_node_wait(struct queue_node *n)
+{
+    int status = scratch_wait(n->pid);
+
+    n->pid = 0;
+    return status;
+}
+
 void queue_node_fork(struct queue_node *n)
 {
     pid_t parent = getpid();
+    pid_t pid = fork();
 
-    n->pid = fork();
-    assert_true(n->pid >= 0);
-    if (n->pid == 0) {
+    assert_true(pid >= 0);
+    if (pid == 0) {
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() == parent)
             queue_node_run(n);
         _exit(n->status == 0 ? 0 : 1);
     }
+    n->pid = pid; /* which the child shares */
+}
+
+void queue_node_kill(const struct queue_node *n, int signal)
+{
+    assert_true(n->pid > 0);
+    assert_int_equal(kill(n->pid, signal), 0);
 }
 
 /* --------------------------------------------------------------------- checks */
 
+static redisReply *ask(const struct queue_world *w, int argc,
+                       const char *const *argv)
+{
+    char text[QE__REDIS_TEXT];
+    redisReply *reply;
+    qe__redis *r;
+
+    assert_int_equal(
+        redis_open(w->server, redis_url(w->server, false, ""), &r, text), 0);
+    assert_int_equal(qe__redis_add(r, argc, argv, NULL), 0);
+    assert_int_equal(qe__redis_reply(r, qe_now_ns() + 60 * QW_S, &reply), 0);
+    qe__redis_close(r);
+    return reply;
+}
+
+void queue_command(const struct queue_world *w, int argc,
+                   const char *const *argv)
+{
+    redisReply *reply = ask(w, argc, argv);
+
+    if (reply->type == REDIS_REPLY_ERROR)
+        fail_msg("%s", reply->str);
+    freeReplyObject(reply);
+}
+
 uint32_t queue_length(const struct queue_world *w, const char *command,
                       const char *key)
 {
-    char name[64], text[QE__REDIS_TEXT];
+    char name[64];
     const char *argv[] = {command, name};
     redisReply *reply;
-    qe__redis *r;
     uint32_t n;
 
     snprintf(name, sizeof(name), "qe:{p/r}:%s", key);
-    assert_int_equal(
-        redis_open(w->server, redis_url(w->server, false, ""), &r, text), 0);
-    assert_int_equal(qe__redis_add(r, 2, argv, NULL), 0);
-    assert_int_equal(qe__redis_reply(r, qe_now_ns() + 60 * QW_S, &reply), 0);
+    reply = ask(w, 2, argv);
     assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
     n = (uint32_t) reply->integer;
     freeReplyObject(reply);
-    qe__redis_close(r);
     return n;
+}
+
+void queue_await_begun(const struct queue_world *w, uint32_t count)
+{
+    while (atomic_load(&w->begun_all) < count)
+        queue_nap_ms(1);
+}
+
+void queue_check_outcomes(const struct queue_world *w)
+{
+    assert_int_equal(queue_length(w, "HLEN", "out"), w->count);
+    assert_int_equal(queue_length(w, "XLEN", "work"), 0);
+    assert_int_equal(queue_length(w, "LLEN", "serial"), 0);
+    for (uint32_t i = 0; i < w->count; i++)
+        assert_true(atomic_load(&w->begun[i]) > 0);
 }
 
 void queue_check_all(const struct queue_world *w,
@@ -352,10 +422,6 @@ void queue_check_all(const struct queue_world *w,
     }
     assert_int_equal(counted, w->count);
     assert_int_equal(last, 1);
-    assert_int_equal(queue_length(w, "HLEN", "out"), w->count);
-    assert_int_equal(queue_length(w, "XLEN", "work"), 0);
-    assert_int_equal(queue_length(w, "LLEN", "serial"), 0);
     assert_int_equal(queue_length(w, "HLEN", "nodes"), 0);
-    for (uint32_t i = 0; i < w->count; i++)
-        assert_true(atomic_load(&w->begun[i]) > 0);
+    queue_check_outcomes(w);
 }

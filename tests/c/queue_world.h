@@ -14,6 +14,12 @@
 #define QW_S UINT64_C(1000000000)
 #define QW_UNITS_MAX 4096u
 
+/* A node may be a thread or a process of its own, which no test can leave by a jump. */
+#define queue_must(good)                                                       \
+    ((good) ? (void) 0                                                         \
+            : (fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #good),      \
+               abort()))
+
 struct queue_node;
 
 /* What became of units, in memory that processes share. */
@@ -27,6 +33,8 @@ struct queue_world {
     atomic_uint last_on[QW_UNITS_MAX]; /* number of the node, from 1 */
     atomic_uint running, running_alone, together; /* now; seen beside alone */
     atomic_uint begun_all;
+    struct queue_node *nodes;
+    uint32_t node_count;
     /* How long an attempt takes, and what comes of it. NULL: unit.expected_ns, and it passes. */
     uint64_t (*takes)(struct queue_node *n, uint32_t place, uint32_t attempt);
     enum qe_outcome (*ends)(struct queue_node *n, uint32_t place,
@@ -60,12 +68,24 @@ void queue_node_run(struct queue_node *n);
 int queue_node_join(struct queue_node *n);
 void queue_node_start_thread(struct queue_node *n);
 void queue_node_join_thread(struct queue_node *n);
-/* The node must lie in shared memory. */
+/* Nodes from 1 on in memory that processes share, freed with the world. */
+struct queue_node *queue_nodes(struct queue_world *w, uint32_t n,
+                               uint32_t workers);
 void queue_node_fork(struct queue_node *n);
+void queue_node_kill(const struct queue_node *n, int signal);
+/* Waits for its end: the status of its process. */
+int queue_node_wait(struct queue_node *n);
+/* Waits until so many attempts have begun. */
+void queue_await_begun(const struct queue_world *w, uint32_t count);
+/* A command of a test's own; its answer is nothing to us. */
+void queue_command(const struct queue_world *w, int argc,
+                   const char *const *argv);
 /* How many fields or elements a key of the run has, by HLEN, XLEN, LLEN. */
 uint32_t queue_length(const struct queue_world *w, const char *command,
                       const char *key);
-/* Each unit has one outcome, which one node has counted. */
+/* Each unit has one outcome, and the board is empty. */
+void queue_check_outcomes(const struct queue_world *w);
+/* And one node has counted it. */
 void queue_check_all(const struct queue_world *w,
                      const struct queue_node *nodes, uint32_t n);
 void queue_nap_ms(uint64_t ms);

@@ -72,12 +72,6 @@ static void many_nodes_share(void **state)
     queue_world_close(w);
 }
 
-static void await_begun(const struct queue_world *w, uint32_t count)
-{
-    while (atomic_load(&w->begun_all) < count)
-        queue_nap_ms(1);
-}
-
 static void one_comes_late_and_one_leaves(void **state)
 {
     struct queue_node n[3] = {{0}};
@@ -92,9 +86,9 @@ static void one_comes_late_and_one_leaves(void **state)
     }
     queue_node_start_thread(&n[0]);
     queue_node_start_thread(&n[1]);
-    await_begun(w, 100);
+    queue_await_begun(w, 100);
     queue_node_start_thread(&n[2]);
-    await_begun(w, 300);
+    queue_await_begun(w, 300);
     atomic_store(&n[0].leave, true);
     for (uint32_t i = 0; i < 3; i++) {
         queue_node_join_thread(&n[i]);
@@ -160,7 +154,7 @@ static enum qe_outcome stops(struct queue_node *n, uint32_t place,
     (void) attempt;
     *again = false;
     if (n->number == 1 && atomic_load(&n->w->begun_all) > 5)
-        assert_int_equal(qe_queue_stop(n->queue), 0);
+        queue_must(qe_queue_stop(n->queue) == 0);
     return QE_PASSED;
 }
 
@@ -191,7 +185,7 @@ static atomic_uint ran_on[QW_UNITS_MAX][4]; /* by attempt */
 static enum qe_outcome flaky(struct queue_node *n, uint32_t place,
                              uint32_t attempt, bool *again)
 {
-    assert_in_range(attempt, 1, 3);
+    queue_must(attempt >= 1 && attempt <= 3);
     atomic_store(&ran_on[place][attempt], n->number);
     *again = attempt == 1 ? place % 3 == 0 : attempt == 2 && place % 9 == 0;
     return *again ? QE_NONE : QE_PASSED;
@@ -278,7 +272,7 @@ static void who_waits_is_given_some(void **state)
         n[i].workers = 1;
     }
     queue_node_start_thread(&n[0]);
-    await_begun(w, 4);
+    queue_await_begun(w, 4);
     queue_node_start_thread(&n[1]);
     for (uint32_t i = 0; i < 2; i++)
         queue_node_join_thread(&n[i]);
