@@ -11,6 +11,8 @@
 
 #define IDS_AT_ONCE 1000u
 #define ENTRIES_AT_ONCE 1000u
+#define LEASE_MIN_MS 100u
+#define LEASE_MAX_MS 86400000u
 
 const char *qe__board_text(const qe__board *b)
 {
@@ -35,7 +37,8 @@ int qe__board_open(qe__board **out, const qe__board_options *o)
 
     *out = NULL;
     if (o->project[0] == '\0' || o->run[0] == '\0' || o->node[0] == '\0' ||
-        strlen(o->node) >= QE__NODE_NAME || n > 1024 || o->lease_ms < 100 ||
+        strlen(o->node) >= QE__NODE_NAME || n > 1024 ||
+        o->lease_ms < LEASE_MIN_MS || o->lease_ms > LEASE_MAX_MS ||
         o->workers < 1 || o->workers > 1024) {
         return QE_EINVAL;
     }
@@ -82,21 +85,39 @@ void qe__board_close(qe__board *b)
 int qe__board_join(qe__board *b, const char *digest, uint32_t count,
                    qe__board_news *news)
 {
-    uint64_t found;
+    uint64_t found, lease_ms;
+    redisReply *reply;
     int status;
 
     if (!qe__board_begin(b) || !qe__board_add(b, digest) ||
         !qe__board_add_number(b, count)) {
         return QE_ENOMEM;
     }
-    status = qe__board_call_number(b, board_join, news, &found);
-    if (status == 0 && found == 1) {
+    status =
+        qe__board_call_numbers(b, board_join, 2, LEASE_MAX_MS, news, &reply);
+    if (status != 0) {
+        return status;
+    }
+    found = (uint64_t) reply->element[1]->element[0]->integer;
+    lease_ms = (uint64_t) reply->element[1]->element[1]->integer;
+    if (lease_ms < LEASE_MIN_MS) {
+        return qe__board_odd(b, reply);
+    }
+    freeReplyObject(reply);
+    if (found == 2) {
+        return qe__board_fail(b, QE_EFORMAT,
+                              "another plan was laid for this run");
+    }
+    (void) snprintf(b->lease, sizeof(b->lease), "%" PRIu64, lease_ms);
+    if (found == 1) {
         news->state = QE__BOARD_NONE;
     }
-    return status == 0 && found == 2
-               ? qe__board_fail(b, QE_EFORMAT,
-                                "another plan was laid for this run")
-               : status;
+    return 0;
+}
+
+uint64_t qe__board_lease_ms(const qe__board *b)
+{
+    return strtoull(b->lease, NULL, 10);
 }
 
 /* One that answers with whether it was done. */

@@ -94,6 +94,8 @@ const char *qe__board_text(const qe__board *b); /* what went wrong last */
  * that is there is another one, which qe__board_ids tells. */
 int qe__board_join(qe__board *b, const char *digest, uint32_t count,
                    qe__board_news *news);
+/* That of the run, once we have come to it: its first node's, whatever ours would have been. */
+uint64_t qe__board_lease_ms(const qe__board *b);
 /* Writes the plan: the ids of units in its order, and the entries (first, count, expected_ns, alone).
  * maxfail 0: no limit. QE_ESTATE: we took so long that another node does it. */
 int qe__board_lay(qe__board *b, const char *const *ids, uint32_t count,

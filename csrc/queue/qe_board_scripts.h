@@ -76,7 +76,8 @@
     "  return {news(), 0}\n"                                                   \
     "end\n"
 
-/* ARGV: digest, count. Answers with 1: we are to lay it; 2: it is another plan; 0. Asks first whether
+/* ARGV: digest, count. Answers with 1: we are to lay it; 2: it is another plan; 0; and
+ * with the lease of the run, which is its first node's. Asks first whether
  * the server has what Redis 6.2 has, before anything of the run is there; a full one refuses only the
  * first that a script would write, so that is not what makes room. */
 static const char board_join[] = BOARD_HEAD
@@ -92,15 +93,15 @@ static const char board_join[] = BOARD_HEAD
     "  call('DEL', plan, work, out, tries, ids, serial)\n"
     "  call('XGROUP', 'CREATE', work, 'q', '0', 'MKSTREAM')\n"
     "  set('state', 'laying', 'digest', ARGV[6], 'count', ARGV[7],\n"
-    "    'at', text(now), 'by', node, 'left', ARGV[7])\n"
-    "  return {news(), 1}\n"
+    "    'at', text(now), 'by', node, 'left', ARGV[7], 'lease', lease)\n"
+    "  return {news(), {1, lease}}\n"
     "end\n"
     "if known[1] ~= 'laying' and\n"
     "  (known[2] ~= ARGV[6] or known[3] ~= ARGV[7]) then\n"
-    "  return {news(), 2}\n"
+    "  return {news(), {2, lease}}\n"
     "end\n"
     "come()\n"
-    "return {news(), 0}\n";
+    "return {news(), {0, tonumber(get('lease') or lease)}}\n";
 
 /* ARGV: how many ids, the ids, then of each entry first, count, expected ns and whether it is alone.
  * Answers with whether it is still ours to lay. */

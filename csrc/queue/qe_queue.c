@@ -62,8 +62,8 @@ static int check(const qe_queue_options *o, const qe_queue_unit *units,
     if (o->workers < 1 || o->workers > 1024) {
         return wrong(text, "there must be 1 to 1024 workers");
     }
-    if (o->lease_ns != 0 && o->lease_ns < S) {
-        return wrong(text, "a lease must be a second at least");
+    if (o->lease_ns != 0 && (o->lease_ns < S || o->lease_ns > 86400 * S)) {
+        return wrong(text, "a lease must be a second to a day");
     }
     if (count > UNITS_MAX) {
         return wrong(text, "a run has 67108864 tests at most");
@@ -190,7 +190,7 @@ static int open_rest(qe_queue *q, const qe_queue_options *o,
     q->maxfail = o->maxfail;
     q->lease_ns = o->lease_ns != 0 ? o->lease_ns : 10 * S;
     q->timeout_ns = o->timeout_ns != 0 ? o->timeout_ns : 5 * S;
-    q->patience_ns = o->patience_ns != 0 ? o->patience_ns : 2 * q->lease_ns;
+    q->patience_ns = o->patience_ns;
     q->backoff_ns = 100 * QE__MS;
     q->shared.room.idle = o->workers;
     name_calls(q);
@@ -297,7 +297,7 @@ static void end_thread(qe_queue *q, bool at_once)
     pthread_mutex_lock(&q->lock);
     q->shared.leave = true;
     q->shared.at_once = at_once;
-    q->shared.leave_ns = qe_now_ns() + q->patience_ns;
+    q->shared.leave_ns = qe_now_ns() + qe__queue_patience_ns(q);
     if (at_once && q->redis != NULL) {
         /* Whatever it waits for, it has it now. */
         (void) shutdown(qe__redis_fd(q->redis), SHUT_RDWR);

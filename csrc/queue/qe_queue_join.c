@@ -230,7 +230,8 @@ int qe_queue_join(qe_queue *q)
         }
         if (status == QE_EBUSY && now - began < LAYING_LEASES * q->lease_ns) {
             nap(LOOK_NS);
-        } else if (status == QE_EGONE && now - began < q->patience_ns) {
+        } else if (status == QE_EGONE &&
+                   now - began < qe__queue_patience_ns(q)) {
             nap(backoff_ns / 2 + qe__random(&q->random) % (backoff_ns / 2));
             backoff_ns =
                 backoff_ns < 2500 * QE__MS ? 2 * backoff_ns : 5000 * QE__MS;
@@ -246,6 +247,7 @@ int qe_queue_join(qe_queue *q)
                     "the plan of the run");
     }
     q->joined = status == 0;
+    q->lease_ns = qe__board_lease_ms(q->board) * QE__MS;
     q->shared.end.left = news.left;
     if (status == QE_ENOMEM) {
         return fail(q, status, "out of memory");

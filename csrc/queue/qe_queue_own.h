@@ -104,6 +104,11 @@ struct qe_queue {
 void qe__queue_set_source(qe_queue *q);
 /* What the session is to hear; false where there is no memory. */
 bool qe__queue_say(qe_queue *q, const qe_source_news *news);
+/* How long a server is waited for. */
+static inline uint64_t qe__queue_patience_ns(const qe_queue *q)
+{
+    return q->patience_ns != 0 ? q->patience_ns : 2 * q->lease_ns;
+}
 /* What decides how much is asked for. */
 void qe__queue_view(const qe_queue *q, uint64_t now, qe__share_view *out);
 /* How many of our workers have nothing to do. */

@@ -299,7 +299,7 @@ static void failed(qe_queue *q, int status, const char *text)
                         (double) (now - q->failing_ns) / 1e9,
                         text[0] != '\0' ? text : qe_strerror(status));
     }
-    if (q->dead || now - q->failing_ns >= q->patience_ns) {
+    if (q->dead || now - q->failing_ns >= qe__queue_patience_ns(q)) {
         pthread_mutex_lock(&q->lock);
         qe__queue_trouble(q, line);
         pthread_mutex_unlock(&q->lock);

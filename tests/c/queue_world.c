@@ -258,7 +258,7 @@ int queue_node_join(struct queue_node *n)
         .node = name,
         .workers = n->workers,
         .maxfail = n->w->maxfail,
-        .lease_ns = n->w->lease_ns,
+        .lease_ns = n->lease_ns != 0 ? n->lease_ns : n->w->lease_ns,
         .timeout_ns = 2 * QW_S,
         .patience_ns = n->w->patience_ns,
     };

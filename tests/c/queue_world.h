@@ -45,6 +45,7 @@ struct queue_node {
     struct queue_world *w;
     uint32_t number; /* from 1 */
     uint32_t workers;
+    uint64_t lease_ns; /* 0: the world's */
     qe_queue *queue;
     char text[QE_QUEUE_TEXT];
     int status; /* of open, join or start: what failed */

@@ -296,6 +296,37 @@ static void nothing_to_do_is_over(void **state)
     queue_world_close(w);
 }
 
+static uint64_t three_seconds_on_the_first(struct queue_node *n, uint32_t place,
+                                           uint32_t attempt)
+{
+    (void) place;
+    (void) attempt;
+    return n->number == 1 ? 3 * QW_S : 0;
+}
+
+/* A node that was started with another lease does not take away what others renew by theirs. */
+static void the_lease_is_the_runs(void **state)
+{
+    struct queue_node n[2] = {{0}};
+    struct queue_world *w;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 8, 0);
+    w->takes = three_seconds_on_the_first;
+    w->lease_ns = 9 * QW_S;
+    for (uint32_t i = 0; i < 2; i++)
+        n[i] = (struct queue_node){.w = w, .number = i + 1, .workers = 1};
+    queue_node_start_thread(&n[0]);
+    queue_await_begun(w, 1);
+    n[1].lease_ns = QW_S;
+    queue_node_start_thread(&n[1]);
+    for (uint32_t i = 0; i < 2; i++)
+        queue_node_join_thread(&n[i]);
+    queue_check_all(w, n, 2);
+    assert_int_equal(atomic_load(&w->begun_all), 8);
+    queue_world_close(w);
+}
+
 /* ------------------------------------------------------------------ the plan */
 
 static void refused(struct queue_world *w, const char *text)
@@ -428,6 +459,7 @@ static void options_that_are_wrong_are_refused(void **state)
     o = good, o.user = name, is_wrong(&o, "user");
     o = good, o.workers = 0, is_wrong(&o, "workers");
     o = good, o.lease_ns = QW_MS, is_wrong(&o, "lease");
+    o = good, o.lease_ns = UINT64_MAX, is_wrong(&o, "lease");
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(qe_queue_open(&q, &good, &bad[i], 1, text), QE_EINVAL);
 }
@@ -517,6 +549,7 @@ int main(void)
         QUEUE_TEST(where_nobody_else_is_it_runs_again_here),
         QUEUE_TEST(what_is_serial_runs_alone),
         QUEUE_TEST(who_waits_is_given_some),
+        QUEUE_TEST(the_lease_is_the_runs),
         QUEUE_TEST(another_plan_is_refused),
         QUEUE_TEST(ids_of_others_are_shown_safely),
         QUEUE_TEST(a_run_that_is_over_is_said_to_be),
