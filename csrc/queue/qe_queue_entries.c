@@ -71,6 +71,18 @@ static bool say_all(qe_queue *q, enum qe_source_kind kind, const qe__held *h)
     return good;
 }
 
+/* Nobody could be told of it, so it must not stay ours. */
+static void disown(qe_queue *q, qe__held *h)
+{
+    for (uint32_t i = 0; i < h->entry.count; i++) {
+        qe__held **of = &q->held_of[h->entry.first + i];
+
+        *of = *of == h ? NULL : *of;
+    }
+    count_off(q, h, h->left);
+    h->lost = true;
+}
+
 int qe__queue_gain(qe_queue *q, qe__entry *entry)
 {
     qe__held *h;
@@ -112,6 +124,9 @@ int qe__queue_gain(qe_queue *q, qe__entry *entry)
     q->shared.entry_ns = expected_of(h, h->left);
     good = say_all(q, QE_SOURCE_CLAIM, h);
     pthread_mutex_unlock(&q->lock);
+    if (!good) {
+        disown(q, h);
+    }
     return good ? 0 : QE_ENOMEM;
 }
 

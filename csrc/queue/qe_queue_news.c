@@ -129,10 +129,14 @@ static void room(void *ctx, const qe_source_room *said)
     if (said->units < s->room.units || said->idle < s->room.idle) {
         s->begun_ns = now;
     }
+    if (said->idle > s->room.idle) {
+        s->ask_ns = 0;
+    }
     s->room = *said;
     s->room_ns = now;
     s->stale = false;
-    if (s->seen.state == QE__BOARD_OPEN && !s->woken && now >= s->ask_ns) {
+    if (s->seen.state == QE__BOARD_OPEN && !s->woken &&
+        (!s->asking || now >= s->ask_ns)) {
         qe__queue_view(q, now, &view);
         if (qe__share_ask(&view).entries > 0) {
             qe__queue_wake(q);

@@ -48,7 +48,8 @@ typedef struct qe__queue_shared {
     uint64_t held_ns;
     qe__board_news seen; /* as last heard */
     uint64_t trip_ns, entry_ns;
-    uint64_t ask_ns;  /* when to ask again, where nothing came */
+    uint64_t ask_ns;  /* not before, as nothing came the last time */
+    bool asking;      /* the thread asks then, if nothing happens before */
     bool woken;       /* the thread will look */
     bool troubled;    /* the source is no more, as `trouble` says */
     bool stop, leave; /* asked for */

@@ -227,6 +227,7 @@ static qe__share_want wanted(qe_queue *q, uint64_t now, uint64_t *at)
         want = qe__share_ask(&view);
         *at = want.entries > 0 ? s->ask_ns : UINT64_MAX;
     }
+    s->asking = want.entries > 0;
     pthread_mutex_unlock(&q->lock);
     if (want.entries > QE__CLAIM_MAX) {
         want.entries = QE__CLAIM_MAX;

@@ -252,7 +252,8 @@ int queue_node_join(struct queue_node *n)
 {
     char name[32];
     const qe_queue_options options = {
-        .url = redis_url(n->w->server, false, ""),
+        .url = redis_url(n->w->server, false,
+                         n->w->user != NULL ? n->w->user : ""),
         .project = "p",
         .run = "r",
         .node = name,

@@ -29,6 +29,7 @@ struct queue_world {
     uint32_t count;
     uint64_t lease_ns, patience_ns;
     uint32_t maxfail;
+    const char *user;                  /* as in redis_url; NULL: "" */
     atomic_uint begun[QW_UNITS_MAX];   /* attempts */
     atomic_uint last_on[QW_UNITS_MAX]; /* number of the node, from 1 */
     atomic_uint running, running_alone, together; /* now; seen beside alone */

@@ -220,6 +220,47 @@ static void a_server_that_comes_back_is_gone_on_with(void **state)
     queue_world_close(w);
 }
 
+static void who_comes_first_waits_for_the_server(void **state)
+{
+    struct queue_world *w;
+    struct queue_node *n;
+
+    redis_start(*state);
+    redis_kill(*state);
+    w = queue_world_open(*state, 20, QW_MS);
+    n = queue_nodes(w, 2, 1);
+    start_threads(n, 2);
+    queue_nap_ms(250); /* so that they find none: it is right without, too */
+    redis_start(*state);
+    join_threads(n, 2);
+    queue_check_all(w, n, 2);
+    queue_world_close(w);
+}
+
+static void where_no_server_comes_a_node_ends(void **state)
+{
+    struct redis_world *server = *state;
+    struct queue_world *w;
+    struct queue_node *n;
+
+    redis_start(server);
+    w = queue_world_open(server, 20, QW_MS);
+    w->patience_ns = QW_S / 2;
+    n = queue_nodes(w, 2, 1);
+    redis_kill(server);
+    assert_int_equal(queue_node_join(&n[0]), QE_EGONE);
+    assert_non_null(strstr(n[0].text, "Connection refused"));
+    qe_queue_close(n[0].queue);
+    server->password = "right";
+    redis_start(server);
+    w->user = ":wrong-secret@";
+    assert_int_equal(queue_node_join(&n[1]), QE_EUNSUPPORTED);
+    assert_non_null(strstr(n[1].text, "WRONGPASS"));
+    assert_null(strstr(n[1].text, "secret"));
+    qe_queue_close(n[1].queue);
+    queue_world_close(w);
+}
+
 static void check_trouble(const struct queue_node *n, const char *text)
 {
     assert_int_equal(n->status, 0);
@@ -482,6 +523,8 @@ int main(void)
         QUEUE_TEST(who_died_laying_is_waited_for),
         QUEUE_TEST(connections_that_end_double_nothing),
         QUEUE_TEST(a_server_that_comes_back_is_gone_on_with),
+        QUEUE_TEST(who_comes_first_waits_for_the_server),
+        QUEUE_TEST(where_no_server_comes_a_node_ends),
         QUEUE_TEST(a_server_that_is_gone_is_said_to_be),
         QUEUE_TEST(a_server_that_forgot_is_said_to_have),
         QUEUE_TEST(a_server_that_fills_up_is_said_to_be_full),
