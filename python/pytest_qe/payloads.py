@@ -117,7 +117,7 @@ def pack(
         "duration": _finite(duration),
         "worker": worker,
     }
-    texts = [(kind, *one) for kind, of in zip(_KINDS, (failures, output)) for one in of]
+    texts = [("failure", *one) for one in failures] + [("output", *one) for one in output]
     optional: dict[str, Any] = {
         "node": node, "cpu": _finite(cpu), "peak_memory": peak, "status": status, "pass": pass_,
         "expected": _finite(expected), "quarantined": quarantined,

@@ -127,7 +127,9 @@ def server(
     environ = os.environ if environ is None else environ
     url = url or environ.get("QE_QUEUE")
     if not url:
-        raise QueueOptionError("no queue is given: --queue=redis://HOST or QE_QUEUE names its server")
+        raise QueueOptionError(
+            "no queue is given: --queue=redis://HOST or QE_QUEUE names its server"
+        )
     user = environ.get("QE_QUEUE_USER") or None
     password = None
     if password_file is None:
@@ -195,9 +197,7 @@ def _read_password(path: str) -> str:
 # ------------------------------------------------------------------- the names
 
 
-def project(
-    given: str | None, folder: Path, environ: Mapping[str, str] | None = None
-) -> str:
+def project(given: str | None, folder: Path, environ: Mapping[str, str] | None = None) -> str:
     """The project's name, the same on all nodes.
 
     Args:

@@ -19,6 +19,7 @@ from pytest_qe.keys import key
 PROJECT = "shop"
 WORD = "open-sesame"
 
+
 class RedisServer:
     """redis-server on a free loopback port, with a folder of its own."""
 

@@ -1,0 +1,123 @@
+"""Options that the commands of `qe queue` share, and how they end."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .ends import Cannot, Wrong
+
+if TYPE_CHECKING:
+    from .. import _queue
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+STATUSES = """\b
+Exit status:
+  0    it was done (report: every test has its outcome, and none failed)
+  1    report: some failed
+  2    wrong usage, a bad value, or no such run
+  3    it could not be carried out: no server, a wrong password, nothing of ours there
+  4    report: the run is not complete; tests without an outcome are named
+"""
+
+_SERVER = (
+    click.option(
+        "--queue", "url", metavar="URL",
+        help="The server: redis://HOST[:PORT][/DATABASE], rediss:// for TLS.  [default: QE_QUEUE]",
+    ),
+    click.option(
+        "--project", metavar="NAME",
+        help="Whose runs: the same for all nodes.  [default: QE_QUEUE_PROJECT, or by git's remote "
+        "origin, or the folder]",
+    ),
+    click.option(
+        "--queue-password-file", "password_file", metavar="FILE",
+        help="Where the password is; nobody else may read it.  [default: QE_QUEUE_PASSWORD, or "
+        "QE_QUEUE_PASSWORD_FILE; the user is QE_QUEUE_USER]",
+    ),
+    click.option(
+        "--queue-ca-file", "ca_file", metavar="FILE",
+        help="Who vouches for the server.  [default: QE_QUEUE_CA_FILE, or the system's list]",
+    ),
+)  # fmt: skip
+
+
+def _told(command: _F) -> _F:
+    """Every trouble is a line, and a status."""
+
+    @functools.wraps(command)
+    def with_errors(*args: Any, **kwargs: Any) -> Any:
+        from ..errors import InvalidArgument, NoSuchRun, QeError
+        from ..queues import QueueOptionError
+
+        try:
+            return command(*args, **kwargs)
+        except (QueueOptionError, InvalidArgument, NoSuchRun) as error:
+            raise Wrong(str(error)) from None
+        except QeError as error:
+            raise Cannot(str(error)) from None
+
+    return with_errors  # type: ignore[return-value]
+
+
+def command(name: str) -> Callable[[_F], click.Command]:
+    """A command that talks to a server; every trouble is a line, and a status."""
+
+    def make(function: _F) -> click.Command:
+        function = _told(function)
+        for option in reversed(_SERVER):
+            function = option(function)
+        made: click.Command = click.command(name, epilog=STATUSES)(function)
+        return made
+
+    return make
+
+
+def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    given = {name: ctx.params.get(name) for name in ("url", "project", "password_file", "ca_file")}
+    try:
+        with reading(**given, timeout=1.0) as reader:
+            return [name for name in reader.runs() if name.startswith(incomplete)]
+    except Exception:  # a shell that completes has no place for errors
+        return []
+
+
+run_argument = click.argument("run", required=False, shell_complete=complete_run)
+run_option = click.option(
+    "--run", "named", metavar="RUN", help="The same as RUN.  [default: QE_QUEUE_RUN, or the CI's]"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@contextmanager
+def reading(
+    url: str | None, project: str | None, password_file: str | None, ca_file: str | None,
+    timeout: float = 5.0,
+) -> Iterator[_queue.Reader]:  # fmt: skip
+    """Connects as one who reads the runs of a project, as the options say."""
+    from .. import queues
+
+    server = queues.server(url, password_file=password_file, ca_file=ca_file)
+    reader = server.reader(queues.project(project, Path.cwd()), timeout=timeout)
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def name_of(run: str | None, named: str | None, *, needed: bool = True) -> str | None:
+    """The run's name, by the argument, the option, or the CI. Raises: ``Wrong``."""
+    from .. import queues
+
+    if run is not None and named is not None and run != named:
+        raise Wrong(f"--run: {named!r}, and the argument is {run!r}: take one of them")
+    found = queues.run(run or named)
+    if found is None and needed:
+        raise Wrong(queues.NO_RUN)
+    return found
