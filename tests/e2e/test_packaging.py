@@ -105,7 +105,7 @@ def test_source_distribution_holds_every_source() -> None:
     with tarfile.open(archive) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
     python = [f"python/pytest_qe/**/*.{ending}" for ending in ("py", "json", "cjs")]
-    for pattern in ("csrc/**/*.[ch]", "python/_core/*.[ch]", *python):
+    for pattern in ("csrc/**/*.[ch]", "python/_core/*.[ch]", "python/_queue/*.[ch]", *python):
         for path in ROOT.glob(pattern):
             assert path.relative_to(ROOT).as_posix() in names
     assert {"LICENSE", "README.md", "python/pytest_qe/py.typed"} <= names
@@ -149,10 +149,12 @@ def test_installed_distribution_has_all_files_of_the_package(e2e_python: Path) -
     assert missing - set(done.stdout.splitlines()) == set()
 
 
-def test_extension_keeps_to_the_stable_interface(e2e_python: Path) -> None:
+@pytest.mark.parametrize("module", ["_core", "_queue"])
+def test_extension_keeps_to_the_stable_interface(e2e_python: Path, module: str) -> None:
     """Exports its initialiser alone, and uses no private name of the interpreter's."""
-    code = "import pytest_qe._core as c; print(c.__file__)"
+    code = f"import pytest_qe.{module} as c; print(c.__file__)"
     done = subprocess.run([e2e_python, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith(f"{module}.abi3.so")
     nm = subprocess.run(
         ["nm", "-D", done.stdout.strip()], capture_output=True, text=True, check=True
     )
@@ -160,4 +162,43 @@ def test_extension_keeps_to_the_stable_interface(e2e_python: Path) -> None:
     defined = {name for kind, name in symbols if kind in "TDBR"}
     private = {name for kind, name in symbols if kind == "U" and name.startswith("_PyInterp")}
     assert not private
-    assert {name for name in defined if not name.startswith("qe_")} == {"PyInit__core"}
+    assert {name for name in defined if not name.startswith("qe_")} == {f"PyInit_{module}"}
+
+
+@pytest.mark.parametrize(
+    ("module", "package"), [("hiredis", "libhiredis-dev"), ("openssl", "libssl-dev")]
+)
+def test_without_a_library_of_the_queue_the_build_goes_on(
+    tmp_path: Path, module: str, package: str
+) -> None:
+    fake = tmp_path / "pkg-config"
+    fake.write_text(PKG_CONFIG.format(module=module), encoding="utf-8")
+    fake.chmod(0o755)
+    # Of the two extensions this one alone, as the other takes half a minute.
+    code = (
+        "import setuptools; real = setuptools.setup\n"
+        "setuptools.setup = lambda ext_modules, **more: real(ext_modules=ext_modules[1:], **more)"
+    )
+    done = setup_py(
+        *("-q", "build_ext", "--build-lib", str(tmp_path), "--build-temp", str(tmp_path / "temp")),
+        code=code,
+        PKG_CONFIG=str(fake),
+        QE_WERROR="1",
+    )
+    assert done.returncode == 0, done.stderr
+    says = f"{module} >= .* missing.*: install {package}"
+    assert re.search(says.replace(": install", ".*install"), done.stdout)
+    for path in (ROOT / "python" / "pytest_qe").glob("*.py"):
+        (tmp_path / "pytest_qe" / path.name).symlink_to(path)
+    for path in (ROOT / "python" / "pytest_qe").glob("_core*.so"):
+        (tmp_path / "pytest_qe" / path.name).symlink_to(path)
+    asks = (
+        "from pytest_qe import queues\n"
+        "try: queues.extension()\n"
+        "except queues.NoQueueHere as error: print(error)\n"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", asks],
+        capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": "."},
+    )  # fmt: skip
+    assert re.fullmatch(f"this installation has no queue: {says}.*\n", asked.stdout), asked
