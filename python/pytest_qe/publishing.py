@@ -40,13 +40,22 @@ class Publishing:
         """Has a session tell, from now on. What cannot be told is no reason to run nothing."""
         about = {
             "kind": self.kind,
-            "command": list(self.command or _called()),
+            "command": [_shown(word) for word in self.command or _called()],
             "folder": os.fspath(self.project),
         }
         if self.name:
             about["name"] = self.name
         with contextlib.suppress(QeError, MemoryError):
             session.publish(os.fsencode(self.folder), json.dumps(about), list(self.names))
+
+
+def _shown(word: str) -> str:
+    """A word as anybody may read it: the address of a queue may have a password in it."""
+    if "redis" not in word:
+        return word
+    from .queues import hidden
+
+    return hidden(word)
 
 
 def _called() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -359,6 +360,37 @@ def test_a_password_is_asked_for_and_never_shown(
         assert process.communicate()[0] == "[]\n" and WORD not in words
     finally:
         server.stop()
+
+
+LOOKS = """
+import pathlib
+import time
+
+
+def test_it():
+    until = time.monotonic() + 30
+    while not (found := list(pathlib.Path(".qe/live").glob("*.json"))):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    print(found[0].read_text())
+"""
+
+
+def test_who_looks_on_sees_no_password(cli: Cli, tmp_path: Path) -> None:
+    server = make_server(tmp_path / "redis", "--requirepass", WORD)
+    cli.write("test_it.py", LOOKS)
+    given = f"--qe-queue=redis://:{WORD}@127.0.0.1:{server.port}"
+    words = ["-p", "pytest_qe.plugin", "-c", os.devnull, "--rootdir=.", "-s", "--qe-parallel=1"]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *words, given, "--qe-run=1"],
+            capture_output=True, text=True,
+        )  # fmt: skip
+    finally:
+        server.stop()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"--qe-queue=redis://:***@127.0.0.1:{server.port}" in done.stdout
+    assert WORD not in done.stdout + done.stderr
 
 
 def test_tls_is_asked_for_and_vouched_for(
