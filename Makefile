@@ -312,9 +312,17 @@ build/bench/js.stamp: Makefile $(wildcard js/*.js js/*/*.js) build/addon.stamp
 	    { tail -n 20 npm.log; exit 1; }
 	@touch $@
 
+.PHONY: bench-queue
+bench-queue: build/bench/queue_sim build/bench/venv.stamp # a run shared by nodes, in virtual time; and its plot
+	@$< --csv >build/bench/queue.csv
+	@build/bench/venv/bin/python bench/queue_plot.py build/bench/queue.csv docs/queue-sharing.svg
+
+build/bench/queue_sim: bench/queue_model.c bench/queue_load.c bench/queue_server.c \
+    csrc/queue/qe_share.c $(wildcard bench/*.h csrc/queue/*.h)
 build/bench/%: bench/%.c $(C_SOURCES) $(C_HEADERS) | build/setup-build.stamp
 	@mkdir -p $(@D)
-	@$(CC) -std=c11 -D_GNU_SOURCE -O2 -DNDEBUG -Icsrc -Icsrc/include -o $@ $< $(C_SOURCES) \
+	@$(CC) -std=c11 -D_GNU_SOURCE -O2 -DNDEBUG -Icsrc -Icsrc/include -Icsrc/queue -o $@ \
+	    $< $(filter-out $< $(C_SOURCES),$(filter %.c,$^)) $(C_SOURCES) \
 	    $$(pkg-config --cflags --libs $(filter-out cmocka,$(PACKAGES))) -lpthread -lm
 
 # ----------------------------------------------------------------------- style

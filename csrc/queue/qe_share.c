@@ -5,21 +5,27 @@
 
 #include <stdlib.h>
 
-/* Parts of what the whole plan is expected to take. */
-#define SCOPE_PART 16u /* a scope that is longer than this is cut */
-#define UNIT_PART                                                              \
-    64u /* a unit that is longer begins as soon as it can: it is a piece */
-#define LEAST_PART                                                             \
-    512u /* scopes that are shorter may be claimed together, up to LEAST_NS */
-#define MANY_PART                                                              \
-    4096u /* or up to this, so that there are never very many pieces */
+/* What takes longer than the setup of any scope is worth a piece of its own, whatever is set up once
+ * more for it; but a plan of seconds is cut by its parts, and one of days has no more pieces than
+ * are good for the server. So each limit is a time, between two parts of the whole plan. */
+typedef struct limit {
+    uint64_t ns;
+    uint32_t most;  /* never above this part of the plan, */
+    uint32_t least; /* nor below this one */
+} limit;
 
-#define LEAST_NS (100 * QE__MS)
-#define STOCK_NS (50 * QE__MS) /* at least so much work is to be had here */
+static const limit scope_limit = {60000 * QE__MS, 8, 1024}; /* is cut */
+static const limit unit_limit = {4000 * QE__MS, 32, 2048};  /* is by itself */
+/* Scopes that are shorter may be claimed together. */
+static const limit join_limit = {100 * QE__MS, 512, 4096};
+
+/* So much work is to be had on a node, in round trips; but at least STOCK_NS. */
+#define STOCK_TRIPS 4u
+#define STOCK_NS (50 * QE__MS)
 #define PAUSE_NS (20 * QE__MS)
 #define PAUSE_MAX_NS (500 * QE__MS)
-#define PAUSE_EACH_NS                                                          \
-    (QE__MS / 2) /* those who wait ask 2000 times a second together */
+/* Those who wait ask 2000 times a second together. */
+#define PAUSE_EACH_NS (QE__MS / 2)
 
 static uint64_t add(uint64_t a, uint64_t b)
 {
@@ -56,7 +62,7 @@ static uint64_t others(const qe__share_view *v)
 /* For how long work is to be had here: the next claim has come by then. */
 static uint64_t stock_ns(const qe__share_view *v)
 {
-    return most(times(v->trip_ns, 2), STOCK_NS);
+    return most(times(v->trip_ns, STOCK_TRIPS), STOCK_NS);
 }
 
 /* What one more entry is likely to take: the next is hardly longer than the last was. 0: unknown. */
@@ -84,6 +90,9 @@ qe__share_want qe__share_ask(const qe__share_view *v)
 
     want.pause_ns = most(times(PAUSE_EACH_NS, v->waiting), PAUSE_NS);
     want.pause_ns = least(most(want.pause_ns, v->trip_ns), PAUSE_MAX_NS);
+    if (add(v->left, v->waiting) <= v->all) {
+        want.pause_ns = PAUSE_MAX_NS; /* what is left has begun */
+    }
     if (lack == 0) {
         /* What is claimed before a worker is free could have begun elsewhere; and near the end it
          * is theirs who wait. */
@@ -181,6 +190,15 @@ static int weigh(plan *p)
     return 0;
 }
 
+static uint64_t limit_of(const plan *p, const limit *l)
+{
+    uint64_t ns = least(l->ns, p->total / l->most);
+
+    /* Nobody knows how long a unit is: they are counted. */
+    ns = p->blind && l != &join_limit ? p->total / l->most : ns;
+    return most(ns, p->total / l->least);
+}
+
 static void put(plan *p, const scope *s, uint32_t first, uint32_t end,
                 bool alone)
 {
@@ -197,8 +215,8 @@ static void put(plan *p, const scope *s, uint32_t first, uint32_t end,
 /* A part of a scope that need not be kept whole. */
 static void cut(plan *p, const scope *s, uint32_t first, uint32_t end)
 {
-    uint64_t part = most(p->total / SCOPE_PART, 1);
-    uint64_t long_ns = most(p->total / UNIT_PART, 1);
+    uint64_t part = limit_of(p, &scope_limit);
+    uint64_t long_ns = limit_of(p, &unit_limit);
     uint32_t at;
 
     for (; first < end; first = at) {
@@ -251,12 +269,9 @@ static bool joins(const draft *a, const draft *b, uint64_t limit)
 
 static void join(plan *p)
 {
-    uint64_t limit = p->total / MANY_PART;
+    uint64_t limit = limit_of(p, &join_limit);
     uint32_t last = 0;
 
-    if (!p->blind) {
-        limit = most(limit, least(LEAST_NS, p->total / LEAST_PART));
-    }
     for (uint32_t i = 1; i < p->n; i++) {
         draft *d = &p->drafts[last];
 

@@ -96,9 +96,17 @@ static void what_is_before_others_is_laid_before_them(void **state)
 static void a_long_scope_is_cut(void **state)
 {
     (void) state;
-    /* 1600 ms in all: 100 at once, and what is longer than 25 is by itself. */
-    expect_pieces("a20:20 -120:10", "0+5 5+5 10+5 15+5");
-    expect_pieces("a2:20 a1:90 a18:20 -111:10", "3+5 8+5 13+5 2+1 18+3 0+2");
+    /* 1600 ms in all: 200 at once, and what is longer than 50 is by itself. */
+    expect_pieces("a20:20 -120:10", "0+10 10+10 20+1");
+    expect_pieces("a2:20 a1:90 a18:20 -111:10", "3+10 13+8 2+1 0+2 21+1");
+}
+
+/* Long is what takes longer than the setup of a scope, whatever else there is. */
+static void a_long_unit_is_by_itself(void **state)
+{
+    (void) state;
+    expect_pieces("a2:100 a1:4001 a3:100 c400T:1000", "6+400 2+1 3+3 0+2");
+    expect_pieces("a2:100 a1:4000 a3:100 c400T:1000", "6+400 0+6");
 }
 
 static void what_stays_together_is_never_cut(void **state)
@@ -254,9 +262,9 @@ static void a_node_with_enough_asks_for_nothing(void **state)
     v.held_ns = 40 * QE__MS;
     assert_int_equal(qe__share_ask(&v).entries, 1);
     v.trip_ns = 200 * QE__MS;
-    v.held_ns = 390 * QE__MS;
+    v.held_ns = 790 * QE__MS;
     assert_int_equal(qe__share_ask(&v).entries, 1);
-    v.held_ns = 410 * QE__MS;
+    v.held_ns = 810 * QE__MS;
     assert_int_equal(qe__share_ask(&v).entries, 0);
 }
 
@@ -278,12 +286,12 @@ static void short_entries_are_claimed_several_at_once(void **state)
     (void) state;
     v.entry_ns = v.unit_ns = QE__MS;
     v.trip_ns = 50 * QE__MS;
-    assert_int_equal(qe__share_ask(&v).entries, 62); /* its share, not 100 */
+    assert_int_equal(qe__share_ask(&v).entries, 62); /* its share, not 200 */
     v.open = 10000;
-    assert_int_equal(qe__share_ask(&v).entries, 100);
+    assert_int_equal(qe__share_ask(&v).entries, 200);
     v.held_ns = 60 * QE__MS;
     v.units = 60;
-    assert_int_equal(qe__share_ask(&v).entries, 40);
+    assert_int_equal(qe__share_ask(&v).entries, 140);
 }
 
 static void the_chunks_fall_towards_one(void **state)
@@ -342,7 +350,12 @@ static void many_who_wait_ask_less_often(void **state)
     (void) state;
     v.idle = v.waiting = 1;
     assert_int_equal(qe__share_ask(&v).pause_ns, 20 * QE__MS);
+    v.left =
+        v.all - v.waiting; /* one for each who is busy: nothing to wait for */
+    assert_int_equal(qe__share_ask(&v).pause_ns, 500 * QE__MS);
+    v.left = 1000;
     v.waiting = 256;
+    v.all = 300;
     assert_int_equal(qe__share_ask(&v).pause_ns, 128 * QE__MS);
     v.waiting = UINT32_MAX;
     assert_int_equal(qe__share_ask(&v).pause_ns, 500 * QE__MS);
@@ -438,6 +451,7 @@ int main(void)
         cmocka_unit_test(scopes_are_whole_and_the_longest_come_first),
         cmocka_unit_test(what_is_before_others_is_laid_before_them),
         cmocka_unit_test(a_long_scope_is_cut),
+        cmocka_unit_test(a_long_unit_is_by_itself),
         cmocka_unit_test(what_stays_together_is_never_cut),
         cmocka_unit_test(serial_units_come_last_one_by_one),
         cmocka_unit_test(a_fresh_scope_with_a_serial_unit_is_alone_as_a_whole),

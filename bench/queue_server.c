@@ -1,0 +1,219 @@
+#include "queue_server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void append(struct server *s, uint32_t **list, size_t *room, size_t *n,
+                   uint32_t entry)
+{
+    if (qe__grow(list, room, *n + 1, sizeof(**list)) != 0) {
+        s->status = QE_ENOMEM;
+        return;
+    }
+    (*list)[(*n)++] = entry;
+}
+
+bool server_needs(const struct server *s, uint32_t entry, uint32_t unit)
+{
+    return s->entries[entry].attempt == 1 ? s->done[unit] == 0
+                                          : (s->done[unit] & 1) == 0;
+}
+
+static void put(struct server *s, struct entry e)
+{
+    if (qe__grow(&s->entries, &s->room, s->count + 1, sizeof(*s->entries)) !=
+        0) {
+        s->status = QE_ENOMEM;
+        return;
+    }
+    e.owner = NOBODY;
+    s->entries[s->count] = e;
+    append(s, &s->queue, &s->queue_room, &s->tail, (uint32_t) s->count++);
+}
+
+int server_open(struct server *s, const struct load *l,
+                const struct run_kind *kind, struct run_result *result)
+{
+    qe__share_piece *pieces;
+    uint32_t n;
+
+    memset(s, 0, sizeof(*s));
+    s->done = calloc(l->count, 1);
+    s->peers = calloc(kind->nodes, sizeof(*s->peers));
+    if (s->done == NULL || s->peers == NULL ||
+        qe__share_lay(l->units, l->count, &pieces, &n) != 0) {
+        return QE_ENOMEM;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        put(s, (struct entry){.first = pieces[i].first,
+                              .count = pieces[i].count,
+                              .attempt = 1,
+                              .not_on = NOBODY});
+    }
+    free(pieces);
+    s->nodes = kind->nodes;
+    s->workers = kind->workers;
+    s->lease_ns = kind->lease_ns;
+    s->left = l->count;
+    s->look_ns = UINT64_MAX;
+    s->result = result;
+    result->entries = n;
+    return s->status;
+}
+
+void server_close(struct server *s)
+{
+    free(s->entries);
+    free(s->queue);
+    free(s->orphans);
+    free(s->done);
+    free(s->peers);
+    memset(s, 0, sizeof(*s));
+}
+
+/* Nodes that have not beaten within a lease do not count. */
+static void look(struct server *s, uint64_t now)
+{
+    s->all = s->waiting = s->alive = 0;
+    s->look_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < s->nodes; i++) {
+        struct peer *p = &s->peers[i];
+
+        p->alive = p->alive && now - p->heard_ns <= s->lease_ns;
+        if (p->alive) {
+            uint64_t end = p->heard_ns + s->lease_ns + 1;
+
+            s->all += s->workers;
+            s->waiting += p->waiting;
+            s->alive++;
+            s->look_ns = end < s->look_ns ? end : s->look_ns;
+        }
+    }
+}
+
+void server_hears(struct server *s, uint32_t node, uint32_t waiting,
+                  uint64_t now)
+{
+    struct peer *p = &s->peers[node];
+
+    if (p->alive) {
+        s->waiting -= p->waiting;
+    } else {
+        s->all += s->workers;
+        s->alive++;
+    }
+    s->waiting += waiting;
+    p->heard_ns = now;
+    p->waiting = waiting;
+    p->alive = true;
+    if (now >= s->look_ns || s->look_ns == UINT64_MAX) {
+        look(s, now);
+    }
+}
+
+struct news server_news(const struct server *s)
+{
+    return (struct news){.left = s->left,
+                         .open = s->tail - s->head,
+                         .all = s->all,
+                         .waiting = s->waiting};
+}
+
+/* Whether the node has it now; otherwise it is at the end of the queue. */
+static bool take(struct server *s, uint32_t node, uint32_t entry, uint64_t now)
+{
+    struct entry *e = &s->entries[entry];
+
+    if (e->not_on == node && s->alive > 1) {
+        append(s, &s->queue, &s->queue_room, &s->tail, entry);
+        return false;
+    }
+    e->owner = node;
+    e->renewed_ns = now;
+    e->untold = 0;
+    for (uint32_t u = e->first; u < e->first + e->count; u++) {
+        e->untold += server_needs(s, entry, u);
+    }
+    return true;
+}
+
+uint32_t server_claim(struct server *s, uint32_t node, uint32_t want,
+                      uint64_t now, uint32_t *out)
+{
+    size_t kept = 0, end = s->tail;
+    uint32_t n = 0, got = 0;
+
+    for (size_t i = 0; i < s->orphan_count; i++) {
+        uint32_t entry = s->orphans[i];
+
+        if (n < want && now - s->entries[entry].renewed_ns > s->lease_ns) {
+            n++;
+            if (take(s, node, entry, now)) {
+                out[got++] = entry;
+            }
+        } else {
+            s->orphans[kept++] = entry;
+        }
+    }
+    s->orphan_count = kept;
+    for (; n < want && s->head < end; n++) {
+        uint32_t entry = s->queue[s->head++];
+
+        if (take(s, node, entry, now)) {
+            out[got++] = entry;
+        }
+    }
+    return got;
+}
+
+void server_tell(struct server *s, uint32_t node, const struct told *told,
+                 uint32_t n, uint64_t now)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct told *t = &told[i];
+
+        s->entries[t->entry].untold--;
+        if (t->again) {
+            s->done[t->unit] |= 2;
+            put(s, (struct entry){.first = t->unit,
+                                  .count = 1,
+                                  .attempt = t->attempt + 1,
+                                  .not_on = node});
+        } else if (s->done[t->unit] & 1) {
+            s->result->doubled++;
+        } else {
+            s->done[t->unit] |= 1;
+            s->result->outcomes++;
+            if (--s->left == 0) {
+                s->end_ns = now;
+            }
+        }
+    }
+}
+
+void server_back(struct server *s, uint32_t entry, uint32_t n)
+{
+    struct entry e = s->entries[entry];
+
+    s->entries[entry].count -= n;
+    s->entries[entry].untold -= n;
+    s->result->given++;
+    e.first += e.count - n;
+    e.count = n;
+    put(s, e);
+}
+
+void server_loses(struct server *s, uint32_t node)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        struct entry *e = &s->entries[i];
+
+        if (e->owner != node || e->untold == 0) {
+            continue;
+        }
+        if (e->renewed_ns < s->peers[node].renewed_ns) {
+            e->renewed_ns = s->peers[node].renewed_ns;
+        }
+        append(s, &s->orphans, &s->orphan_room, &s->orphan_count, (uint32_t) i);
+    }
+}
