@@ -203,7 +203,8 @@ def test_x(n):
     # What it tells late is kept, and counts nothing.
     assert [t["outcome"] for t in after["tests"]] == [t["outcome"] for t in before["tests"]]
     late = after["run"]["queue"]["late"]
-    assert len(late) <= 1 and all(one["node"] for one in late)
+    assert len(late) < 10  # what it begins until it has heard that its lease has ended
+    assert len({one["node"] for one in late}) <= 1
 
 
 def _descendants(pid: int) -> list[int]:
