@@ -141,7 +141,7 @@ FLAGS_tsan := -O1 -fsanitize=thread
 FLAGS_plain := -O1
 
 C_TESTS := $(sort $(basename $(notdir $(wildcard tests/c/test_*.c))))
-TSAN_TESTS := $(sort $(basename $(notdir $(wildcard tests/c/tsan_*.c tests/c/test_arena*.c))))
+TSAN_TESTS := $(sort $(basename $(notdir $(wildcard tests/c/tsan_*.c tests/c/test_arena*.c tests/c/test_queue*.c))))
 C_PROGRAMS := $(sort $(C_TESTS) $(TSAN_TESTS))
 # Other files in tests/c are shared: a program is linked with those that it uses.
 C_SHARED := $(filter-out $(C_TESTS) tsan_%,$(basename $(notdir $(wildcard tests/c/*.c))))

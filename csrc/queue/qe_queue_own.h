@@ -10,6 +10,9 @@
 
 #define QE__QUEUE_BATCH 256u /* attempts, or parts, that are told at once */
 
+/* After the first loss of a connection. */
+#define QE__QUEUE_BACKOFF_NS UINT64_C(100000000)
+
 /* An attempt that is to be told. */
 typedef struct qe__tale {
     uint32_t place, attempt;
@@ -136,6 +139,20 @@ void qe__queue_sweep(qe_queue *q);
 
 /* Says q->digest: of all ids, flags, and where scopes begin. */
 int qe__queue_digest(qe_queue *q);
+
+/* ------------------------------------------------- qe_queue_calls.c, the thread's */
+
+/* Each is a call of the board, and what its answer means. After one that failed the connection is of
+ * no use any more. */
+int qe__queue_call_beat(qe_queue *q);
+int qe__queue_call_renew(qe_queue *q);
+int qe__queue_call_claim(qe_queue *q, const qe__share_want *want);
+int qe__queue_call_stop(qe_queue *q);
+/* These send a batch that was made, once more if need be. */
+int qe__queue_call_tell(qe_queue *q);
+int qe__queue_call_give_back(qe_queue *q);
+/* The last calls of all; *done once nothing is left. */
+int qe__queue_call_leave(qe_queue *q, bool *done);
 
 /* ------------------------------------------------------------ qe_queue_thread.c */
 

@@ -348,20 +348,14 @@ static int make_context(qe__redis *r, const qe__redis_address *a)
     return 0;
 }
 
-static bool is_number(const char *host)
-{
-    ASN1_OCTET_STRING *found = a2i_IPADDRESS(host);
-
-    ASN1_OCTET_STRING_free(found);
-    return found != NULL;
-}
-
 static int shake_hands(qe__redis *r, const qe__redis_address *a,
                        uint64_t until_ns)
 {
-    bool number = is_number(a->host);
+    ASN1_OCTET_STRING *address = a2i_IPADDRESS(a->host);
+    bool number = address != NULL;
     int status = make_context(r, a);
 
+    ASN1_OCTET_STRING_free(address);
     if (status != 0) {
         return status;
     }

@@ -280,6 +280,9 @@ void queue_node_run(struct queue_node *n)
     struct session s = {.n = n};
 
     n->status = queue_node_join(n);
+    atomic_fetch_add(&n->w->joined, 1);
+    while (atomic_load(&n->w->joined) < n->w->together_from)
+        queue_nap_ms(1);
     if (n->status == 0)
         n->status = qe_queue_start(n->queue);
     if (n->status == 0) {
@@ -352,6 +355,23 @@ void queue_node_kill(const struct queue_node *n, int signal)
 {
     assert_true(n->pid > 0);
     assert_int_equal(kill(n->pid, signal), 0);
+}
+
+void queue_start_threads(struct queue_node *nodes, uint32_t n)
+{
+    nodes[0].w->together_from = n;
+    for (uint32_t i = 0; i < n; i++)
+        queue_node_start_thread(&nodes[i]);
+}
+
+void queue_join_threads(struct queue_node *nodes, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        queue_node_join_thread(&nodes[i]);
+        if (nodes[i].status != 0)
+            print_error("%s\n", nodes[i].text);
+        assert_int_equal(nodes[i].status, 0);
+    }
 }
 
 /* --------------------------------------------------------------------- checks */

@@ -34,6 +34,8 @@ struct queue_world {
     atomic_uint last_on[QW_UNITS_MAX]; /* number of the node, from 1 */
     atomic_uint running, running_alone, together; /* now; seen beside alone */
     atomic_uint begun_all;
+    uint32_t together_from; /* nodes begin once so many have joined */
+    atomic_uint joined;
     struct queue_node *nodes;
     uint32_t node_count;
     /* How long an attempt takes, and what comes of it. NULL: unit.expected_ns, and it passes. */
@@ -70,6 +72,10 @@ void queue_node_run(struct queue_node *n);
 int queue_node_join(struct queue_node *n);
 void queue_node_start_thread(struct queue_node *n);
 void queue_node_join_thread(struct queue_node *n);
+/* Several, which begin together: none finds that the others were done before it came. */
+void queue_start_threads(struct queue_node *nodes, uint32_t n);
+/* And none of them met with an error. */
+void queue_join_threads(struct queue_node *nodes, uint32_t n);
 /* Nodes from 1 on in memory that processes share, freed with the world. */
 struct queue_node *queue_nodes(struct queue_world *w, uint32_t n,
                                uint32_t workers);

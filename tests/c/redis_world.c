@@ -159,6 +159,16 @@ void redis_start(struct redis_world *w)
     }
 }
 
+void redis_start_lasting(struct redis_world *server)
+{
+    static const char *const options[] = {"--appendonly", "yes",
+                                          "--appendfsync", "always"};
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+        server->more[i] = options[i];
+    redis_start(server);
+}
+
 const char *redis_url(const struct redis_world *w, bool tls, const char *user)
 {
     static _Thread_local char url[512];

@@ -22,6 +22,8 @@ int redis_setup(void **state);
 int redis_teardown(void **state);
 /* Starts it as the world says, and waits until it answers. */
 void redis_start(struct redis_world *w);
+/* The same, with an append-only file: after redis_kill and redis_start it has everything again. */
+void redis_start_lasting(struct redis_world *w);
 /* Ends it at once. */
 void redis_kill(struct redis_world *w);
 /* redis://127.0.0.1:PORT, or rediss://localhost:PORT, with `user` ("" or "x:y@") in it. */

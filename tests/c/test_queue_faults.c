@@ -4,33 +4,6 @@
 
 #include <signal.h>
 
-/* A server that has everything again after it was killed. */
-static void start_lasting(struct redis_world *server)
-{
-    static const char *const options[] = {"--appendonly", "yes",
-                                          "--appendfsync", "always"};
-
-    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-        server->more[i] = options[i];
-    redis_start(server);
-}
-
-static void start_threads(struct queue_node *nodes, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        queue_node_start_thread(&nodes[i]);
-}
-
-static void join_threads(struct queue_node *nodes, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        queue_node_join_thread(&nodes[i]);
-        if (nodes[i].status != 0)
-            print_error("%s\n", nodes[i].text);
-        assert_int_equal(nodes[i].status, 0);
-    }
-}
-
 /* ----------------------------------------------------------------------- nodes */
 
 static void what_a_killed_node_had_runs_elsewhere(void **state)
@@ -162,8 +135,8 @@ static void who_died_laying_is_waited_for(void **state)
     snprintf(now, sizeof(now), "%lld000", (long long) time(NULL));
     queue_command(w, 14, lay);
     n = queue_nodes(w, 2, 1);
-    start_threads(n, 2);
-    join_threads(n, 2);
+    queue_start_threads(n, 2);
+    queue_join_threads(n, 2);
     queue_check_all(w, n, 2);
     queue_world_close(w);
 }
@@ -182,220 +155,17 @@ static void connections_that_end_double_nothing(void **state)
     w = queue_world_open(*state, 600, 4 * QW_MS);
     w->lease_ns = 30 * QW_S;
     n = queue_nodes(w, 3, 2);
-    start_threads(n, 3);
+    queue_start_threads(n, 3);
     for (uint32_t i = 1; i <= 12; i++) {
         queue_await_begun(w, 40 * i);
         queue_command(w, 4, kill_all);
     }
-    join_threads(n, 3);
+    queue_join_threads(n, 3);
     queue_check_all(w, n, 3);
     assert_int_equal(atomic_load(&w->begun_all), 600);
     assert_int_equal(queue_length(w, "XLEN", "tries"), 600);
     for (uint32_t i = 0; i < 3; i++)
         assert_int_equal(n[i].end.late, 0);
-    queue_world_close(w);
-}
-
-/* -------------------------------------------------------------------- the server */
-
-static void a_server_that_comes_back_is_gone_on_with(void **state)
-{
-    struct queue_world *w;
-    struct queue_node *n;
-
-    start_lasting(*state);
-    w = queue_world_open(*state, 500, 4 * QW_MS);
-    w->lease_ns = 30 * QW_S;
-    n = queue_nodes(w, 3, 2);
-    start_threads(n, 3);
-    for (uint32_t i = 1; i <= 3; i++) {
-        queue_await_begun(w, 100 * i);
-        redis_kill(*state);
-        redis_start(*state);
-    }
-    join_threads(n, 3);
-    queue_check_all(w, n, 3);
-    assert_int_equal(atomic_load(&w->begun_all), 500);
-    assert_int_equal(queue_length(w, "XLEN", "tries"), 500);
-    queue_world_close(w);
-}
-
-static void who_comes_first_waits_for_the_server(void **state)
-{
-    struct queue_world *w;
-    struct queue_node *n;
-
-    redis_start(*state);
-    redis_kill(*state);
-    w = queue_world_open(*state, 20, QW_MS);
-    n = queue_nodes(w, 2, 1);
-    start_threads(n, 2);
-    queue_nap_ms(250); /* so that they find none: it is right without, too */
-    redis_start(*state);
-    join_threads(n, 2);
-    queue_check_all(w, n, 2);
-    queue_world_close(w);
-}
-
-static void where_no_server_comes_a_node_ends(void **state)
-{
-    struct redis_world *server = *state;
-    struct queue_world *w;
-    struct queue_node *n;
-
-    redis_start(server);
-    w = queue_world_open(server, 20, QW_MS);
-    w->patience_ns = QW_S / 2;
-    n = queue_nodes(w, 2, 1);
-    redis_kill(server);
-    assert_int_equal(queue_node_join(&n[0]), QE_EGONE);
-    assert_non_null(strstr(n[0].text, "Connection refused"));
-    qe_queue_close(n[0].queue);
-    server->password = "right";
-    redis_start(server);
-    w->user = ":wrong-secret@";
-    assert_int_equal(queue_node_join(&n[1]), QE_EUNSUPPORTED);
-    assert_non_null(strstr(n[1].text, "WRONGPASS"));
-    assert_null(strstr(n[1].text, "secret"));
-    qe_queue_close(n[1].queue);
-    queue_world_close(w);
-}
-
-static void check_trouble(const struct queue_node *n, const char *text)
-{
-    assert_int_equal(n->status, 0);
-    assert_true(n->troubled);
-    assert_false(n->end.over);
-    if (strstr(n->text, text) == NULL)
-        fail_msg("%s", n->text);
-    assert_null(strchr(n->text, '\n'));
-}
-
-/* What a node has it runs to its end; then it says how much could not be told. */
-static void a_server_that_is_gone_is_said_to_be(void **state)
-{
-    struct queue_world *w;
-    struct queue_node *n;
-    uint64_t began;
-    uint32_t untold = 0, counted = 0;
-
-    redis_start(*state);
-    w = queue_world_open(*state, 400, 20 * QW_MS);
-    w->patience_ns = QW_S;
-    n = queue_nodes(w, 2, 2);
-    start_threads(n, 2);
-    queue_await_begun(w, 40);
-    redis_kill(*state);
-    began = qe_now_ns();
-    join_threads(n, 2);
-    assert_true(qe_now_ns() - began < 20 * QW_S);
-    for (uint32_t i = 0; i < 2; i++) {
-        check_trouble(&n[i], "the server could not be used for ");
-        check_trouble(&n[i], "Connection refused");
-        assert_true(n[i].trouble_ns - began >= QW_S);
-        untold += n[i].end.untold;
-        counted += n[i].end.counted;
-    }
-    assert_true(untold > 0);
-    /* All that began was told, or was not. What the server had counted when it was killed may have
-     * been told without an answer. */
-    assert_int_equal(counted + untold, atomic_load(&w->begun_all));
-    queue_world_close(w);
-}
-
-static void a_server_that_forgot_is_said_to_have(void **state)
-{
-    struct queue_world *w;
-    struct queue_node *n;
-
-    redis_start(*state);
-    w = queue_world_open(*state, 400, 20 * QW_MS);
-    n = queue_nodes(w, 2, 2);
-    start_threads(n, 2);
-    queue_await_begun(w, 40);
-    redis_kill(*state);
-    redis_start(*state);
-    join_threads(n, 2);
-    for (uint32_t i = 0; i < 2; i++)
-        check_trouble(&n[i], "the server has this run no more");
-    queue_world_close(w);
-}
-
-/* While nodes run, the server is set to something that it refuses them by. */
-static void refused_in_mid_run(void **state, const char *option,
-                               const char *value, const char *text)
-{
-    const char *const set[] = {"CONFIG", "SET", option, value};
-    struct queue_world *w;
-    struct queue_node *n;
-
-    redis_start(*state);
-    w = queue_world_open(*state, 400, 20 * QW_MS);
-    w->patience_ns = QW_S;
-    n = queue_nodes(w, 2, 2);
-    start_threads(n, 2);
-    queue_await_begun(w, 40);
-    queue_command(w, 4, set);
-    join_threads(n, 2);
-    for (uint32_t i = 0; i < 2; i++)
-        check_trouble(&n[i], text);
-    queue_world_close(w);
-}
-
-static void a_server_that_fills_up_is_said_to_be_full(void **state)
-{
-    refused_in_mid_run(state, "maxmemory", "1", "the server is full: OOM ");
-}
-
-static void a_server_that_refuses_is_quoted(void **state)
-{
-    refused_in_mid_run(state, "min-replicas-to-write", "1", "NOREPLICAS");
-}
-
-/* With another password nobody comes in again; who is in stays. */
-static void another_password_is_said(void **state)
-{
-    const char *const set[] = {"CONFIG", "SET", "requirepass", "other"};
-    struct redis_world *server = *state;
-    struct queue_world *w;
-    struct queue_node *n;
-
-    start_lasting(server);
-    w = queue_world_open(server, 400, 20 * QW_MS);
-    w->patience_ns = QW_S;
-    n = queue_nodes(w, 2, 2);
-    start_threads(n, 2);
-    queue_await_begun(w, 40);
-    queue_command(w, 4, set);
-    redis_kill(server);
-    server->password = "other";
-    redis_start(server);
-    join_threads(n, 2);
-    for (uint32_t i = 0; i < 2; i++)
-        check_trouble(&n[i], "NOAUTH");
-    queue_world_close(w);
-}
-
-static void a_server_that_has_room_again_is_gone_on_with(void **state)
-{
-    const char *const full[] = {"CONFIG", "SET", "maxmemory", "1"};
-    const char *const free_again[] = {"CONFIG", "SET", "maxmemory", "0"};
-    struct queue_world *w;
-    struct queue_node *n;
-
-    redis_start(*state);
-    w = queue_world_open(*state, 300, 5 * QW_MS);
-    w->lease_ns = 30 * QW_S;
-    n = queue_nodes(w, 2, 2);
-    start_threads(n, 2);
-    queue_await_begun(w, 40);
-    queue_command(w, 4, full);
-    queue_nap_ms(300);
-    queue_command(w, 4, free_again);
-    join_threads(n, 2);
-    queue_check_all(w, n, 2);
-    assert_int_equal(atomic_load(&w->begun_all), 300);
-    assert_int_equal(queue_length(w, "XLEN", "tries"), 300);
     queue_world_close(w);
 }
 
@@ -428,7 +198,7 @@ static void nothing_is_lost_or_doubled(void **state)
     struct queue_node *n;
 
     print_message("seed 10\n");
-    start_lasting(*state);
+    redis_start_lasting(*state);
     w = queue_world_open(*state, 800, 8 * QW_MS);
     for (uint32_t i = 0; i < w->count; i += 50)
         w->units[i].flags = QE_UNIT_SERIAL;
@@ -505,8 +275,8 @@ static void without_memory_it_can_be_tried_again(void **state)
     n = queue_nodes(w, 1, 1);
     assert_true(alloc_fault_sweep(open_and_join, n) > 20);
     assert_int_equal(queue_length(w, "LLEN", "ids"), 12);
-    start_threads(n, 1);
-    join_threads(n, 1);
+    queue_start_threads(n, 1);
+    queue_join_threads(n, 1);
     queue_check_all(w, n, 1);
     queue_world_close(w);
 }
@@ -522,15 +292,6 @@ int main(void)
         QUEUE_TEST(a_node_of_the_same_name_takes_over),
         QUEUE_TEST(who_died_laying_is_waited_for),
         QUEUE_TEST(connections_that_end_double_nothing),
-        QUEUE_TEST(a_server_that_comes_back_is_gone_on_with),
-        QUEUE_TEST(who_comes_first_waits_for_the_server),
-        QUEUE_TEST(where_no_server_comes_a_node_ends),
-        QUEUE_TEST(a_server_that_is_gone_is_said_to_be),
-        QUEUE_TEST(a_server_that_forgot_is_said_to_have),
-        QUEUE_TEST(a_server_that_fills_up_is_said_to_be_full),
-        QUEUE_TEST(a_server_that_refuses_is_quoted),
-        QUEUE_TEST(another_password_is_said),
-        QUEUE_TEST(a_server_that_has_room_again_is_gone_on_with),
         QUEUE_TEST(nothing_is_lost_or_doubled),
         QUEUE_TEST(without_memory_it_can_be_tried_again),
     };
