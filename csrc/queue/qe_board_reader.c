@@ -22,7 +22,7 @@ struct qe__reader {
 
 static const char *wrong_name(const char *name, size_t most, bool slash)
 {
-    if (name[0] == '\0') {
+    if (name == NULL || name[0] == '\0') {
         return "is empty";
     }
     if (strlen(name) >= most) {

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "qe_board_read.h"
 #include "qe_queue_own.h"
 #include "qe_util.h"
 
@@ -18,7 +19,6 @@
 #define FLAGS                                                                  \
     (QE_UNIT_SERIAL | QE_UNIT_TOGETHER | QE_UNIT_FRESH | QE_UNIT_SPARE |       \
      QE_UNIT_FIRST)
-#define NAME_MAX_BYTES 200u
 
 static int wrong(char *text, const char *what)
 {
@@ -43,17 +43,14 @@ static bool is_name(const char *name, size_t most)
 static int check(const qe_queue_options *o, const qe_queue_unit *units,
                  uint32_t count, char *text)
 {
-    if (!is_name(o->run, NAME_MAX_BYTES)) {
-        return wrong(text, "the run's name must have 1 to 200 bytes, and no "
-                           "control characters");
+    const char *names = qe__board_names(o->prefix != NULL ? o->prefix : "qe",
+                                        o->project, o->run);
+
+    if (names != NULL) {
+        return wrong(text, names);
     }
-    if (!is_name(o->project, NAME_MAX_BYTES)) {
-        return wrong(text, "the project's name must have 1 to 200 bytes, and "
-                           "no control characters");
-    }
-    if (o->prefix != NULL && !is_name(o->prefix, NAME_MAX_BYTES)) {
-        return wrong(text, "the prefix must have 1 to 200 bytes, and no "
-                           "control characters");
+    if (o->run == NULL) {
+        return wrong(text, "there must be a run");
     }
     if (!is_name(o->node, QE__NODE_NAME - 1)) {
         return wrong(text, "the node's name must have 1 to 63 bytes, and no "

@@ -27,7 +27,8 @@ def queue(url: str = "redis://127.0.0.1:1", *ids: Any, **more: Any) -> Any:
     "options",
     [
         {"project": ""}, {"run": ""}, {"node": ""}, {"node": "n" * 64}, {"workers": 5000},
-        {"lease_ns": 1}, {"project": "p" * 2000},
+        {"lease_ns": 1}, {"project": "p" * 2000}, {"project": "p/q"}, {"run": "1}:plan"},
+        {"run": "a\nb"}, {"prefix": "qe{"},
     ],
     ids=str,
 )  # fmt: skip
