@@ -215,11 +215,14 @@ def _int(digits: str) -> int:
     return int(digits)
 
 
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_int=_int)
+
+
 def _loaded(data: bytes) -> dict[str, Any]:
     if len(data) > MOST_BYTES:
         raise PayloadError(f"it has more than {MOST_BYTES} bytes")
     try:
-        value = json.loads(data.decode("utf-8"), parse_constant=_no_constant, parse_int=_int)
+        value = _DECODER.decode(data.decode("utf-8"))
     except PayloadError:
         raise
     except (ValueError, RecursionError):
