@@ -431,7 +431,8 @@ int qe_session_settle(qe_session *s, uint32_t unit, uint32_t attempt,
     *final_out = verdict.outcome;
     if (verdict.again) {
         *final_out = QE_NONE;
-        if (qe__sched_unclaim(s->sched, unit) == 0) {
+        if (!s->options.own_retries &&
+            qe__sched_unclaim(s->sched, unit) == 0) {
             return 0; /* another node is to have it, or this one by a new claim */
         }
         status =
@@ -444,6 +445,15 @@ int qe_session_settle(qe_session *s, uint32_t unit, uint32_t attempt,
     s->units[unit].settled = true;
     s->outcomes[verdict.outcome]++;
     return s->stopping ? 0 : qe__sched_settled(s->sched, unit);
+}
+
+int qe_session_release(qe_session *s, uint32_t unit)
+{
+    if (unit >= qe_plan_count(s->plan)) {
+        return QE_EINVAL;
+    }
+    return s->units[unit].settled ? QE_ESTATE
+                                  : qe__sched_unclaim(s->sched, unit);
 }
 
 int qe_session_stop(qe_session *s, bool interrupt)

@@ -49,6 +49,7 @@ typedef struct qe__session_unit {
     uint8_t voids;     /* attempts that were lost with the supervisor */
     bool settled;
     bool held; /* claimed by this node, and not begun */
+    uint32_t claim; /* the attempt that it was claimed for; 0: it never was */
 } qe__session_unit;
 
 enum qe__keeper {

@@ -70,6 +70,7 @@ static void event_init(qe_session *s, uint32_t slot, enum qe_event_kind kind,
     out->unit = unit;
     out->attempt = attempt;
     if (unit < s->exec.arena.head->units) {
+        out->claim = s->units[unit].claim;
         out->item = s->exec.arena.units[unit].item;
         out->pass = s->exec.arena.units[unit].pass;
     } else {

@@ -76,8 +76,15 @@ static int claim(qe_session *s, const qe_source_news *news)
 
     for (uint32_t i = 0; i < news->count; i++) {
         uint32_t unit = a->order[news->first + i];
+        uint32_t attempt = news->attempt;
         bool queued;
-        int status = qe__sched_claim(s->sched, unit, news->attempt, &queued);
+        int status;
+
+        /* Ours may have been more than the claims before this one were for. */
+        if (attempt <= s->units[unit].finished) {
+            attempt = s->units[unit].finished + 1u;
+        }
+        status = qe__sched_claim(s->sched, unit, attempt, &queued);
 
         if (status == QE_ESTATE) {
             continue; /* it is here already, or has been */
@@ -85,6 +92,7 @@ static int claim(qe_session *s, const qe_source_news *news)
         if (status != 0) {
             return status;
         }
+        s->units[unit].claim = news->attempt;
         hold(s, unit, true);
         if (queued) {
             qe__arena_add_common(a, unit);

@@ -341,6 +341,8 @@ typedef struct qe_options {
                            more are waited for, some milliseconds */
     const qe_source *source; /* which units are this node's to run, and
                                        when; outlives the session. NULL: all */
+    bool own_retries; /* with a source: another attempt is this node's own, and
+                         not another claim, see qe_session_release */
     uint64_t seed;
 } qe_options;
 
@@ -385,6 +387,7 @@ typedef struct qe_event {
     uint32_t slot, epoch;
     int32_t pid;
     uint32_t unit, item, pass, attempt; /* unit is UINT32_MAX where none */
+    uint32_t claim; /* with a source: the attempt that the unit was claimed for */
     enum qe_phase phase;
     enum qe_outcome outcome;
     bool settled;
@@ -442,6 +445,10 @@ QE_API int qe_session_next(qe_session *s, int timeout_ms, qe_event *out);
 QE_API int qe_session_settle(qe_session *s, uint32_t unit, uint32_t attempt,
                              enum qe_outcome outcome, bool retryable,
                              bool *again, enum qe_outcome *final_out);
+/* Instead of that, with own_retries: the unit has run as far as it does here, and is to run
+ * once more by another claim, on whichever node. QE_ESTATE: it is not running, or the run
+ * is at its end. */
+QE_API int qe_session_release(qe_session *s, uint32_t unit);
 /* Stops: nothing new starts. `interrupt` also sends SIGINT to running tests.
  * Both keep draining through qe_session_next. */
 QE_API int qe_session_stop(qe_session *s, bool interrupt);

@@ -369,6 +369,39 @@ static void another_attempt_is_another_claim(void **state)
     assert_int_equal(w->unit[1].outcome, QE_FLAKY);
 }
 
+static void attempts_of_its_own_are_no_claims(void **state)
+{
+    struct world *w = *state;
+    qe_event event;
+
+    w->body = body_fails_at_first;
+    w->retryable = true;
+    w->options.own_retries = true;
+    world_add(w, NULL, 0, 5, 0);
+    world_add(w, NULL, 0, 5, 0);
+    world_start(w);
+    claim(0, 1);
+    world_until(w, QE_EV_FINISH, 0, &event);
+    assert_int_equal(event.attempt, 1);
+    /* Nobody has claimed anything more. */
+    for (event.kind = QE_EV_NONE; event.kind != QE_EV_FINISH;)
+        assert_int_equal(qe_session_next(w->session, 10000, &event), 0);
+    assert_int_equal(event.attempt, 2);
+    assert_int_equal(event.claim, 1);
+    assert_int_equal(qe_session_release(w->session, 1), QE_ESTATE);
+    assert_int_equal(qe_session_release(w->session, 2), QE_EINVAL);
+    assert_int_equal(qe_session_release(w->session, 0), 0);
+    say((qe_source_news){
+        .kind = QE_SOURCE_CLAIM, .first = 0, .count = 1, .attempt = 2});
+    over();
+    world_until(w, QE_EV_FINISH, 0, &event);
+    assert_int_equal(event.attempt, 3); /* the third of this node's */
+    assert_int_equal(event.claim, 2);
+    world_finish(w);
+    assert_int_equal(w->unit[0].finals, 1);
+    assert_int_equal(w->unit[1].finals, 0);
+}
+
 static enum qe_outcome body_dies_at_first(struct world *w, qe_worker *worker,
                                           const qe_claim *claimed)
 {
@@ -468,6 +501,7 @@ int main(void)
         T(a_scope_goes_back_whole_or_not),
         T(what_is_lost_does_not_begin),
         T(another_attempt_is_another_claim),
+        T(attempts_of_its_own_are_no_claims),
         T(a_worker_that_dies_loses_nothing),
         T(a_stop_elsewhere_stops_here),
         T(without_its_source_it_ends_what_it_has),
