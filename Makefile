@@ -221,7 +221,8 @@ test-e2e: build/e2e/venv.stamp ## Compare real suites, serial against parallel; 
 
 # ------------------------------------------------------------ JavaScript tests
 
-build/addon.stamp: binding.gyp tools/addon.sh $(wildcard js/addon/*) $(C_SOURCES) $(C_HEADERS) build/npm.stamp | build/web.stamp
+build/addon.stamp: binding.gyp tools/addon.sh $(wildcard js/addon/*) $(C_SOURCES) $(C_HEADERS) \
+    $(wildcard csrc/queue/*.[ch]) build/npm.stamp | build/web.stamp
 	@echo 'building the addon for Node'
 	@QE_WERROR=1 tools/addon.sh
 	@touch $@

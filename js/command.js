@@ -1,11 +1,11 @@
 'use strict';
-// What the commands have in common: wrong usage is one line and exit status 2.
+// What the commands have in common: wrong usage is one line, and most often exit status 2.
 
 const { UsageError } = require('./usage');
 
-function refuse(program, { message }) {
+function refuse(program, { message, status }) {
   process.stderr.write(`${program}: ${message}\n`);
-  process.exitCode = 2;
+  process.exitCode = status;
 }
 
 /**

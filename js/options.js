@@ -51,6 +51,13 @@ function shard(text) {
   return [index, of];
 }
 
+/** Seconds of a lease. */
+function lease(text) {
+  const value = text.trim() === '' ? NaN : Number(text);
+  if (!(value >= 1 && value <= 3600)) throw new UsageError('seconds from 1 to 3600');
+  return value;
+}
+
 /** Each: its name, what it takes, how that is read, its key, and what help says. */
 const OPTIONS = [
   {
@@ -153,6 +160,48 @@ const OPTIONS = [
     help: 'seconds by file, for all shards the same; written by runs of all files',
   },
   {
+    flag: '--queue',
+    takes: '=URL',
+    parse: file,
+    key: 'queue',
+    help: 'share the run with other nodes through a Redis or Valkey server: redis://HOST/',
+  },
+  {
+    flag: '--run',
+    takes: '=ID',
+    parse: file,
+    key: 'run',
+    help: "which run of --queue this is a node of; default: by the CI's own variables",
+  },
+  {
+    flag: '--queue-project',
+    takes: '=NAME',
+    parse: file,
+    key: 'queueProject',
+    help: 'whose runs these are on the server; default: the name of the repository',
+  },
+  {
+    flag: '--queue-password-file',
+    takes: '=FILE',
+    parse: file,
+    key: 'queuePasswordFile',
+    help: "the server's password, which is better there or in QE_QUEUE_PASSWORD",
+  },
+  {
+    flag: '--queue-ca-file',
+    takes: '=FILE',
+    parse: file,
+    key: 'queueCaFile',
+    help: "certificates that vouch for a rediss:// server; default: the system's",
+  },
+  {
+    flag: '--queue-lease',
+    takes: '=SECONDS',
+    parse: lease,
+    key: 'queueLease',
+    help: 'who is not heard of for so long loses its files to other nodes; default 10',
+  },
+  {
     flag: '--report-json',
     takes: '=PATH',
     parse: file,
@@ -189,6 +238,7 @@ const OPTIONS = [
   },
 ];
 
+const QUEUE = ['run', 'queueProject', 'queuePasswordFile', 'queueCaFile', 'queueLease'];
 const REPORTS = ['reportJson', 'reportHtml', 'reportTrace', 'reportJunit'];
 
 /** What cannot be written at the end is refused, not told after an hour of tests. */
@@ -268,6 +318,19 @@ function huntOf(options, seed) {
   };
 }
 
+/** Options that are of no use without `--queue`, or that cannot go with it. */
+function checkQueue(options, known = OPTIONS) {
+  const flags = (keys) =>
+    known.filter(({ key }) => keys.includes(key) && options[key] !== undefined);
+  if (options.queue === undefined) {
+    const [alone] = flags(QUEUE);
+    if (alone) throw new UsageError(`${alone.flag}: takes --queue, too`);
+    return;
+  }
+  const [other] = flags(['flaky', 'flakyBudget', 'flakySeed', 'replay', 'shard', 'shardDurations']);
+  if (other) throw new UsageError(`--queue and ${other.flag}: takes one of them`);
+}
+
 /** A line for a run in which the runner runs as it is; "" where nothing is left out. */
 function leftOut(program, options, known = OPTIONS) {
   const given = known.filter(({ key }) => key in options && !HARMLESS.has(key));
@@ -282,4 +345,4 @@ function help(program = 'qe-jest', known = OPTIONS) {
   return `Options of ${program}:\n${lines.join('\n')}\n`;
 }
 
-module.exports = { OPTIONS, checkReports, help, huntOf, leftOut, number, parse };
+module.exports = { OPTIONS, checkQueue, checkReports, help, huntOf, leftOut, number, parse };

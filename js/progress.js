@@ -196,4 +196,4 @@ class Journal {
   }
 }
 
-module.exports = { Journal, Names, Progress, attemptOf, begunLast, nameOf, noteLoss };
+module.exports = { Journal, Names, Progress, attemptOf, begunLast, lossesOf, nameOf, noteLoss };

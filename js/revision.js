@@ -79,4 +79,31 @@ function head(root) {
   }
 }
 
-module.exports = { head };
+const SECTION = /^\[\s*([\w.-]+)\s*(?:"([^"]*)")?\s*\]/;
+
+/** The address of the remote `origin` of the repository where `root` lies; null: there is none. */
+function remote(root) {
+  let text;
+  try {
+    const [, common] = foldersOf(path.resolve(root)) ?? [];
+    text = common === undefined ? '' : read(path.join(common, 'config'));
+  } catch (error) {
+    if (error.code === undefined) throw error;
+    return null;
+  }
+  let inside = false;
+  for (const line of text.split('\n').map((each) => each.trim())) {
+    const [whole, name, of] = SECTION.exec(line) ?? [];
+    if (whole) inside = name.toLowerCase() === 'remote' && of === 'origin';
+    const at = line.indexOf('=');
+    if (inside && at >= 0 && line.slice(0, at).trim().toLowerCase() === 'url') {
+      return line
+        .slice(at + 1)
+        .trim()
+        .replace(/^"+|"+$/g, '');
+    }
+  }
+  return null;
+}
+
+module.exports = { head, remote };

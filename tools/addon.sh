@@ -23,8 +23,12 @@ if ! npx --no prebuildify -- --napi --strip --tag-libc --cwd build/addon >build/
     exit 1
 fi
 mv build/addon/prebuilds prebuilds
-for addon in prebuilds/*/*.node; do
-    ldd "$addon" | sed -n 's/^[[:space:]]*\(libsqlite3\|libcjson\)\([^ ]*\) => \([^ ]*\).*/\3/p' |
+# The one for runs across machines, which prebuildify does not know of.
+mkdir "$(echo prebuilds/*)/queue"
+strip --strip-all -o "$(echo prebuilds/*)/queue/qe_queue.node" \
+    build/addon/build/Release/queue/qe_queue.node
+for addon in prebuilds/*/*.node prebuilds/*/queue/*.node; do
+    ldd "$addon" | sed -n 's/^[[:space:]]*\(libsqlite3\|libcjson\|libhiredis\)\([^ ]*\) => \([^ ]*\).*/\3/p' |
         while read -r library; do
             cp -L "$library" "$(dirname "$addon")/"
             # Its licence goes along, where this system has it as Debian does.

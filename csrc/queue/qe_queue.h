@@ -10,6 +10,10 @@
 #include "qe.h"
 #include "qe_source.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define QE_QUEUE_TEXT 512u /* bytes of a message, NUL included */
 #define QE_QUEUE_PAYLOAD ((size_t) 16 << 20) /* of an attempt, at most */
 
@@ -80,5 +84,9 @@ int qe_queue_stop(qe_queue *q);
 int qe_queue_finish(qe_queue *q, qe_queue_end *out);
 const char *qe_queue_text(const qe_queue *q); /* what went wrong, in a line */
 void qe_queue_close(qe_queue *q);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

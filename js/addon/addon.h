@@ -92,6 +92,7 @@ struct Event {
     std::string data;
     bool asks = false;             // the host is to settle it
     bool again = false;            // another attempt follows
+    bool elsewhere = false;        // it does, but by another claim
     enum qe_outcome final = QE_NONE; // the unit's outcome, where none follows
 };
 

@@ -17,6 +17,7 @@ Napi::Object event_object(Napi::Env env, const Event &e)
         o.Set("item", c.item);
         o.Set("pass", c.pass);
         o.Set("attempt", c.attempt);
+        o.Set("claim", c.claim);
     }
     o.Set("phase", (int) c.phase);
     o.Set("outcome", (int) c.outcome);
@@ -28,6 +29,7 @@ Napi::Object event_object(Napi::Env env, const Event &e)
     o.Set("dataKind", c.data_kind);
     o.Set("asks", e.asks);
     o.Set("again", e.again);
+    o.Set("elsewhere", e.elsewhere);
     o.Set("final", (int) e.final);
     o.Set("error", c.error);
     o.Set("stdoutBytes", (double) c.stdout_bytes);

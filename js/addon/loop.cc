@@ -19,6 +19,15 @@ bool wants_again(const Loop &loop, const Event &e)
     return loop.commands || e.core.kind == QE_EV_LOST || (!e.data.empty() && e.data[0] == 'R');
 }
 
+// Whether a whole run of a unit has failed, by a worker whose last data begin with "E", and
+// was released to run again by another claim.
+bool is_released(const Loop &loop, const Event &e)
+{
+    return e.core.kind == QE_EV_FINISH && e.core.claim > 0 && e.core.claim <= loop.elsewhere &&
+           !e.data.empty() && e.data[0] == 'E' &&
+           qe_session_release(loop.session, e.core.unit) == 0;
+}
+
 // One event of the core's, judged where it must be. False at the end.
 bool take(Loop &loop, int timeout_ms, Batch &batch)
 {
@@ -44,6 +53,8 @@ bool take(Loop &loop, int timeout_ms, Batch &batch)
     if (settles && loop.asks) {
         e.asks = true;
         loop.asked++;
+    } else if (settles && is_released(loop, e)) {
+        e.elsewhere = true;
     } else if (settles) {
         (void) qe_session_settle(loop.session, e.core.unit, e.core.attempt,
                                  e.core.outcome, wants_again(loop, e), &e.again, &e.final);

@@ -38,6 +38,7 @@ struct Loop {
     qe_plan *plan = nullptr;
     bool commands = false; // units are commands, and no worker program is needed
     bool asks = false;     // the host settles each attempt; until then the next one waits
+    uint32_t elsewhere = 0; // what fails is released, of claims for attempts up to this
     Words argv;
     std::atomic<bool> stop{false}, interrupt{false}, kill{false}, quit{false};
     std::atomic<bool> pause{false};  // what runs is to be held

@@ -131,6 +131,9 @@ class Session : public Napi::ObjectWrap<Session> {
         qe_options options = {};
         qe_worker *none = nullptr;
 
+        if (given(from.get("source"))) {
+            take_source(env, from, options);
+        }
         if (!loop_->commands) {
             loop_->argv.words = Command::argv_of(from);
             options.spawn_argv = loop_->argv.get();
@@ -156,6 +159,28 @@ class Session : public Napi::ObjectWrap<Session> {
         if (given(from.get("publish"))) {
             publish(env, Options(from.get("publish"), from.name("publish")));
         }
+    }
+
+    // Units come by claims (qe_source.h): of what is claimed for an attempt up to
+    // `retriesElsewhere`, that which fails is released.
+    void take_source(Napi::Env env, const Options &from, qe_options &options)
+    {
+        Napi::Value source = from.get("source");
+        uint32_t unit, scope;
+
+        if (!source.IsExternal()) {
+            refuse(source, from.name("source"), "what a queue gives");
+        }
+        // Places are the numbers of the units, by which a host tells of them.
+        for (uint32_t i = 0; i < qe_plan_count(loop_->plan); i++) {
+            if (qe_plan_place(loop_->plan, i, &unit, &scope) != 0 || unit != i) {
+                raise(env, QE_EINVAL);
+            }
+        }
+        source_ = Napi::Persistent(source.As<Napi::External<const qe_source>>());
+        options.source = source_.Value().Data();
+        options.own_retries = true;
+        loop_->elsewhere = from.count("retriesElsewhere", 0, 0, MOST_RETRIES);
     }
 
     // What the run does is told to other processes (qe_live.h).
@@ -289,6 +314,7 @@ class Session : public Napi::ObjectWrap<Session> {
 
     std::shared_ptr<Loop> loop_;
     Channel channel_;
+    Napi::Reference<Napi::External<const qe_source>> source_; // the core calls it
     std::thread thread_;
     uint32_t spare_ = 0; // units that are
     bool hooked_ = false;

@@ -6,7 +6,7 @@ const path = require('node:path');
 const { createRequire } = require('node:module');
 
 const { command } = require('../command');
-const { checkReports, help, huntOf, leftOut, parse } = require('../options');
+const { checkQueue, checkReports, help, huntOf, leftOut, parse } = require('../options');
 const { findPeer } = require('../peer');
 const { parse: parseToken } = require('../replay');
 const { UsageError } = require('../usage');
@@ -85,9 +85,13 @@ function checkTogether(options, rest) {
     throw new UsageError(`${flag} and --retries: takes one of them`);
   }
   huntOf(options);
+  checkQueue(options);
   if (options.replay !== undefined) {
     if (options.retries) throw new UsageError('--replay and --retries: takes one of them');
     parseToken(options.replay, process.cwd());
+  }
+  if (options.queue && rest.some((arg) => /^--shard(=|$)/.test(arg))) {
+    throw new UsageError('--queue and --shard: takes one of them');
   }
   if (options.shard && rest.some((arg) => /^--shard(=|$)/.test(arg))) {
     throw new UsageError('--shard-by-time and --shard: takes one of them');
@@ -114,7 +118,12 @@ function run(argv) {
   if (rest.includes('--help') || rest.includes('-h')) process.stdout.write(`${help()}\n`);
   if (reason === null) {
     checkReports(options);
-    process.env.QE_JEST_OPTIONS = JSON.stringify(options);
+    // Whoever reads the environment of tests need not know the queue's address.
+    process.env.QE_JEST_OPTIONS = JSON.stringify({ ...options, queue: undefined });
+    if (options.queue !== undefined) {
+      const { QueueNode, wantedOf } = require('../queue/node');
+      QueueNode.wanted = wantedOf(options, process.cwd());
+    }
     replaceRunner(process.cwd());
     share(options, rest);
   }

@@ -11,9 +11,11 @@ const { describe } = require('../ending');
 const { planPasses } = require('../flaky');
 const { huntOf } = require('../options');
 const { decode } = require('../plain');
-const { attemptOf, noteLoss } = require('../progress');
+const { attemptOf, lossesOf, noteLoss } = require('../progress');
+const { QueueNode } = require('../queue/node');
 const { holdsTexts } = require('../recording');
 const { parse } = require('../replay');
+const { UsageError } = require('../usage');
 const { LOOK, hangText, readStack, stackFile } = require('../watchdog');
 const { FlakyFile } = require('./flaky');
 const { JestHunt, JestReplay, WHOLE } = require('./hunt');
@@ -21,6 +23,7 @@ const messages = require('./messages');
 const { outputOf } = require('./output');
 const { Reports } = require('./reports');
 const { FileResult } = require('./results');
+const { toldOf } = require('./told');
 const { typedOf } = require('./typed');
 
 const WORKER = path.join(__dirname, 'worker.js');
@@ -45,6 +48,8 @@ class Run {
     this.tests = tests;
     this.folder = folder;
     this.interrupted = false;
+    this.queue = null; // this node's part, where a run has several
+    this.failures = 0;
     this.left = new Map(); // the kinds of handles that files have left open
     const { globalConfig, options } = runner;
     const seed = options.flakySeed ?? globalConfig.seed;
@@ -57,12 +62,21 @@ class Run {
     const workers = options.workers ?? defaultWorkers(globalConfig);
     this.hunt = hunts ? this.#hunt(hunts, workers, recipe ? JestReplay : JestHunt) : null;
     process.env.QE_JEST_RUN = this.#describe();
-    const units = this.#units();
-    this.workers = hunts ? workers : Math.min(workers, units.length);
+    this.units = this.#units();
+    this.workers = hunts ? workers : Math.min(workers, this.units.length);
+    this.recipe = recipe;
+    this.watcher = watcher;
     this.finished = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
     });
+  }
+
+  /** Starts workers, once this node has come to the run, where there are others. */
+  async start() {
+    const { hunt, recipe, runner, units, watcher } = this;
+    const { options } = runner;
+    if (QueueNode.wanted) this.queue = await this.#join(QueueNode.wanted);
     const { FORCE_COLOR: asked } = process.env;
     // What workers say is in colours where jest's own words are, whatever they write to.
     if (runner.jest.colours) process.env.FORCE_COLOR = '1';
@@ -80,7 +94,9 @@ class Run {
         lazyEvents: true, // nobody sees some milliseconds
         isolate: this.passes !== null,
         inOrder: this.passes !== null, // else a file's passes would wait for each other
-        spare: this.hunt?.spare,
+        source: this.queue?.source,
+        retriesElsewhere: this.queue ? options.retries : 0,
+        spare: hunt?.spare,
         spareRetries: MOST_ATTEMPTS,
         spareTimeout: this.#limit,
         backoff: options.retries > 0 ? options.backoff : 0,
@@ -88,7 +104,8 @@ class Run {
       },
       (events, end) => this.take(events, end),
     );
-    if (recipe) this.hunt.feed(this.session); // no pass begins with the run
+    this.queue?.start();
+    if (recipe) hunt.feed(this.session); // no pass begins with the run
     if (asked === undefined) delete process.env.FORCE_COLOR;
     else process.env.FORCE_COLOR = asked;
     watcher.on?.('change', (state) => {
@@ -98,6 +115,21 @@ class Run {
     for (const name of SIGNALS) process.on(name, this.onSignal);
   }
 
+  /** This node's part in a run; its files are the same ones on all nodes. */
+  async #join(wanted) {
+    const { globalConfig } = this.runner;
+    if (globalConfig.watch || globalConfig.watchAll) {
+      throw new UsageError('--queue: a run that watches is on one node');
+    }
+    const { workers, units } = this;
+    const node = new QueueNode('qe-jest', wanted, units, {
+      workers,
+      maxFailures: globalConfig.bail,
+    });
+    await node.join();
+    return node;
+  }
+
   #publishing() {
     const names = this.tests.map((test) => this.reports.name(test));
     return this.reports.recording.publishing(names);
@@ -105,7 +137,9 @@ class Run {
 
   /** What workers must know, in a file. */
   #describe() {
-    const { core, context, globalConfig, options } = this.runner;
+    const { core, context, globalConfig, options: own } = this.runner;
+    // With a queue what fails runs again as a whole, by another claim.
+    const options = QueueNode.wanted ? { ...own, retries: 0, elsewhere: true } : own;
     const projects = {};
     for (const { context: own } of this.tests) {
       projects[own.config.id] ??= { config: own.config, moduleMap: own.moduleMap.toJSON() };
@@ -161,6 +195,7 @@ class Run {
 
   #units() {
     if (this.hunt && !this.hunt.hunting.first) return []; // a replay says what runs
+    if (QueueNode.wanted) return this.#shared();
     return (this.passes ?? [{ pass: 0 }]).flatMap(({ pass }) =>
       this.tests.map((test, item) => ({
         id: `${test.context.config.id}:${test.path}`,
@@ -171,6 +206,18 @@ class Run {
         ...this.reports.turn(test),
       })),
     );
+  }
+
+  /** Files as all nodes name and order them, whatever each knows of their times. */
+  #shared() {
+    const named = this.tests.map((test, item) => ({
+      id: this.reports.name(test),
+      item,
+      retries: MOST_ATTEMPTS,
+      timeout: this.#limit,
+      expected: this.reports.turn(test).expected,
+    }));
+    return named.sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
   stop() {
@@ -194,7 +241,10 @@ class Run {
       this.reports.finish({ workers: this.workers, interrupted: true });
     }
     for (const each of SIGNALS) process.off(each, this.onSignal);
-    process.kill(process.pid, name);
+    const die = () => process.kill(process.pid, name);
+    if (this.queue)
+      this.queue.finish().then(die); // others need not wait for its lease's end
+    else die();
   }
 
   /** Events in their order, each when what the one before told has been heard. */
@@ -203,6 +253,7 @@ class Run {
       for (const event of events) if (!this.interrupted) await this.handle(event);
       if (!end) return;
       if (this.hunt) await this.#concludeHunt();
+      await this.#leave();
       for (const name of SIGNALS) process.off(name, this.onSignal);
       this.reports.finish({ workers: this.workers, interrupted: this.interrupted });
       for (const [file, kinds] of this.left) {
@@ -238,6 +289,8 @@ class Run {
       case qe.EV_GIVE_UP:
         this.gaveUp = 'qe-jest: no worker can be started';
         break;
+      case qe.EV_SOURCE:
+        break; // `finish` has what the queue has said
       default:
     }
   }
@@ -353,6 +406,14 @@ class Run {
     const failure = file.whyNone();
     const result = failure ? undefined : file.merge(jest, globalConfig, now);
     const error = failure ?? result?.testExecError;
+    if (this.queue) {
+      // Before the queue can give it to us again, nothing is known of it.
+      if (event.elsewhere) this.#forget(file, unit);
+      const told = toldOf(file, error, now, event);
+      this.queue.tell(event, told);
+      if (event.elsewhere) return;
+      await this.#bail(told);
+    }
     // Behind the first pass of a hunt its tests are known, which have failed with it.
     if (error && (pass === 0 || !this.hunt)) this.reports.broken(file, error);
     file.captured?.close();
@@ -371,6 +432,31 @@ class Run {
       }
     }
     await this.#tell(test, ended);
+  }
+
+  /** What has failed here runs again on another node, as if nobody had run it. */
+  #forget(file, unit) {
+    file.captured?.close();
+    const progress = path.join(this.folder, `${unit}.progress`);
+    for (const each of [progress, lossesOf(progress)]) fs.rmSync(each, { force: true });
+    const name = this.reports.name(file.test);
+    process.stderr.write(`qe-jest: ${name} has failed, and runs again on another node\n`);
+  }
+
+  /** Jest is about to end this process: the other nodes are to hear before. */
+  async #bail({ attempt }) {
+    const { bail } = this.runner.globalConfig;
+    this.failures += attempt.failures.length;
+    if (bail === 0 || this.failures < bail) return;
+    this.queue.stop();
+    await this.#leave();
+  }
+
+  /** This node's part in the run is over. */
+  async #leave() {
+    if (!this.queue) return;
+    await this.queue.finish();
+    this.queue.conclude();
   }
 
   async #tell(test, ended) {

@@ -44,7 +44,9 @@ class QeRunner {
     }
     const folder = scratch('qe-jest');
     try {
-      await new Run(this, tests, watcher, folder).finished;
+      const run = new Run(this, tests, watcher, folder);
+      await run.start();
+      await run.finished;
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       fs.rmSync(folder, { recursive: true, force: true });

@@ -22,6 +22,7 @@ const { Watchdog, stackFile } = require('../watchdog');
 const scriptCache = require('./script-cache');
 
 const AGAIN = Buffer.from('R');
+const ELSEWHERE = Buffer.from('E');
 const NO_MORE = Buffer.alloc(0);
 const OVER = 'over';
 const POLL_MS = 5;
@@ -263,6 +264,8 @@ class FileWorker {
     if (failed) {
       again = this.selection(new Progress(file)) !== undefined;
     }
+    // Where nothing of it runs again here, what it has lost before counts as well.
+    if (this.run.options.elsewhere) failed ||= new Progress(file).failures.size > 0;
     return { again, failed };
   }
 
@@ -278,11 +281,12 @@ class FileWorker {
       this.endTurn?.(); // the file's, before this goes on with others that passes wait for
       this.endTurn = null;
       if (failed && !again) this.core.countFailure();
+      const elsewhere = failed && this.run.options.elsewhere ? ELSEWHERE : NO_MORE;
       if (this.watchdog || this.isChanged) {
         this.watchdog?.end();
         this.core.phase(qe.TEARDOWN);
       }
-      this.core.finish(failed ? qe.FAILED : qe.PASSED, again ? AGAIN : NO_MORE);
+      this.core.finish(failed ? qe.FAILED : qe.PASSED, again ? AGAIN : elsewhere);
       // Another takes its place.
       if (this.mostMemory < Infinity && process.memoryUsage.rss() > this.mostMemory) break;
     }
