@@ -10,7 +10,7 @@ const { constants } = require('node:os');
 const { pathToFileURL } = require('node:url');
 
 const { command, refuse } = require('../command');
-const { OPTIONS, checkReports, help, huntOf, leftOut, parse } = require('../options');
+const { OPTIONS, checkQueue, checkReports, help, huntOf, leftOut, parse } = require('../options');
 const { argsOf, parse: parseToken } = require('../replay');
 const { UsageError } = require('../usage');
 const { findMocha, mochaModules } = require('./modules');
@@ -29,6 +29,12 @@ const KEYS = [
   'maxWorkerRss',
   'shard',
   'shardDurations',
+  'queue',
+  'run',
+  'queueProject',
+  'queuePasswordFile',
+  'queueCaFile',
+  'queueLease',
   'reportJson',
   'reportHtml',
   'reportTrace',
@@ -125,10 +131,14 @@ function orRefuse(make) {
   try {
     return make();
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    refuse('qe-mocha', error);
-    return process.exit();
+    return orThrow(error);
   }
+}
+
+function orThrow(error) {
+  if (!(error instanceof UsageError)) throw error;
+  refuse('qe-mocha', error);
+  return process.exit();
 }
 
 /** The first pass of a hunt, as of `planPasses`. */
@@ -169,8 +179,9 @@ function replace(root, { Mocha }, options) {
       return;
     }
     const all = hunt ? firstOf(hunt) : passes;
+    const node = dryRun ? null : await join(options, this, reports).catch(orThrow);
     const session = orRefuse(
-      () => new Session(root, this.files, this.options, options, reports, mine, all, hunt),
+      () => new Session(root, this.files, this.options, options, reports, mine, all, hunt, node),
     );
     sessions.set(this, session);
     let tree;
@@ -178,7 +189,15 @@ function replace(root, { Mocha }, options) {
       tree = await session.tree;
     } catch (error) {
       session.close();
+      await node?.finish();
+      node?.conclude();
       throw error;
+    }
+    if (tree === null) {
+      // other nodes have run all of it
+      session.report();
+      node.conclude();
+      return;
     }
     const { suite } = this;
     const things = new Builder(Mocha).build(suite, tree);
@@ -212,9 +231,25 @@ function keep(suite, things, mine) {
   suite.suites = suite.suites.filter((each) => kept.has(each));
 }
 
+/** This node's part in a run of several; null: there is no queue. */
+async function join({ queueWanted, workers }, { files, options: { bail } }, reports) {
+  if (!queueWanted) return null;
+  const { cpuCount } = require('../addon');
+  const { QueueNode } = require('../queue/node');
+  const most = Math.max(1, Math.min(workers ?? cpuCount(), files.length));
+  const units = reports.shared(files);
+  const node = new QueueNode('qe-mocha', queueWanted, units, {
+    workers: most,
+    maxFailures: bail ? 1 : 0,
+  });
+  await node.join();
+  return node;
+}
+
 async function run(argv) {
   const { options, rest } = parse(argv, OURS);
   huntOf(options);
+  checkQueue(options, OURS);
   refuseOthers(rest);
   const root = findMocha(process.cwd());
   const parts = mochaModules(root);
@@ -251,6 +286,10 @@ async function run(argv) {
     const { Sharding } = require('../sharding');
     const { shard, shardDurations: durations } = options;
     options.sharding = new Sharding({ shard, durations });
+  }
+  if (options.queue !== undefined) {
+    const { wantedOf } = require('../queue/node');
+    options.queueWanted = wantedOf(options, process.cwd());
   }
   replace(root, parts, { timeout: 0, ...options, workers, passes: passesOf(options) });
   process.argv = [process.execPath, bin, ...rest];

@@ -47,6 +47,16 @@ class Reports {
     return this.recording.publishing(files.map((file) => this.recording.name(file)));
   }
 
+  /** Files as all nodes of a run name and order them, whatever each knows of their times. */
+  shared(files) {
+    const named = files.map((file, item) => ({
+      id: this.recording.name(file),
+      item,
+      expected: this.recording.known(file)?.[0] ?? 0,
+    }));
+    return named.sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
   /** The order in which files begin, by index; and how many workers are worth starting. */
   plan(files, most) {
     const known = files.map((file) => this.recording.known(file));

@@ -23,24 +23,40 @@ function makeParentRunner(Mocha) {
       if (this.over) return;
       while (!this.stopping) {
         const { cursor, session } = this;
-        if (cursor.file === session.files.length) {
-          if (cursor.stage === STAGES - 1) break;
-          Object.assign(cursor, { stage: cursor.stage + 1, file: 0 });
-        }
-        const stage = session.events[cursor.file].stages[cursor.stage];
+        if (this.#atEnd()) break;
+        const { index, stages } = session.turns[cursor.file];
+        const stage = stages[cursor.stage];
         while (stage.events.length > 0) {
-          if (!this.#play(stage.events.shift(), cursor.file)) return this.#stop();
+          if (!this.#play(stage.events.shift(), index)) return this.#stop();
         }
-        const none = cursor.stage === 0 && !this.#atRoot(cursor.file);
+        const none = cursor.stage === 0 && !this.#atRoot(index);
         if (!stage.over && !none) return;
         if (cursor.stage > 0) this.closeTo(this.suite);
         // Serially nothing of the next file would begin.
         if (this.failures > 0 && this.suite.bail()) return this.#stop();
-        cursor.file += 1;
+        if (session.node) cursor.stage += 1;
+        else cursor.file += 1;
       }
       if (!this.session.done) return;
       for (const item of this.session.atEnd) this.#play(item, ROOT);
       this.end();
+    }
+
+    /**
+     * Whether nothing is left to be played, as far as one knows. In a run of several nodes
+     * nobody knows which files are still to come: each is played whole when it has begun.
+     */
+    #atEnd() {
+      const { cursor, session } = this;
+      const { length } = session.turns;
+      if (session.node) {
+        if (cursor.stage === STAGES) Object.assign(cursor, { stage: 0, file: cursor.file + 1 });
+        return cursor.file === length;
+      }
+      if (cursor.file < length) return false;
+      if (cursor.stage === STAGES - 1) return true;
+      Object.assign(cursor, { stage: cursor.stage + 1, file: 0 });
+      return false;
     }
 
     /** Nothing of the files is played any more: hooks at the root, in leaving workers, are. */

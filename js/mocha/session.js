@@ -16,6 +16,7 @@ const { plainError, unpack } = require('./errors');
 const { Growth } = require('./growth');
 const messages = require('./messages');
 const { ROOT, digest } = require('./tree');
+const { STAGES, UnitEvents, toldOf } = require('./unit-events');
 const { thingOf } = require('./unit-runner');
 
 const WORKER = path.join(__dirname, 'worker.js');
@@ -23,7 +24,6 @@ const MOST_ATTEMPTS = 1000; // at one file: each goes on behind a test that ende
 const PATIENCE_MS = 1000; // with tests that run when the run is to end
 const MOST_EARLY = 20; // workers that end before they run a test
 const MOST_EXITS = 3; // of these, such that nothing has killed
-const STAGES = 3; // of a file's events
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 /** What a copy in another process can have of mocha's options. */
@@ -54,59 +54,17 @@ function unloadable(error, { shown }) {
 
 const print = ({ printed, error }) => (error ? process.stderr : process.stdout).write(printed);
 
-/**
- * The events of one unit, a file or a pass over all: those of its tests at the root, those
- * of its suites, and those of suites that it has added to the root at run time.
- */
-class UnitEvents {
-  constructor(index, title) {
-    this.index = index;
-    this.title = title; // a path, or what stands for one
-    this.stages = Array.from({ length: STAGES }, () => ({ events: [], over: false }));
-    this.stage = 1;
-    this.running = new Map(); // what runs now: 'test' and 'hook', as [id, since]
-    this.ended = undefined; // the id of what was over last, unless something has begun since
-  }
-
-  push(event, stage = this.stage) {
-    this.stage = stage;
-    this.stages[stage].events.push(event);
-  }
-
-  /** Notes what runs, to name it should its worker be lost. */
-  note({ name, id, patch }) {
-    const begins = name === 'test' || name === 'hook' || name === 'retry';
-    this.ended = begins ? undefined : (id?.join() ?? this.ended);
-    if (name === 'test') this.running.set('test', { id, patch, since: Date.now() });
-    else if (name === 'hook') this.running.set('hook', { id, patch, since: Date.now() });
-    else if (name === 'test end' || name === 'retry') this.running.delete('test');
-    else if (name === 'hook end') this.running.delete('hook');
-    else if (name === 'fail' && this.running.get('hook')?.id?.join() === id?.join()) {
-      this.running.clear(); // mocha goes on behind the hook's suite
-    } else if (name === 'fail' || name === 'pending') {
-      const test = this.running.get('test');
-      if (test) test.told = true;
-    }
-  }
-
-  close() {
-    for (const stage of this.stages) stage.over = true;
-  }
-
-  get isOver() {
-    return this.stages.every((stage) => stage.over);
-  }
-}
-
 class Session {
   /**
    * @param {string} root mocha's folder
    * @param {Set<number> | null} mine which of the files run: all are loaded
    * @param {object[] | null} passes over all of these, as of `planPasses`
    * @param {object | null} hunt which says what passes follow the first
+   * @param {object | null} node this node's part, where a run has several
    */
-  constructor(root, files, mochaOptions, options, reports, mine, passes, hunt) {
+  constructor(root, files, mochaOptions, options, reports, mine, passes, hunt, node) {
     this.hunt = hunt;
+    this.node = node;
     this.files = files;
     this.timeout = options.timeout;
     this.reports = reports;
@@ -115,6 +73,7 @@ class Session {
     this.events = passes
       ? passes.map(({ pass }) => new UnitEvents(pass, `pass ${pass + 1}`))
       : files.map((file, index) => new UnitEvents(index, file));
+    this.turns = node ? [] : this.events; // in the order in which they are played
     this.passOf = new Map(); // by worker: each has one
     this.last = []; // what they print when they exit
     this.leaving = new Set(); // workers that do
@@ -146,6 +105,10 @@ class Session {
     const limits = { retries: MOST_ATTEMPTS, timeout: this.limit };
     if (passes) {
       const units = passes.map(({ pass }) => ({ id: `pass ${pass}`, item: pass, pass, ...limits }));
+      return { units, first: this.workers };
+    }
+    if (this.node) {
+      const units = this.reports.shared(files).map((unit) => ({ ...unit, ...limits }));
       return { units, first: this.workers };
     }
     const { order, first } = this.reports.plan(files, this.workers);
@@ -187,6 +150,7 @@ class Session {
         inOrder: true, // that of the plan
         lazyEvents: true, // nobody sees some milliseconds
         endTimeout: this.limit,
+        source: this.node?.source,
         spare: this.hunt?.spare,
         spareRetries: MOST_ATTEMPTS,
         spareTimeout: this.limit,
@@ -195,12 +159,16 @@ class Session {
       (events, end) => this.#take(events, end),
     );
     delete process.env.QE_MOCHA_RUN;
+    this.node?.start();
     if (passes?.length === 0) this.hunt.feed(this); // none begins with the run
     this.growth = new Growth(first, this.workers, (wanted) => this.core.grow(wanted));
     this.onSignal = (name) => {
       this.close();
       this.interrupted?.();
-      process.kill(process.pid, name);
+      const die = () => process.kill(process.pid, name);
+      if (this.node)
+        this.node.finish().then(die); // others need not wait for its lease's end
+      else die();
     };
     for (const name of SIGNALS) process.on(name, this.onSignal);
     this.onExit = () => this.close();
@@ -241,12 +209,12 @@ class Session {
   stop() {
     if (this.closed) return;
     fs.writeFileSync(path.join(this.folder, 'stop'), '');
+    this.node?.stop();
     this.core.stop();
     this.patience = setInterval(() => {
       if (this.running.size === 0) return;
       this.close();
-      this.done = true;
-      this.changed();
+      this.#over();
     }, PATIENCE_MS);
   }
 
@@ -268,6 +236,17 @@ class Session {
     fs.rmSync(this.folder, { recursive: true, force: true });
   }
 
+  /** Nothing comes any more; other nodes have heard all, too. */
+  #over() {
+    const over = () => {
+      this.done = true;
+      if (this.node) this.loaded(null); // unless a worker has loaded something
+      this.changed();
+    };
+    if (this.node) this.node.finish().then(over);
+    else over();
+  }
+
   #take(events, end) {
     if (this.closed) return;
     try {
@@ -279,9 +258,9 @@ class Session {
     }
     if (end) {
       for (const file of this.events) file.close();
-      this.done = true;
-      this.failed(plainError('no worker has loaded the spec files'));
+      if (!this.node) this.failed(plainError('no worker has loaded the spec files'));
       this.close();
+      this.#over();
     }
     this.changed();
   }
@@ -294,6 +273,7 @@ class Session {
         break;
       case qe.EV_START:
         this.running.add(event.unit);
+        if (this.node && !this.turns.includes(file)) this.#begin(event, file);
         if (this.passes) this.passOf.set(this.#worker(event), file);
         break;
       case qe.EV_FINISH:
@@ -305,10 +285,16 @@ class Session {
           process.stderr.write(this.hunt?.told(file.title) ?? told);
         }
         file.close();
+        this.node?.tell(event, toldOf(file));
         break;
       case qe.EV_LOST:
         this.running.delete(event.unit);
+        if (this.node && !this.turns.includes(file)) this.#begin(event, file);
         this.#lost(event, file);
+        if (this.node && !event.again) {
+          file.close();
+          this.node.tell(event, toldOf(file));
+        }
         if (this.hunt && !event.again && event.outcome !== qe.NONE) file.close();
         break;
       case qe.EV_EXIT:
@@ -321,6 +307,12 @@ class Session {
         break;
       default:
     }
+  }
+
+  /** A file is this node's: it is played behind those that are already. */
+  #begin(event, file) {
+    file.started = event.start || Date.now() / 1000;
+    this.turns.push(file);
   }
 
   #data(event, file) {
