@@ -440,7 +440,9 @@ class Run {
     const progress = path.join(this.folder, `${unit}.progress`);
     for (const each of [progress, lossesOf(progress)]) fs.rmSync(each, { force: true });
     const name = this.reports.name(file.test);
-    process.stderr.write(`qe-jest: ${name} has failed, and runs again on another node\n`);
+    process.stderr.write(
+      `qe-jest: ${name} has failed: another node runs it again, if there is one\n`,
+    );
   }
 
   /** Jest is about to end this process: the other nodes are to hear before. */

@@ -3,6 +3,8 @@
 // claims, runs and gives back; here the plan is described, what became of files is told,
 // and what the server says of the whole run is passed on.
 
+const fs = require('node:fs');
+
 const { Outcome } = require('../units');
 const { GoneError, UsageError } = require('../usage');
 const { nodeName, projectOf, runOf } = require('./names');
@@ -108,8 +110,9 @@ class QueueNode {
 
   /** What went wrong with the server in mid-run; undefined: nothing. */
   get #trouble() {
-    const { over, stopped, text } = this.end ?? {};
-    return over || stopped || !text ? undefined : hidden(text);
+    const { over, stopped, text, untold } = this.end ?? {};
+    if (over || stopped) return undefined;
+    return hidden(text ?? '') || (untold > 0 ? 'the server is gone' : undefined);
   }
 
   /** The lines about our part, and with which status this process is to end at least. */
@@ -137,7 +140,7 @@ class QueueNode {
     if (this.#told) return;
     this.#told = true;
     process.once('exit', (status) => {
-      process.stderr.write(this.#lines.join(''));
+      fs.writeSync(2, this.#lines.join('')); // jest may have closed the stream
       if (this.#trouble !== undefined) process.exitCode = 7;
       else if (status === 0 && !this.end?.over) process.exitCode = 1;
     });

@@ -1,0 +1,144 @@
+'use strict';
+// A real server for queues, and projects whose runs nodes share.
+
+const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+
+const { ROOT, cleanEnv, until } = require('./helpers');
+
+const LONGEST_MS = 120_000;
+const READY_MS = 20_000;
+/** Names that CIs have for what runs: the caller's must not reach the tests. */
+const CI = /^(GITHUB_|CI_|BUILDKITE_|CIRCLE_|BUILD_TAG$)/;
+
+const folderOf = (t, name) => {
+  const folder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), name)));
+  t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
+  return folder;
+};
+
+async function freePort() {
+  const server = net.createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** A server of a test's own: {port, url, ask, end}. It ends with the test. */
+async function serve(t, ...words) {
+  const folder = folderOf(t, 'qe-queue-server-');
+  const port = await freePort();
+  const child = spawn(
+    'redis-server',
+    ['--port', port, '--bind', '127.0.0.1', '--dir', folder, '--save', '', ...words].map(String),
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const closed = new Promise((resolve) => child.once('close', resolve));
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (more) => (text += more));
+  const end = async () => {
+    child.kill('SIGKILL');
+    await closed;
+  };
+  t.after(end);
+  assert.ok(await until(() => /Ready to accept connections/.test(text), READY_MS), text);
+
+  /** The first line of what the server answers to a command. */
+  const ask = (...command) =>
+    new Promise((resolve, reject) => {
+      const socket = net.connect(port, '127.0.0.1', () => socket.write(`${command.join(' ')}\r\n`));
+      let answer = '';
+      socket.setEncoding('utf8').on('data', (more) => {
+        answer += more;
+        if (!answer.includes('\r\n')) return;
+        socket.destroy();
+        resolve(answer.slice(1, answer.indexOf('\r\n')));
+      });
+      socket.on('error', reject);
+    });
+  return { port, url: `redis://127.0.0.1:${port}/`, ask, end };
+}
+
+/**
+ * A project in a folder of its own. Its files say in `log` that they have begun, and wait
+ * there for `open()`, if they call `begun(name)`.
+ */
+function project(t, files) {
+  const folder = folderOf(t, 'qe-queue-test-');
+  fs.symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
+  const all = {
+    'package.json': '{ "name": "project", "private": true }',
+    'begun.js': `
+      const fs = require('node:fs');
+      const path = require('node:path');
+      module.exports = async (name) => {
+        fs.appendFileSync(path.join(__dirname, 'log'), name + ' ' + process.env.QE_TEST_NODE + '\\n');
+        while (!fs.existsSync(path.join(__dirname, 'gate'))) {
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+      };
+    `,
+    log: '',
+    ...files,
+  };
+  for (const [name, text] of Object.entries(all)) {
+    fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+    fs.writeFileSync(path.join(folder, name), text);
+  }
+  return {
+    folder,
+    open: () => fs.writeFileSync(path.join(folder, 'gate'), ''),
+    /** What has begun, as [name, node], in that order. */
+    begun: () =>
+      fs
+        .readFileSync(path.join(folder, 'log'), 'utf8')
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => line.split(' ')),
+  };
+}
+
+/** Starts a node of a run; `more` is its environment besides. */
+function start(program, { folder }, name, words, more = {}) {
+  const env = cleanEnv({ QE_TEST_NODE: name, FORCE_COLOR: '0', ...more });
+  for (const each of Object.keys(env)) if (CI.test(each) && !(each in more)) delete env[each];
+  const bin = path.join(ROOT, 'js', 'bin', `${program}.js`);
+  const child = spawn(process.execPath, [bin, ...words], {
+    cwd: folder,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: LONGEST_MS,
+    killSignal: 'SIGKILL',
+  });
+  const output = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr']) {
+    child[stream].setEncoding('utf8').on('data', (text) => (output[stream] += text));
+  }
+  const ended = new Promise((resolve) => {
+    child.on('close', (status, signal) => resolve({ ...output, status, signal }));
+  });
+  return { child, ended, output };
+}
+
+/** How many files a node says that it has run. */
+function ranHere({ stderr }) {
+  const found = /^qe-\w+: (\d+) of (\d+) test files? ran here/m.exec(stderr);
+  assert.ok(found, stderr);
+  return Number(found[1]);
+}
+
+/** Waits for something to come true that one has to ask for. */
+async function eventually(holds, what) {
+  const end = Date.now() + READY_MS;
+  while (!(await holds())) {
+    assert.ok(Date.now() < end, what);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+module.exports = { eventually, project, ranHere, serve, start };
