@@ -2,9 +2,10 @@
 
     python bench/nodes.py [--rounds N] [--nodes N]
 
-Sleeping tests show what sharing costs in time, from when all nodes have collected to when the last
-one has ended: starting eight interpreters on one machine is not what eight machines do. Tests of 10 ms of work, by one node with the
-queue and one without, what it costs in processor time. The server is on this machine.
+Sleeping tests show what sharing costs in time, from when all nodes have collected to when
+the last one has ended: starting eight interpreters on one machine is not what eight machines
+do. Tests of 10 ms of work, by one node with the queue and one without, show what it costs in
+processor time. The server is on this machine.
 """
 
 from __future__ import annotations

@@ -431,8 +431,7 @@ int qe_session_settle(qe_session *s, uint32_t unit, uint32_t attempt,
     *final_out = verdict.outcome;
     if (verdict.again) {
         *final_out = QE_NONE;
-        if (!s->options.own_retries &&
-            qe__sched_unclaim(s->sched, unit) == 0) {
+        if (!s->options.own_retries && qe__sched_unclaim(s->sched, unit) == 0) {
             return 0; /* another node is to have it, or this one by a new claim */
         }
         status =

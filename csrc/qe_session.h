@@ -48,7 +48,7 @@ typedef struct qe__session_unit {
     uint16_t finished; /* last attempt whose end was seen */
     uint8_t voids;     /* attempts that were lost with the supervisor */
     bool settled;
-    bool held; /* claimed by this node, and not begun */
+    bool held;      /* claimed by this node, and not begun */
     uint32_t claim; /* the attempt that it was claimed for; 0: it never was */
 } qe__session_unit;
 

@@ -387,7 +387,8 @@ typedef struct qe_event {
     uint32_t slot, epoch;
     int32_t pid;
     uint32_t unit, item, pass, attempt; /* unit is UINT32_MAX where none */
-    uint32_t claim; /* with a source: the attempt that the unit was claimed for */
+    uint32_t
+        claim; /* with a source: the attempt that the unit was claimed for */
     enum qe_phase phase;
     enum qe_outcome outcome;
     bool settled;

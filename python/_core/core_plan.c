@@ -157,7 +157,8 @@ static PyMethodDef Plan_methods[] = {
     {"add_spare", Plan_add_spare, METH_VARARGS,
      "add_spare(n, timeout_ns)\n\nAdds so many units that are nothing yet."},
     {"places", Plan_places, METH_NOARGS,
-     "places() -> [(unit, scope, flags), ...]\n\nUnits in scope order, as all nodes "
+     "places() -> [(unit, scope, flags), ...]\n\nUnits in scope order, as all "
+     "nodes "
      "of a shared run have it; only of a sealed plan."},
     {"seal", Plan_seal, METH_NOARGS, "seal()\n\nEnds adding."},
     {NULL, NULL, 0, NULL},

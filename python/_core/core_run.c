@@ -28,30 +28,18 @@ static void after_fork_child(void *ctx)
 
 static PyObject *start(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"plan",
-                            "workers",
-                            "argv",
-                            "isolate",
-                            "func_only",
-                            "steal_scopes",
-                            "in_order",
-                            "keeper",
-                            "spawned",
-                            "servers",
-                            "peak_memory",
-                            "maxfail",
-                            "max_restarts",
-                            "session_timeout_ns",
-                            "backoff_ns",
-                            "seed",
-                            "commands",
-                            "first_workers",
-                            "exact_backoff",
-                            "grace_ns",
-                            "throttle_ns",
-                            "output_bytes",
-                            "source",
-                            NULL};
+    static char *names[] = {"plan",          "workers",
+                            "argv",          "isolate",
+                            "func_only",     "steal_scopes",
+                            "in_order",      "keeper",
+                            "spawned",       "servers",
+                            "peak_memory",   "maxfail",
+                            "max_restarts",  "session_timeout_ns",
+                            "backoff_ns",    "seed",
+                            "commands",      "first_workers",
+                            "exact_backoff", "grace_ns",
+                            "throttle_ns",   "output_bytes",
+                            "source",        NULL};
     PyObject *plan, *argv = Py_None, *servers = Py_None, *source = Py_None;
     int isolate = 0, func_only = 0, steal_scopes = 0, peak_memory = 0;
     int in_order = 0, keeper = 0, spawned = 0, commands = 0, exact = 0;

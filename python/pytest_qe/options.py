@@ -439,7 +439,9 @@ def _check_queue(options: Options, config: pytest.Config) -> None:
     """What several nodes share is one plan, run once."""
     for name in ("run", "queue_project", "queue_password_file", "queue_ca_file", "queue_lease"):
         if options.queue is None and config.getoption("qe_" + name, None) is not None:
-            raise pytest.UsageError(f"{flag_name(name)}: is of a run that is shared: --qe-queue=URL")
+            raise pytest.UsageError(
+                f"{flag_name(name)}: is of a run that is shared: give --qe-queue=URL, too"
+            )
     for name in ("shard", "shard_durations", "flaky", "replay", "bisect_order"):
         if options.queue is not None and getattr(options, name) is not None:
             raise pytest.UsageError(

@@ -6,6 +6,7 @@ of tests is told, and what the server says of the whole run is passed on.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from . import _core, attempts, queues
 from .details import told as told_of
 from .errors import OtherPlan, QeError, RunEnded
 from .events import DataKind
-from .planning import key
+from .planning import NS, key
 from .starting import maxfail
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class QueueRun:
     def __init__(self, controller: Controller, plan: _core.Plan, expected_ns: list[int]) -> None:
         self._controller = controller
         self._quarantined = set(controller.quarantined)
+        self._expected_ns = expected_ns
         self._stopped = False
         self._told = 0
         self._whole: Whole | None = None
@@ -77,6 +79,7 @@ class QueueRun:
                 maxfail=maxfail(controller.config),
                 lease=options.queue_lease,
             )
+            os.environ.pop("QE_QUEUE_PASSWORD", None)  # no test's business
         except ValueError as error:
             text = re.sub(r"--(?=run\b|queue\b)", "--qe-", str(error))
             text = text.replace("--project", "--qe-queue-project")
@@ -118,14 +121,21 @@ class QueueRun:
 
     # ------------------------------------------------------------------ tell
 
-    def _is_quarantined(self, unit: int) -> bool:
-        return self._controller.units[unit][0] in self._quarantined
+    def _about(self, unit: int) -> dict[str, Any]:
+        """What is known of a test whatever comes of it."""
+        number = self._controller.units[unit][0]
+        item = self._controller.session.items[number]
+        return {
+            "marks": tuple(dict.fromkeys(mark.name for mark in item.iter_markers())),
+            "expected": self._expected_ns[number] / NS,
+            "quarantined": number in self._quarantined,
+        }
 
     def tell_plain(self, e: Plain) -> None:
         """A first attempt that passed with nothing to tell."""
         payload = queues.pack(
             outcome=_core.PASSED, worker=e.slot, start=e.start, duration=e.duration, cpu=e.cpu,
-            peak=e.peak_bytes, quarantined=self._is_quarantined(e.unit),
+            peak=e.peak_bytes, **self._about(e.unit),
         )  # fmt: skip
         self._told += 1
         self._queue.tell(self._place[e.unit], e.attempt, _core.PASSED, False, False, payload)
@@ -143,22 +153,20 @@ class QueueRun:
                 of a process that died.
         """
         duration, cpu, peak, status = measured
-        quarantined = self._is_quarantined(attempt.unit)
+        about = self._about(attempt.unit)
         found = [v for kind, v in attempt.events if kind == DataKind.REPORT]
         failures = [report for report in found if attempts.is_failure(report)]
         sections = dict.fromkeys((str(n), str(t)) for r in found for n, t in r.sections)
         payload = queues.pack(
             outcome=was, worker=attempt.slot, start=attempt.start, duration=duration, cpu=cpu,
-            peak=peak, status=status, quarantined=quarantined,
+            peak=peak, status=status, **about,
             message=attempts.line_of(failures[0]) if failures else None,
             failures=[(str(report.when), told_of(report)) for report in failures],
             output=list(sections) if failures else [],
         )  # fmt: skip
-        failed = not again and outcome in _FAILING and not quarantined
+        failed = not again and outcome in _FAILING and not about["quarantined"]
         self._told += not again
-        self._queue.tell(
-            self._place[attempt.unit], attempt.number, outcome, again, failed, payload
-        )
+        self._queue.tell(self._place[attempt.unit], attempt.number, outcome, again, failed, payload)
 
     # ------------------------------------------------------------- the whole run
 

@@ -50,11 +50,15 @@ def test_fifty_kills_lose_and_double_nothing(qe: Qe, tmp_path_factory: Any) -> N
     )
     nodes = Nodes(qe, server)
     for file in range(8):
-        qe.files(**{f"test_{file}": f"""{RUNS}
+        qe.files(
+            **{
+                f"test_{file}": f"""{RUNS}
 @pytest.mark.parametrize("n", range({_TESTS // 8}))
 def test_x(n):
     ran(f"{file}-{{n}}", 0.05)
-"""})
+"""
+            }
+        )
     # Of a worker that was killed the test runs again, as after any crash.
     words = ["--qe-queue-lease=1", "--qe-retries=20", "--qe-parallel=2"]
     began = 0

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +112,15 @@ def proven(nodes: Nodes, tests: int) -> dict[str, Any]:
 
 def test_nodes_share_a_run(nodes: Nodes, qe: Qe) -> None:
     for file in "abcd":
-        qe.files(**{f"test_{file}": f"""{RUNS}
+        qe.files(
+            **{
+                f"test_{file}": f"""{RUNS}
 @pytest.mark.parametrize("n", range(15))
 def test_x(n):
     ran(f"{file}{{n}}", 0.05)
-"""})
+"""
+            }
+        )
     qe.files(test_e=f"{RUNS}\ndef test_bad():\n    print('said this')\n    assert ran('bad') < 0\n")
     for name in "123":
         nodes.start(name)
@@ -164,11 +168,13 @@ def test_another_plan_is_refused(nodes: Nodes, qe: Qe) -> None:
 
 
 def test_a_killed_node_loses_nothing(nodes: Nodes, qe: Qe) -> None:
-    qe.files(test_a=f"""{RUNS}
+    qe.files(
+        test_a=f"""{RUNS}
 @pytest.mark.parametrize("n", range(40))
 def test_x(n):
     ran(str(n), 0.1)
-""")
+"""
+    )
     nodes.start("1", "--qe-queue-lease=1")
     nodes.start("2", "--qe-queue-lease=1")
     nodes.began(8)
@@ -181,11 +187,13 @@ def test_x(n):
 
 
 def test_a_frozen_node_is_done_without(nodes: Nodes, qe: Qe) -> None:
-    qe.files(test_a=f"""{RUNS}
+    qe.files(
+        test_a=f"""{RUNS}
 @pytest.mark.parametrize("n", range(30))
 def test_x(n):
     ran(str(n), 0.1)
-""")
+"""
+    )
     nodes.start("1", "--qe-queue-lease=1")
     nodes.start("2", "--qe-queue-lease=1")
     nodes.began(6)
@@ -216,12 +224,14 @@ def _descendants(pid: int) -> list[int]:
 
 
 def test_maxfail_is_of_the_whole_run(nodes: Nodes, qe: Qe) -> None:
-    qe.files(test_a=f"""{RUNS}
+    qe.files(
+        test_a=f"""{RUNS}
 @pytest.mark.parametrize("n", range(60))
 def test_x(n):
     ran(str(n), 0.2)
     assert n != 9
-""")
+"""
+    )
     nodes.start("1", "-x")
     nodes.start("2", "-x")
     statuses = dict(zip("12", nodes.wait(), strict=True))
@@ -240,12 +250,14 @@ def test_x(n):
 
 
 def test_a_retry_runs_on_another_node(nodes: Nodes, qe: Qe) -> None:
-    qe.files(test_a=f"""{RUNS}
+    qe.files(
+        test_a=f"""{RUNS}
 @pytest.mark.parametrize("n", range(30))
 def test_x(n):
     first = ran(str(n), 0.1) == 0
     assert n != 3 or not first
-""")
+"""
+    )
     nodes.start("1", "--qe-retries=2")
     nodes.start("2", "--qe-retries=2")
     assert nodes.wait() == [0, 0]
@@ -257,7 +269,8 @@ def test_x(n):
 
 
 def test_alone_means_on_all_nodes(nodes: Nodes, qe: Qe) -> None:
-    qe.files(test_a=f"""{RUNS}
+    qe.files(
+        test_a=f"""{RUNS}
 @pytest.mark.parametrize("n", range(20))
 def test_x(n):
     began = time.time()
@@ -270,7 +283,8 @@ def test_alone(n):
     began = time.time()
     ran(f"alone{{n}}", 0.2)
     pathlib.Path(f"span-alone{{n}}").write_text(f"{{began}} {{time.time()}}")
-""")
+"""
+    )
     for name in "123":
         nodes.start(name)
     assert nodes.wait() == [0, 0, 0]
@@ -290,11 +304,13 @@ def test_a_server_that_comes_back(nodes: Nodes, qe: Qe, tmp_path_factory: Any) -
         tmp_path_factory.mktemp("lasting"), "--appendonly", "yes", "--appendfsync", "always"
     )
     nodes.server = server
-    qe.files(test_a=f"""{RUNS}
+    qe.files(
+        test_a=f"""{RUNS}
 @pytest.mark.parametrize("n", range(40))
 def test_x(n):
     ran(str(n), 0.1)
-""")
+"""
+    )
     try:
         for name in "12":
             nodes.start(name)
@@ -310,11 +326,13 @@ def test_x(n):
 
 
 def test_a_server_that_is_gone(nodes: Nodes, qe: Qe) -> None:
-    qe.files(test_a=f"""{RUNS}
+    qe.files(
+        test_a=f"""{RUNS}
 @pytest.mark.parametrize("n", range(60))
 def test_x(n):
     ran(str(n), 0.1)
-""")
+"""
+    )
     nodes.start("1", "--qe-queue-lease=1", "--qe-json=result.json")
     nodes.began(3)
     nodes.server.stop()
@@ -338,7 +356,12 @@ def test_x(n):
     ],
 )
 def test_what_is_refused(
-    qe: Qe, redis: RedisServer, url: str, run: str, status: int, says: str  # noqa: F811
+    qe: Qe,
+    redis: RedisServer,  # noqa: F811
+    url: str,
+    run: str,
+    status: int,
+    says: str,
 ) -> None:
     qe.files(test_a="def test_one(): pass")
     for name in ("GITHUB_RUN_ID", "CI_PIPELINE_ID", "BUILDKITE_BUILD_ID", "CIRCLE_WORKFLOW_ID",
@@ -356,7 +379,13 @@ def test_what_is_refused(
 def test_a_password(qe: Qe, tmp_path: Path) -> None:
     server = make_server(tmp_path / "redis", "--requirepass", WORD)
     try:
-        qe.files(test_a="def test_one(): pass")
+        qe.files(
+            test_a="""
+            import os
+            def test_one():
+                assert "QE_QUEUE_PASSWORD" not in os.environ
+        """
+        )
         words = [f"--qe-queue={server.url}", "--qe-run=one"]
         result = qe.run(*words)
         assert result.ret == queuerun.EXIT_STATUS
@@ -380,4 +409,4 @@ def test_its_options_need_it(qe: Qe) -> None:
     qe.files(test_a="def test_one(): pass")
     result = qe.run("--qe-run=one")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*--qe-run: is of a run that is shared: --qe-queue=URL*"])
+    result.stderr.fnmatch_lines(["*--qe-run: is of a run that is shared*"])
