@@ -19,6 +19,7 @@
 #define FLAGS                                                                  \
     (QE_UNIT_SERIAL | QE_UNIT_TOGETHER | QE_UNIT_FRESH | QE_UNIT_SPARE |       \
      QE_UNIT_FIRST)
+#define DEFAULT_PREFIX "qe"
 
 static int wrong(char *text, const char *what)
 {
@@ -26,7 +27,7 @@ static int wrong(char *text, const char *what)
     return QE_EINVAL;
 }
 
-static bool is_name(const char *name, size_t most)
+static bool is_node(const char *name)
 {
     size_t n = name == NULL ? 0 : strlen(name);
 
@@ -35,7 +36,7 @@ static bool is_name(const char *name, size_t most)
             return false;
         }
     }
-    return n > 0 && n <= most;
+    return n > 0 && n < QE__NODE_NAME;
 }
 
 /* ------------------------------------------------------------------------ open */
@@ -43,16 +44,14 @@ static bool is_name(const char *name, size_t most)
 static int check(const qe_queue_options *o, const qe_queue_unit *units,
                  uint32_t count, char *text)
 {
-    const char *names = qe__board_names(o->prefix != NULL ? o->prefix : "qe",
-                                        o->project, o->run);
+    const char *names = qe__board_names(
+        o->prefix != NULL ? o->prefix : DEFAULT_PREFIX,
+        o->project != NULL ? o->project : "", o->run != NULL ? o->run : "");
 
     if (names != NULL) {
         return wrong(text, names);
     }
-    if (o->run == NULL) {
-        return wrong(text, "there must be a run");
-    }
-    if (!is_name(o->node, QE__NODE_NAME - 1)) {
+    if (!is_node(o->node)) {
         return wrong(text, "the node's name must have 1 to 63 bytes, and no "
                            "control characters");
     }
@@ -151,7 +150,7 @@ static void mark_whole(qe_queue *q)
 static int open_board(qe_queue *q, const qe_queue_options *o)
 {
     const qe__board_options options = {
-        .prefix = o->prefix != NULL ? o->prefix : "qe",
+        .prefix = o->prefix != NULL ? o->prefix : DEFAULT_PREFIX,
         .project = o->project,
         .run = o->run,
         .node = o->node,

@@ -131,6 +131,9 @@ static void options_that_are_wrong_are_refused(void **state)
     o = good, o.run = "a\nb", is_wrong(&o, "run's name");
     o = good, o.project = NULL, is_wrong(&o, "project's name");
     o = good, o.prefix = "", is_wrong(&o, "prefix");
+    o = good, o.prefix = "a{b", is_wrong(&o, "prefix");
+    o = good, o.project = "a/b", is_wrong(&o, "project's name");
+    o = good, o.run = "a}", is_wrong(&o, "run's name");
     o = good, o.node = name, is_wrong(&o, "node's name");
     o = good, o.user = name, is_wrong(&o, "user");
     o = good, o.workers = 0, is_wrong(&o, "workers");

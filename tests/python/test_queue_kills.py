@@ -21,16 +21,10 @@ _NODES = 3
 _SECONDS = 240
 
 
-def _workers_of(pid: int) -> list[int]:
-    """Processes below a node's supervisor."""
-    found = []
-    try:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                found += [int(child), *_workers_of(int(child))]
-    except OSError:  # it has ended meanwhile
-        pass
-    return found
+def _running(folder: Path) -> list[int]:
+    """Workers that have begun a test lately."""
+    begun = sorted(folder.glob("by-*"), key=lambda path: path.stat().st_mtime)
+    return [int(path.read_text().split()[1]) for path in begun[-2 * _NODES :]]
 
 
 def _kill(pid: int) -> bool:
@@ -68,10 +62,12 @@ def test_x(n):
         while True:
             assert time.monotonic() < until, (seed, kills, nodes.report()[2])
             alive = [name for name, one in nodes.processes.items() if one.poll() is None]
-            ended = [one.returncode for one in nodes.processes.values() if one.poll() is not None]
-            if 0 in ended or (not alive and began >= 100):
+            ended = {name: one.returncode for name, one in nodes.processes.items() if one.poll() is not None}
+            if 0 in ended.values():
                 break
-            assert set(ended) <= {-signal.SIGKILL}, (seed, ended, nodes.output(str(began)))
+            odd = [name for name, status in ended.items() if status != -signal.SIGKILL]
+            assert not odd, f"seed {seed}, {kills}: {nodes.output(odd[0])}"
+            assert began < 100, (seed, kills)
             while len(alive) < _NODES:
                 began += 1
                 nodes.start(str(began), *words)
@@ -88,8 +84,8 @@ def test_x(n):
             elif what == "node":
                 victim.kill()
             else:
-                below = _workers_of(victim.pid)
-                if not below or not _kill(rng.choice(below)):
+                running = _running(qe.path)
+                if not running or not _kill(rng.choice(running)):
                     continue
             kills[what] += 1
         for one in nodes.processes.values():

@@ -32,7 +32,7 @@ def ran(name, seconds=0.0):
             break
         except FileExistsError:
             n += 1
-    pathlib.Path(f"by-{name}.{n}").write_text(f"{os.environ['NODE']} {time.time()}")
+    pathlib.Path(f"by-{name}.{n}").write_text(f"{os.environ['NODE']} {os.getpid()}")
     time.sleep(seconds)
     return n
 """
