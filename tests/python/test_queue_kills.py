@@ -24,7 +24,8 @@ _SECONDS = 240
 def _running(folder: Path) -> list[int]:
     """Workers that have begun a test lately."""
     begun = sorted(folder.glob("by-*"), key=lambda path: path.stat().st_mtime)
-    return [int(path.read_text().split()[1]) for path in begun[-2 * _NODES :]]
+    texts = [path.read_text().split() for path in begun[-2 * _NODES :]]
+    return [int(words[1]) for words in texts if len(words) == 2]  # or it is being written
 
 
 def _kill(pid: int) -> bool:
