@@ -318,7 +318,8 @@ bench-queue: build/bench/queue_sim build/bench/venv.stamp # a run shared by node
 	@$< --csv >build/bench/queue.csv
 	@build/bench/venv/bin/python bench/queue_plot.py build/bench/queue.csv docs/queue-sharing.svg
 
-build/bench/queue_sim: bench/queue_model.c bench/queue_load.c bench/queue_server.c \
+build/bench/queue_sim: bench/queue_model.c bench/queue_load.c bench/queue_node.c \
+    bench/queue_server.c \
     csrc/queue/qe_share.c $(wildcard bench/*.h csrc/queue/*.h)
 build/bench/%: bench/%.c $(C_SOURCES) $(C_HEADERS) | build/setup-build.stamp
 	@mkdir -p $(@D)

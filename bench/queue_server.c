@@ -48,6 +48,7 @@ int server_open(struct server *s, const struct load *l,
         put(s, (struct entry){.first = pieces[i].first,
                               .count = pieces[i].count,
                               .attempt = 1,
+                              .expected_ns = pieces[i].expected_ns,
                               .not_on = NOBODY});
     }
     free(pieces);
@@ -119,7 +120,7 @@ struct news server_news(const struct server *s)
                          .waiting = s->waiting};
 }
 
-/* Whether the node has it now; otherwise it is at the end of the queue. */
+/* Whether the node has it now; otherwise it is at the end of the queue, or nothing is left of it. */
 static bool take(struct server *s, uint32_t node, uint32_t entry, uint64_t now)
 {
     struct entry *e = &s->entries[entry];
@@ -134,36 +135,55 @@ static bool take(struct server *s, uint32_t node, uint32_t entry, uint64_t now)
     for (uint32_t u = e->first; u < e->first + e->count; u++) {
         e->untold += server_needs(s, entry, u);
     }
-    return true;
+    return e->untold > 0;
 }
 
-uint32_t server_claim(struct server *s, uint32_t node, uint32_t want,
-                      uint64_t now, uint32_t *out)
+/* What has been found for a claim. */
+struct found {
+    const qe__share_want *want;
+    uint32_t *out;
+    uint32_t got;
+    uint64_t units, takes_ns;
+};
+
+static bool enough(const struct found *f)
 {
+    return f->got >= f->want->entries || f->units >= f->want->units ||
+           (f->got > 0 && f->takes_ns >= f->want->expected_ns);
+}
+
+static void find(struct server *s, struct found *f, uint32_t node,
+                 uint32_t entry, uint64_t now)
+{
+    if (take(s, node, entry, now)) {
+        const struct entry *e = &s->entries[entry];
+
+        f->out[f->got++] = entry;
+        f->units += e->untold;
+        f->takes_ns += e->expected_ns / e->count * e->untold;
+    }
+}
+
+uint32_t server_claim(struct server *s, uint32_t node,
+                      const qe__share_want *want, uint64_t now, uint32_t *out)
+{
+    struct found f = {.want = want, .out = out};
     size_t kept = 0, end = s->tail;
-    uint32_t n = 0, got = 0;
 
     for (size_t i = 0; i < s->orphan_count; i++) {
         uint32_t entry = s->orphans[i];
 
-        if (n < want && now - s->entries[entry].renewed_ns > s->lease_ns) {
-            n++;
-            if (take(s, node, entry, now)) {
-                out[got++] = entry;
-            }
+        if (!enough(&f) && now - s->entries[entry].renewed_ns > s->lease_ns) {
+            find(s, &f, node, entry, now);
         } else {
             s->orphans[kept++] = entry;
         }
     }
     s->orphan_count = kept;
-    for (; n < want && s->head < end; n++) {
-        uint32_t entry = s->queue[s->head++];
-
-        if (take(s, node, entry, now)) {
-            out[got++] = entry;
-        }
+    while (s->head < end && !enough(&f)) {
+        find(s, &f, node, s->queue[s->head++], now);
     }
-    return got;
+    return f.got;
 }
 
 void server_tell(struct server *s, uint32_t node, const struct told *told,
@@ -171,6 +191,7 @@ void server_tell(struct server *s, uint32_t node, const struct told *told,
 {
     for (uint32_t i = 0; i < n; i++) {
         const struct told *t = &told[i];
+        struct entry e = s->entries[t->entry];
 
         s->entries[t->entry].untold--;
         if (t->again) {
@@ -178,6 +199,7 @@ void server_tell(struct server *s, uint32_t node, const struct told *told,
             put(s, (struct entry){.first = t->unit,
                                   .count = 1,
                                   .attempt = t->attempt + 1,
+                                  .expected_ns = e.expected_ns / e.count,
                                   .not_on = node});
         } else if (s->done[t->unit] & 1) {
             s->result->doubled++;
@@ -191,14 +213,14 @@ void server_tell(struct server *s, uint32_t node, const struct told *told,
     }
 }
 
-void server_back(struct server *s, uint32_t entry, uint32_t n)
+void server_back(struct server *s, uint32_t entry, uint32_t first, uint32_t n)
 {
     struct entry e = s->entries[entry];
 
-    s->entries[entry].count -= n;
     s->entries[entry].untold -= n;
     s->result->given++;
-    e.first += e.count - n;
+    e.first = first;
+    e.expected_ns = e.expected_ns / e.count * n;
     e.count = n;
     put(s, e);
 }

@@ -10,6 +10,7 @@ struct entry {
     uint32_t first, count;
     uint32_t untold; /* of these units */
     uint32_t attempt;
+    uint64_t expected_ns;
     uint32_t not_on, owner; /* nodes, or NOBODY */
     uint64_t renewed_ns;
 };
@@ -57,12 +58,12 @@ void server_close(struct server *s);
 void server_hears(struct server *s, uint32_t node, uint32_t waiting,
                   uint64_t now);
 struct news server_news(const struct server *s);
-/* Up to `want` entries into `out`; how many. */
-uint32_t server_claim(struct server *s, uint32_t node, uint32_t want,
-                      uint64_t now, uint32_t *out);
+/* Entries into `out`, of which there are want->entries, until there is as much as is wanted; how many. */
+uint32_t server_claim(struct server *s, uint32_t node,
+                      const qe__share_want *want, uint64_t now, uint32_t *out);
 void server_tell(struct server *s, uint32_t node, const struct told *told,
                  uint32_t n, uint64_t now);
-void server_back(struct server *s, uint32_t entry, uint32_t n);
+void server_back(struct server *s, uint32_t entry, uint32_t first, uint32_t n);
 /* Of an entry that was claimed: whether the unit is still to run. */
 bool server_needs(const struct server *s, uint32_t entry, uint32_t unit);
 /* The node is gone: what it has is claimed when the lease of that has ended. */

@@ -94,9 +94,8 @@ qe__share_want qe__share_ask(const qe__share_view *v)
         want.pause_ns = PAUSE_MAX_NS; /* what is left has begun */
     }
     if (lack == 0) {
-        /* What is claimed before a worker is free could have begun elsewhere; and near the end it
-         * is theirs who wait. */
-        if (lack_ns == 0 || v->rest_ns >= stock_ns(v) || v->open <= others(v)) {
+        /* Near the end it is theirs who wait. */
+        if (lack_ns == 0 || v->open <= others(v)) {
             return want;
         }
         if (v->held_ns == 0 && v->units >= v->workers) {
@@ -115,13 +114,12 @@ qe__share_want qe__share_ask(const qe__share_view *v)
 
 uint32_t qe__share_back(const qe__share_view *v)
 {
-    uint64_t begun_ns = v->quiet_ns; /* as long as that it may go on */
+    /* What runs may go on for as long as nothing has begun. */
+    uint64_t begun_ns = add(v->quiet_ns, v->held_ns / most(v->workers, 1));
 
     if (v->units == 0 || v->idle > 0 || v->open >= others(v)) {
         return 0;
     }
-    begun_ns =
-        add(most(begun_ns, v->rest_ns), v->held_ns / most(v->workers, 1));
     if (v->held_ns > 0 && begun_ns < times(v->trip_ns, 2)) {
         return 0; /* they begin here before they could elsewhere */
     }

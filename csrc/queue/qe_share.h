@@ -5,22 +5,17 @@
 
 #include "qe_queue.h"
 
-/* What a node knows when it decides. What of it is 0 counts as unknown where that makes sense. */
+/* What a node knows when it decides. Times that are 0 are unknown. */
 typedef struct qe__share_view {
     uint32_t workers; /* its own */
     uint32_t idle;    /* of these, with nothing to do */
     uint32_t units;   /* that it has claimed, and not begun */
     uint64_t held_ns; /* what these are expected to take together */
-    uint64_t
-        trip_ns; /* a round trip to the server, as last measured (smoothed) */
-    uint64_t
-        unit_ns; /* the mean time of a unit, as seen here; 0: none has ended */
-    uint64_t
-        entry_ns; /* what the entry that came last is expected to take; 0: none came */
-    uint64_t
-        rest_ns; /* until the first of our busy workers is expected to be free; 0: unknown,
-                           or it should be by now */
-    uint64_t quiet_ns; /* since a unit of ours last began; 0: unknown */
+    /* A round trip to the server, as last measured (smoothed). */
+    uint64_t trip_ns;
+    uint64_t unit_ns;  /* the mean time of a unit, as seen here */
+    uint64_t entry_ns; /* what the entry that came last is expected to take */
+    uint64_t quiet_ns; /* since a unit of ours last began */
     /* The board's last answer. */
     uint64_t left;    /* units of the run without an outcome */
     uint64_t open;    /* entries that nobody has claimed */
@@ -33,8 +28,8 @@ typedef struct qe__share_want {
     uint32_t entries;
     uint32_t units;
     uint64_t expected_ns;
-    uint64_t
-        pause_ns; /* if nothing came: when to ask again, where nothing else happens */
+    /* If nothing came: when to ask again, where nothing else happens. */
+    uint64_t pause_ns;
 } qe__share_want;
 
 qe__share_want qe__share_ask(const qe__share_view *view);
@@ -45,8 +40,8 @@ uint32_t qe__share_back(const qe__share_view *view);
 /* A piece of the plan: units side by side that are claimed together. */
 typedef struct qe__share_piece {
     uint32_t first, count;
-    uint64_t
-        expected_ns; /* a unit that is unknown counts as the median of the known; 0: none is */
+    /* A unit that is unknown counts as the median of the known; 0: none is. */
+    uint64_t expected_ns;
     bool alone; /* nothing else runs meanwhile, anywhere */
 } qe__share_piece;
 

@@ -268,17 +268,6 @@ static void a_node_with_enough_asks_for_nothing(void **state)
     assert_int_equal(qe__share_ask(&v).entries, 0);
 }
 
-static void nothing_is_claimed_behind_a_long_unit(void **state)
-{
-    qe__share_view v = view();
-
-    (void) state;
-    v.rest_ns = 60 * QE__MS;
-    assert_int_equal(qe__share_ask(&v).entries, 0);
-    v.rest_ns = 40 * QE__MS;
-    assert_int_equal(qe__share_ask(&v).entries, 1);
-}
-
 static void short_entries_are_claimed_several_at_once(void **state)
 {
     qe__share_view v = view();
@@ -411,9 +400,6 @@ static void what_begins_here_sooner_stays(void **state)
     v.quiet_ns = 30 * QE__MS; /* behind a unit that is long */
     assert_int_equal(qe__share_back(&v), 1);
     v.quiet_ns = 0;
-    v.rest_ns = 30 * QE__MS;
-    assert_int_equal(qe__share_back(&v), 1);
-    v.rest_ns = 0;
     v.held_ns = 0; /* who knows */
     assert_int_equal(qe__share_back(&v), 1);
 }
@@ -433,7 +419,7 @@ static void numbers_of_a_server_may_be_anything(void **state)
         v.trip_ns = qe__random(&random) >> (seed % 63);
         v.unit_ns = qe__random(&random) >> (seed % 61);
         v.entry_ns = qe__random(&random) >> (seed % 59);
-        v.rest_ns = qe__random(&random) >> (seed % 57);
+        v.quiet_ns = qe__random(&random) >> (seed % 57);
         v.left = qe__random(&random) >> (seed % 53);
         v.open = qe__random(&random) >> (seed % 51);
         v.all = (uint32_t) (qe__random(&random) >> (32 + seed % 31));
@@ -462,7 +448,6 @@ int main(void)
         cmocka_unit_test(every_unit_is_in_one_piece),
         cmocka_unit_test(memory_may_run_out),
         cmocka_unit_test(a_node_with_enough_asks_for_nothing),
-        cmocka_unit_test(nothing_is_claimed_behind_a_long_unit),
         cmocka_unit_test(short_entries_are_claimed_several_at_once),
         cmocka_unit_test(the_chunks_fall_towards_one),
         cmocka_unit_test(idle_workers_ask_whatever_is_known),

@@ -11,6 +11,7 @@
 
 #include "../../bench/queue_load.c"
 #include "../../bench/queue_model.c"
+#include "../../bench/queue_node.c"
 #include "../../bench/queue_server.c"
 
 static const uint32_t nodes[] = {1, 2, 8, 32, 64};
