@@ -34,7 +34,7 @@ typedef struct qe_source_news {
     enum qe_source_kind kind;
     uint32_t first, count; /* places, one behind the other */
     uint32_t attempt;
-    bool alone; /* CLAIM: nothing else runs on any node; so it is one unit */
+    bool alone; /* CLAIM: nothing else runs on any node */
 } qe_source_news;
 
 /* What a node has to do: a report of its session, whenever that changes. */

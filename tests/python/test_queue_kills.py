@@ -63,7 +63,7 @@ def test_x(n):
         while True:
             assert time.monotonic() < until, (seed, kills, nodes.report()[2])
             alive = [name for name, one in nodes.processes.items() if one.poll() is None]
-            ended = {name: one.returncode for name, one in nodes.processes.items() if one.poll() is not None}
+            ended = {n: p.returncode for n, p in nodes.processes.items() if p.poll() is not None}
             if 0 in ended.values():
                 break
             odd = [name for name, status in ended.items() if status != -signal.SIGKILL]
