@@ -7,16 +7,23 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const ROOT = path.join(__dirname, '..');
+const { place } = require('./queue/addon');
+
 const NEEDS = 'g++, make, python3, pkg-config and the headers of SQLite and cJSON';
 const DEBIAN = 'apt-get install g++ make python3 pkg-config libsqlite3-dev libcjson-dev';
 
+/** Whether nothing is left to be built: a queue's addon only where its library is. */
 function loads() {
   try {
     require('./addon');
-    return true;
   } catch {
     return false;
   }
+  return fs.existsSync(place()) || !hasHiredis();
+}
+
+function hasHiredis() {
+  return spawnSync('pkg-config', ['--exists', 'hiredis >= 0.14']).status === 0;
 }
 
 /** How node-gyp is called: npm says where its own is; otherwise npm finds or gets it. */

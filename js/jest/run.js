@@ -76,7 +76,7 @@ class Run {
   async start() {
     const { hunt, recipe, runner, units, watcher } = this;
     const { options } = runner;
-    if (QueueNode.wanted) this.queue = await this.#join(QueueNode.wanted);
+    if (QueueNode.wanted && !(await this.#join(QueueNode.wanted))) return;
     const { FORCE_COLOR: asked } = process.env;
     // What workers say is in colours where jest's own words are, whatever they write to.
     if (runner.jest.colours) process.env.FORCE_COLOR = '1';
@@ -115,19 +115,22 @@ class Run {
     for (const name of SIGNALS) process.on(name, this.onSignal);
   }
 
-  /** This node's part in a run; its files are the same ones on all nodes. */
+  /** This node's part in a run, whose files are the same on all. False: nothing is left of it. */
   async #join(wanted) {
     const { globalConfig } = this.runner;
     if (globalConfig.watch || globalConfig.watchAll) {
       throw new UsageError('--queue: a run that watches is on one node');
     }
     const { workers, units } = this;
-    const node = new QueueNode('qe-jest', wanted, units, {
+    this.queue = new QueueNode('qe-jest', wanted, units, {
       workers,
       maxFailures: globalConfig.bail,
     });
-    await node.join();
-    return node;
+    if (await this.queue.join()) return true;
+    this.reports.finish({ workers: 0, interrupted: false });
+    await this.#leave();
+    this.resolve();
+    return false;
   }
 
   #publishing() {

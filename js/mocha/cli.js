@@ -156,6 +156,7 @@ function replace(root, { Mocha }, options) {
   const { Session } = require('./session');
   const { Builder } = require('./tree');
   const sessions = new WeakMap(); // by Mocha
+  const nodes = new WeakMap(); // of runs that several share
   const { run: stockRun } = Mocha.prototype;
 
   // A global set-up that fails ends the run before our runner has begun.
@@ -163,6 +164,7 @@ function replace(root, { Mocha }, options) {
     return stockRun.call(this, (failures) => {
       sessions.get(this)?.close();
       done?.(failures);
+      nodes.get(this)?.conclude(); // behind mocha's own exit status
     });
   };
 
@@ -180,6 +182,11 @@ function replace(root, { Mocha }, options) {
     }
     const all = hunt ? firstOf(hunt) : passes;
     const node = dryRun ? null : await join(options, this, reports).catch(orThrow);
+    nodes.set(this, node);
+    if (node?.isOver) {
+      reports.finish({ workers: 0, interrupted: false });
+      return;
+    }
     const session = orRefuse(
       () => new Session(root, this.files, this.options, options, reports, mine, all, hunt, node),
     );
@@ -194,9 +201,7 @@ function replace(root, { Mocha }, options) {
       throw error;
     }
     if (tree === null) {
-      // other nodes have run all of it
-      session.report();
-      node.conclude();
+      session.report(); // other nodes have run all of it
       return;
     }
     const { suite } = this;

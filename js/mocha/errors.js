@@ -91,4 +91,13 @@ function plainError(message, stack) {
   return error;
 }
 
-module.exports = { pack, plainError, unpack };
+/** What is told of a file, or of another module, that one worker alone cannot load. */
+function unloadable(error, { shown }) {
+  const text = String(error?.stack ?? shown);
+  const at = text.search(/^ +at /m);
+  const message = (at < 0 ? text : text.slice(0, at)).trimEnd();
+  const lost = `Not loaded: a worker could not do what another one could: ${message}`;
+  return { lost, stack: at < 0 ? undefined : text.slice(at) };
+}
+
+module.exports = { pack, plainError, unloadable, unpack };

@@ -4,6 +4,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
+const v8 = require('node:v8');
 const { pathToFileURL } = require('node:url');
 
 const { findPeer } = require('../peer');
@@ -38,4 +39,21 @@ function mochaModules(root) {
   };
 }
 
-module.exports = { findMocha, isModule, mochaModules };
+/** What a copy in another process can have of mocha's options. */
+function sendable(options) {
+  const found = {};
+  for (const [key, value] of Object.entries(options)) {
+    try {
+      v8.serialize(value);
+      found[key] = value;
+    } catch {
+      // functions: workers find their own
+    }
+  }
+  for (const key of ['rootHooks', 'globalSetup', 'globalTeardown', 'reporter', 'R']) {
+    delete found[key];
+  }
+  return { ...found, parallel: false, files: undefined };
+}
+
+module.exports = { findMocha, isModule, mochaModules, sendable };

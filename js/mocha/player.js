@@ -109,7 +109,6 @@ function makePlayer(Mocha) {
         process.stderr.write(`qe-mocha: ${warning}\n`);
       }
       this.finish(this.failures);
-      this.session.node?.conclude(); // behind mocha's own exit status
     }
   };
 }

@@ -12,9 +12,10 @@ const { decode } = require('../plain');
 const { begunLast } = require('../progress');
 const { scratch } = require('../scratch');
 const { LOOK, hangText, readStack, stackFile } = require('../watchdog');
-const { plainError, unpack } = require('./errors');
+const { plainError, unloadable, unpack } = require('./errors');
 const { Growth } = require('./growth');
 const messages = require('./messages');
+const { sendable } = require('./modules');
 const { ROOT, digest } = require('./tree');
 const { STAGES, UnitEvents, toldOf } = require('./unit-events');
 const { thingOf } = require('./unit-runner');
@@ -25,32 +26,6 @@ const PATIENCE_MS = 1000; // with tests that run when the run is to end
 const MOST_EARLY = 20; // workers that end before they run a test
 const MOST_EXITS = 3; // of these, such that nothing has killed
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-
-/** What a copy in another process can have of mocha's options. */
-function sendable(options) {
-  const found = {};
-  for (const [key, value] of Object.entries(options)) {
-    try {
-      v8.serialize(value);
-      found[key] = value;
-    } catch {
-      // functions: workers find their own
-    }
-  }
-  for (const key of ['rootHooks', 'globalSetup', 'globalTeardown', 'reporter', 'R']) {
-    delete found[key];
-  }
-  return { ...found, parallel: false, files: undefined };
-}
-
-/** What is told of a file, or of another module, that one worker alone cannot load. */
-function unloadable(error, { shown }) {
-  const text = String(error?.stack ?? shown);
-  const at = text.search(/^ +at /m);
-  const message = (at < 0 ? text : text.slice(0, at)).trimEnd();
-  const lost = `Not loaded: a worker could not do what another one could: ${message}`;
-  return { lost, stack: at < 0 ? undefined : text.slice(at) };
-}
 
 const print = ({ printed, error }) => (error ? process.stderr : process.stdout).write(printed);
 
@@ -243,6 +218,10 @@ class Session {
       if (this.node) this.loaded(null); // unless a worker has loaded something
       this.changed();
     };
+    // What has failed has done so, though it might have gone on.
+    for (const file of this.node ? this.turns : []) {
+      if (file.untold && file.counts.failures.length > 0) this.#tell(file, file.untold);
+    }
     if (this.node) this.node.finish().then(over);
     else over();
   }
@@ -285,7 +264,7 @@ class Session {
           process.stderr.write(this.hunt?.told(file.title) ?? told);
         }
         file.close();
-        this.node?.tell(event, toldOf(file));
+        this.#tell(file, event);
         break;
       case qe.EV_LOST:
         this.running.delete(event.unit);
@@ -293,7 +272,7 @@ class Session {
         this.#lost(event, file);
         if (this.node && !event.again) {
           file.close();
-          this.node.tell(event, toldOf(file));
+          this.#tell(file, event);
         }
         if (this.hunt && !event.again && event.outcome !== qe.NONE) file.close();
         break;
@@ -312,7 +291,14 @@ class Session {
   /** A file is this node's: it is played behind those that are already. */
   #begin(event, file) {
     file.started = event.start || Date.now() / 1000;
+    file.untold = event;
     this.turns.push(file);
+  }
+
+  /** Other nodes are told of a file. */
+  #tell(file, event) {
+    this.node?.tell(event, toldOf(file));
+    file.untold = null;
   }
 
   #data(event, file) {

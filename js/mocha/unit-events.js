@@ -22,6 +22,7 @@ class UnitEvents {
     this.stage = 1;
     this.running = new Map(); // what runs now: 'test' and 'hook', as [id, since]
     this.started = 0; // seconds since the epoch, where a run has several nodes
+    this.untold = null; // the event that began it, until other nodes are told
     this.counts = { passed: 0, failures: [] };
     this.ended = undefined; // the id of what was over last, unless something has begun since
   }

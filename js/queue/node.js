@@ -28,6 +28,7 @@ class QueueNode {
   #finishing = null;
   #ran = new Set(); // places
   #told = false; // that this is over
+  #ended; // before we came: why there is nothing to do
   end = null; // what came of our part, as the addon has it
 
   /**
@@ -52,18 +53,32 @@ class QueueNode {
     }
   }
 
-  /** Comes to the run. Throws UsageError where it is another one, GoneError without a server. */
+  /**
+   * Comes to the run: false where that has ended before, so nothing is left for this node.
+   *
+   * @throws UsageError where it is another run's plan, GoneError without a server
+   */
   async join() {
     try {
       await this.#queue.join();
+      return true;
     } catch (error) {
-      throw this.#wrong(error);
+      if (error.code !== 'QE_ESTATE') throw this.#wrong(error);
+      this.#ended = error.message;
+      this.end = { over: !error.message.includes('stopped') };
+      this.#finishing = Promise.resolve();
+      return false;
     }
   }
 
   #wrong({ code, message }) {
     const Kind = GONE.has(code) ? GoneError : UsageError;
     return new Kind(`--queue: ${hidden(message)}`);
+  }
+
+  /** Whether the run has ended before this node came. */
+  get isOver() {
+    return this.#ended !== undefined;
   }
 
   /** The option of the core's session. */
@@ -118,6 +133,8 @@ class QueueNode {
   /** The lines about our part, and with which status this process is to end at least. */
   get #lines() {
     const { end, program, run } = this;
+    if (this.#ended)
+      return [`${program}: ${this.#ended}: nothing was left for this node (run ${run})\n`];
     const others = this.#ran.size < this.count;
     let part = `${this.#ran.size} of ${files(this.count)} ran here`;
     if (others && end?.over) part += ', the others on other nodes';

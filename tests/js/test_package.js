@@ -12,13 +12,14 @@ const { npm, project } = require('./projects');
 
 const PREBUILDS = `prebuilds/linux-${process.arch}`;
 const LIBRARIES = ['libcjson.so.1', 'libsqlite3.so.0'];
+const QUEUE = `${PREBUILDS}/queue`;
 const MAPS = `
   const qe = require('qe-jest');
   if (qe.cpuCount() < 1) throw new Error('no processors');
   const maps = require('node:fs').readFileSync('/proc/self/maps', 'utf8');
   const outside = Object.keys(require.cache).filter((file) => !file.startsWith(process.cwd()));
   if (outside.length > 0) throw new Error('not of this project: ' + outside);
-  const files = new Set(maps.match(/\\/.*(?:sqlite3|cjson|\\.node).*/g));
+  const files = new Set(maps.match(/\\/.*(?:sqlite3|cjson|hiredis|\\.node).*/g));
   console.log(JSON.stringify([...files].sort()));
 `;
 
@@ -46,6 +47,7 @@ test('the tarball holds what runs and what builds, and nothing else', () => {
   const sources = [
     'csrc',
     'csrc/include',
+    'csrc/queue',
     'js',
     'js/addon',
     'js/agents',
@@ -53,6 +55,7 @@ test('the tarball holds what runs and what builds, and nothing else', () => {
     'js/cli',
     'js/jest',
     'js/mocha',
+    'js/queue',
     'python/pytest_qe/reporters',
     'python/pytest_qe/web',
   ].flatMap((where) =>
@@ -61,7 +64,12 @@ test('the tarball holds what runs and what builds, and nothing else', () => {
       .filter((entry) => entry.isFile())
       .map((entry) => path.join(where, entry.name)),
   );
-  const built = fs.readdirSync(path.join(ROOT, PREBUILDS)).map((name) => `${PREBUILDS}/${name}`);
+  const built = [PREBUILDS, QUEUE].flatMap((where) =>
+    fs
+      .readdirSync(path.join(ROOT, where))
+      .filter((name) => name !== 'queue')
+      .map((name) => `${where}/${name}`),
+  );
   const common = ['frameworks.json', 'likely_causes.json', 'warmserver.py'];
   const texts = ['CHANGELOG.md', 'LICENSE', 'README.md', 'binding.gyp', 'package.json'];
   const shared = common.map((name) => `python/pytest_qe/${name}`);
@@ -73,6 +81,12 @@ test('the tarball holds what runs and what builds, and nothing else', () => {
     [],
   );
   for (const library of LIBRARIES) assert.ok(built.includes(`${PREBUILDS}/${library}`), library);
+  const own = built.filter((name) => name.startsWith(QUEUE)).map((name) => path.basename(name));
+  assert.ok(own.includes('qe_queue.node'), own.join());
+  assert.ok(
+    own.some((name) => /^libhiredis\.so\.[\d.]+$/.test(name)),
+    own.join(),
+  );
 });
 
 test('with no install script run, the addon loads with the libraries beside it', async () => {
@@ -148,7 +162,8 @@ test('the oldest glibc and libstdc++ for the prebuilt addon are as documented', 
   }
   const newest = (prefix) => {
     let found = [0];
-    for (const name of fs.readdirSync(path.join(ROOT, PREBUILDS))) {
+    for (const name of fs.readdirSync(path.join(ROOT, PREBUILDS), { recursive: true })) {
+      if (!/\.(node|so)/.test(name)) continue;
       const text = fs.readFileSync(path.join(ROOT, PREBUILDS, name), 'latin1');
       for (const [, version] of text.matchAll(new RegExp(`\\b${prefix}_([0-9.]+)\\0`, 'g'))) {
         const numbers = version.split('.').map(Number);
@@ -187,6 +202,35 @@ test('without a prebuilt addon, one line says how to build it, and that builds i
   const maps = await mapped();
   assert.ok(maps.includes(built), maps.join());
   assert.equal(maps.length, 3); // with the system's libraries
+  assert.ok(fs.existsSync(path.join(installed, 'build', 'Release', 'queue', 'qe_queue.node')));
+});
+
+test('without hiredis all but --queue is there, which says so in one line', async () => {
+  // What pkg-config finds, but for that.
+  const found = fs.mkdtempSync(path.join(os.tmpdir(), 'qe-test-'));
+  const { stdout } = await run(['pkg-config', '--variable=pc_path', 'pkg-config']);
+  for (const name of ['sqlite3.pc', 'libcjson.pc']) {
+    const from = stdout
+      .trim()
+      .split(':')
+      .map((where) => path.join(where, name));
+    fs.symlinkSync(
+      from.find((file) => fs.existsSync(file)),
+      path.join(found, name),
+    );
+  }
+  fs.rmSync(path.join(installed, 'build'), { recursive: true });
+  const script = path.join(installed, 'js', 'install.js');
+  const env = cleanEnv({ PKG_CONFIG_LIBDIR: found, npm_config_node_gyp: nodeGyp() });
+  const done = await run([process.execPath, script], { cwd: folder, env, timeout: 240_000 });
+  fs.rmSync(found, { recursive: true });
+  assert.equal(done.status, 0, done.stderr);
+  assert.equal((await mapped()).length, 3);
+  const bin = path.join(folder, 'node_modules', '.bin', 'qe-jest');
+  const words = ['--queue=redis://127.0.0.1/', '--run=1'];
+  const queue = await run([bin, ...words], { cwd: folder });
+  assert.equal(queue.status, 2);
+  assert.match(queue.stderr, /^qe-jest: --queue: .* without hiredis, .*libhiredis-dev.*\n$/);
 });
 
 function nodeGyp() {
@@ -196,7 +240,7 @@ function nodeGyp() {
 test('an install script that has nothing to do does nothing', async () => {
   const done = await run([process.execPath, path.join(installed, 'js', 'install.js')], {
     cwd: folder,
-    env: cleanEnv({ npm_config_node_gyp: '/nonexistent' }),
+    env: cleanEnv({ PKG_CONFIG_LIBDIR: '/nonexistent', npm_config_node_gyp: '/nonexistent' }),
   });
   assert.deepEqual([done.status, done.stdout, done.stderr], [0, '', '']);
 });

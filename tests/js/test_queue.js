@@ -208,6 +208,49 @@ test('a test that ends its worker fails, and the file goes on on its node', asyn
   assert.equal(await server.ask('HGET', 'qe:{p/1}:plan', 'state'), '4'); // $4: over
 });
 
+test('who comes when the run is over has nothing to do, and passes', async (t) => {
+  const server = await serve(t);
+  const own = project(t, {
+    'a.test.js': "test('a', () => {});",
+    'test/a.js': "it('a', () => {});",
+  });
+  for (const program of ['qe-jest', 'qe-mocha']) {
+    const args = [`--queue=${server.url}`, `--run=${program}`];
+    assert.equal((await start(program, own, 'a', args).ended).status, 0);
+    const late = await start(program, own, 'b', args).ended;
+    assert.equal(late.status, 0, late.stderr);
+    assert.match(late.stderr, /^qe-\w+: the run is over: nothing was left for this node/m);
+    assert.match(late.stdout + late.stderr, program === 'qe-jest' ? /0 of 1 total/ : /0 passing/);
+  }
+});
+
+test('a mocha test that ends its worker fails, and --bail stops every node', async (t) => {
+  const server = await serve(t);
+  const files = {};
+  for (let i = 0; i < 6; i++) {
+    files[`test/f${i}.js`] = `
+      const begun = require('../begun');
+      describe('suite ${i}', () => {
+        it('waits', () => begun('f${i}'));
+        it('dies in one', () => { if (${i} === 0) process.kill(process.pid, 'SIGKILL'); });
+      });
+    `;
+  }
+  const own = project(t, files);
+  const args = words(server, '--parallel=1', '--timeout=0', '--bail');
+  const first = start('qe-mocha', own, 'a', args);
+  await eventually(() => own.begun().length === 1, first.output.stderr);
+  const second = start('qe-mocha', own, 'b', args);
+  await eventually(() => own.begun().length === 2, second.output.stderr);
+  own.open();
+  const [failed, stopped] = await Promise.all([first.ended, second.ended]);
+  assert.deepEqual([failed.status, stopped.status], [1, 1], failed.stderr + stopped.stderr);
+  assert.match(failed.stdout, /Crashed: its worker was killed by SIGKILL/);
+  assert.equal(ranHere(failed), 1);
+  assert.match(stopped.stderr, /^qe-mocha: the run was stopped: not all files have run$/m);
+  assert.ok(own.begun().length < 6);
+});
+
 test('--bail ends the run on every node', async (t) => {
   const server = await serve(t);
   const own = project(t, {
