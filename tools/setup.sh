@@ -89,6 +89,8 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
         have pkg-config || need pkg-config
         library 'libcjson >= 1.7' libcjson-dev
         library 'sqlite3 >= 3.31' libsqlite3-dev
+        library 'hiredis >= 0.14' libhiredis-dev # runs across machines; OpenSSL is Node's
+        have redis-server || need redis-server   # ... and their tests
         ;;
     lint)
         have clang-format || need clang-format
