@@ -2,10 +2,10 @@
 
     python bench/nodes.py [--rounds N] [--nodes N]
 
-Sleeping tests show what sharing costs in time, from when all nodes have collected to when
-the last one has ended: starting eight interpreters on one machine is not what eight machines
-do. Tests of 10 ms of work, by one node with the queue and one without, show what it costs in
-processor time. The server is on this machine.
+Sleeping tests show what sharing costs in time, from the first test's beginning to the last
+one's end, among nodes that have waited for each other: starting eight interpreters on one
+machine is not what eight machines do. Tests of 10 ms of work, by one node with the queue and
+one without, show what it costs in processor time. The server is on this machine.
 """
 
 from __future__ import annotations
@@ -52,19 +52,21 @@ MEETS = """
 import os, pathlib, time
 import pytest
 
+folder = pathlib.Path(os.environ["BENCH_FOLDER"])
+times = []
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session):
-    folder = pathlib.Path(os.environ["BENCH_FOLDER"])
     (folder / f"here-{os.getpid()}").touch()
     while len(list(folder.glob("here-*"))) < int(os.environ["BENCH_NODES"]):
         time.sleep(0.005)
-    (folder / f"began-{os.getpid()}").write_text(str(time.time()))
 
-@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report):
+    times.extend((report.start, report.stop))
+
 def pytest_sessionfinish(session):
-    folder = pathlib.Path(os.environ["BENCH_FOLDER"])
-    if (folder / f"began-{os.getpid()}").exists():
-        (folder / f"ended-{os.getpid()}").write_text(str(time.time()))
+    if times:
+        (folder / f"times-{os.getpid()}").write_text(f"{min(times)} {max(times)}")
 """
 
 
@@ -105,8 +107,8 @@ def server() -> Iterator[str]:
 
 
 def together(commands: list[list[str]], folder: Path) -> tuple[float, float]:
-    """Wall and processor seconds until all of them have ended; from when they have met, where
-    their suite has them meet."""
+    """Wall and processor seconds until all of them have ended; of a suite that notes when its
+    tests began and ended, of these."""
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     notes = Path(tempfile.mkdtemp(prefix="qe-bench-notes-"))
     env |= {"BENCH_FOLDER": str(notes), "BENCH_NODES": str(len(commands))}
@@ -125,13 +127,10 @@ def together(commands: list[list[str]], folder: Path) -> tuple[float, float]:
         if process.returncode != 0:
             raise SystemExit(f"{' '.join(process.args)} failed:\n{output[-2000:]}")  # type: ignore[arg-type]
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    times = {
-        what: [float(path.read_text()) for path in notes.glob(f"{what}-*")]
-        for what in ("began", "ended")
-    }
+    spans = [path.read_text().split() for path in notes.glob("times-*")]
     shutil.rmtree(notes)
-    if times["began"]:
-        wall = max(times["ended"]) - max(times["began"])
+    if spans:
+        wall = max(float(end) for _, end in spans) - min(float(begin) for begin, _ in spans)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
