@@ -7,13 +7,13 @@ const { Outcome } = require('../units');
 const NAMES = Object.fromEntries(Object.entries(Outcome).map(([name, number]) => [number, name]));
 const OUTCOMES = { passed: 'passed', failed: 'failed' }; // others: skipped
 
-/** A file's outcome, of those of its tests. */
-function outcomeOf(tests, file, error, { claim }) {
+/** What an attempt at a file came to, of its tests. */
+function outcomeOf(tests, file, error) {
   if (error) return NAMES[file.ending] ?? 'error';
   const failed = tests.filter(([, of]) => !['passed', 'flaky', 'skipped'].includes(of));
   if (failed.length > 0)
     return failed.every(([, of]) => of === failed[0][1]) ? failed[0][1] : 'failed';
-  if (claim > 1 || tests.some(([, of]) => of === 'flaky')) return 'flaky';
+  if (tests.some(([, of]) => of === 'flaky')) return 'flaky';
   return tests.length > 0 && tests.every(([, of]) => of === 'skipped') ? 'skipped' : 'passed';
 }
 
@@ -35,10 +35,12 @@ function toldOf(file, error, now, event) {
     if (status === 'failed') failures.push([fullName, failureMessages.join('\n\n')]);
   }
   const start = file.started / 1000;
+  const outcome = outcomeOf(tests, file, error);
   return {
-    outcome: outcomeOf(tests, file, error, event),
+    // Passed behind an attempt that had failed, on whichever node.
+    outcome: outcome === 'passed' && event.claim > 1 ? 'flaky' : outcome,
     again: event.elsewhere,
-    attempt: { start, duration: now / 1000 - start, failures, tests },
+    attempt: { outcome, start, duration: now / 1000 - start, failures, tests },
   };
 }
 

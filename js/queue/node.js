@@ -98,7 +98,7 @@ class QueueNode {
    * @param {object} told
    * @param {string} told.outcome by its name
    * @param {boolean} told.again whether it runs once more, on another node if there is one
-   * @param {object} told.attempt as of `pack`
+   * @param {object} told.attempt as of `pack`; its own outcome, where that is another
    */
   tell({ unit, claim, slot }, { outcome, again, attempt }) {
     if (this.#finishing) return;
@@ -159,7 +159,8 @@ class QueueNode {
     process.once('exit', (status) => {
       fs.writeSync(2, this.#lines.join('')); // jest may have closed the stream
       if (this.#trouble !== undefined) process.exitCode = 7;
-      else if (status === 0 && !this.end?.over) process.exitCode = 1;
+      // Stopped elsewhere; a failure of its own says more. Mocha sets its status right before.
+      else if (!(process.exitCode || status) && !this.end?.over) process.exitCode = 2;
     });
   }
 }

@@ -244,7 +244,7 @@ test('a mocha test that ends its worker fails, and --bail stops every node', asy
   await eventually(() => own.begun().length === 2, second.output.stderr);
   own.open();
   const [failed, stopped] = await Promise.all([first.ended, second.ended]);
-  assert.deepEqual([failed.status, stopped.status], [1, 1], failed.stderr + stopped.stderr);
+  assert.deepEqual([failed.status, stopped.status], [1, 2], failed.stderr + stopped.stderr);
   assert.match(failed.stdout, /Crashed: its worker was killed by SIGKILL/);
   assert.equal(ranHere(failed), 1);
   assert.match(stopped.stderr, /^qe-mocha: the run was stopped: not all files have run$/m);
@@ -267,7 +267,7 @@ test('--bail ends the run on every node', async (t) => {
   await eventually(() => own.begun().length === 2, second.output.stderr);
   own.open();
   const [failed, stopped] = await Promise.all([first.ended, second.ended]);
-  assert.deepEqual([failed.status, stopped.status], [1, 1], failed.stderr + stopped.stderr);
+  assert.deepEqual([failed.status, stopped.status], [1, 2], failed.stderr + stopped.stderr);
   for (const { stderr } of [failed, stopped]) {
     assert.match(stderr, /^qe-jest: the run was stopped: not all files have run$/m);
   }
