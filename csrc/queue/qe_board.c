@@ -85,7 +85,7 @@ void qe__board_close(qe__board *b)
 int qe__board_join(qe__board *b, const char *digest, uint32_t count,
                    qe__board_news *news)
 {
-    uint64_t found, lease_ms;
+    uint64_t found, lease_ms, born;
     redisReply *reply;
     int status;
 
@@ -94,13 +94,16 @@ int qe__board_join(qe__board *b, const char *digest, uint32_t count,
         return QE_ENOMEM;
     }
     status =
-        qe__board_call_numbers(b, board_join, 2, LEASE_MAX_MS, news, &reply);
+        qe__board_call_numbers(b, board_join, 3, INT64_MAX, news, &reply);
     if (status != 0) {
+        news->state = QE__BOARD_NONE;
         return status;
     }
     found = (uint64_t) reply->element[1]->element[0]->integer;
     lease_ms = (uint64_t) reply->element[1]->element[1]->integer;
-    if (lease_ms < LEASE_MIN_MS) {
+    born = (uint64_t) reply->element[1]->element[2]->integer;
+    if (found > 2 || lease_ms < LEASE_MIN_MS || lease_ms > LEASE_MAX_MS) {
+        news->state = QE__BOARD_NONE;
         return qe__board_odd(b, reply);
     }
     freeReplyObject(reply);
@@ -109,6 +112,7 @@ int qe__board_join(qe__board *b, const char *digest, uint32_t count,
                               "another plan was laid for this run");
     }
     (void) snprintf(b->lease, sizeof(b->lease), "%" PRIu64, lease_ms);
+    b->born = born;
     if (found == 1) {
         news->state = QE__BOARD_NONE;
     }

@@ -80,7 +80,7 @@ bool qe__board_begin(qe__board *b)
     }
     return good && qe__board_add(b, b->node) && qe__board_add(b, b->workers) &&
            qe__board_add_number(b, b->waiting) && qe__board_add(b, b->lease) &&
-           qe__board_add(b, b->kept);
+           qe__board_add(b, b->kept) && qe__board_add_number(b, b->born);
 }
 
 static int send_words(qe__board *b, redisReply **out)

@@ -5,11 +5,12 @@
 #define QE_BOARD_SCRIPTS_H
 
 /* KEYS: plan, work, nodes, out, tries, ids, serial. ARGV: node, its workers, how many of these wait,
- * lease (ms), kept (s), then the script's own. An entry of the stream has u (first unit), n (how
+ * lease (ms), kept (s), which run of this name it is (0: any), then the script's own. An entry of the stream has u (first unit), n (how
  * many), a (attempt), x (not on this node), e (expected ns), s (1: alone), in this order. */
 #define BOARD_HEAD                                                             \
     "local plan, work, nodes, out, tries, ids, serial = unpack(KEYS)\n"        \
     "local node, lease = ARGV[1], tonumber(ARGV[4])\n"                         \
+    "local born = table.remove(ARGV, 6)\n"                                     \
     "local call = redis.call\n"                                                \
     "local time = call('TIME')\n"                                              \
     "local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"                \
@@ -66,18 +67,24 @@
     "  end\n"                                                                  \
     "end\n"
 
-/* What a run that is there begins with: without one, the state says so. */
+/* What a run that is there begins with: without one, the state says so; another run of the same name,
+ * laid since, is none of the node's. */
 #define BOARD_HERE                                                             \
-    "if not state() then return {news(), 0} end\n"                             \
+    "if not state() or (born ~= '0' and get('born') ~= born) then\n"           \
+    "  return {{0, 0, 0, 0, 0}, 0}\n"                                          \
+    "end\n"                                                                    \
     "come()\n"
 
+/* Of one that is being laid, perhaps by another by now. */
 #define BOARD_OURS                                                             \
+    "if not state() then return {news(), 0} end\n"                             \
+    "come()\n"                                                                 \
     "if state() ~= 'laying' or get('by') ~= node then\n"                       \
     "  return {news(), 0}\n"                                                   \
     "end\n"
 
-/* ARGV: digest, count. Answers with 1: we are to lay it; 2: it is another plan; 0; and
- * with the lease of the run, which is its first node's. Asks first whether
+/* ARGV: digest, count. Answers with 1: we are to lay it; 2: it is another plan; 0; with the lease of
+ * the run, which is its first node's; and with when it was born, which no other run of its name has. Asks first whether
  * the server has what Redis 6.2 has, before anything of the run is there; a full one refuses only the
  * first that a script would write, so that is not what makes room. */
 static const char board_join[] = BOARD_HEAD
@@ -93,19 +100,21 @@ static const char board_join[] = BOARD_HEAD
     "  call('DEL', plan, work, out, tries, ids, serial)\n"
     "  call('XGROUP', 'CREATE', work, 'q', '0', 'MKSTREAM')\n"
     "  set('state', 'laying', 'digest', ARGV[6], 'count', ARGV[7],\n"
-    "    'at', text(now), 'by', node, 'left', ARGV[7], 'lease', lease)\n"
-    "  return {news(), {1, lease}}\n"
+    "    'at', text(now), 'by', node, 'left', ARGV[7], 'lease', lease,\n"
+    "    'born', text(now))\n"
+    "  return {news(), {1, lease, now}}\n"
     "end\n"
     "if known[1] ~= 'laying' and\n"
     "  (known[2] ~= ARGV[6] or known[3] ~= ARGV[7]) then\n"
-    "  return {news(), {2, lease}}\n"
+    "  return {news(), {2, lease, 0}}\n"
     "end\n"
     "come()\n"
-    "return {news(), {0, tonumber(get('lease') or lease)}}\n";
+    "return {news(), {0, tonumber(get('lease') or lease),\n"
+    "  tonumber(get('born') or 0)}}\n";
 
 /* ARGV: how many ids, the ids, then of each entry first, count, expected ns and whether it is alone.
  * Answers with whether it is still ours to lay. */
-static const char board_lay[] = BOARD_HEAD BOARD_HERE BOARD_OURS
+static const char board_lay[] = BOARD_HEAD BOARD_OURS
     "set('at', text(now))\n"
     "local n = tonumber(ARGV[6])\n"
     "for i = 7, 6 + n do call('RPUSH', ids, ARGV[i]) end\n"
@@ -115,7 +124,7 @@ static const char board_lay[] = BOARD_HEAD BOARD_HERE BOARD_OURS
     "return {news(), 1}\n";
 
 /* ARGV: maxfail. */
-static const char board_start[] = BOARD_HEAD BOARD_HERE BOARD_OURS
+static const char board_start[] = BOARD_HEAD BOARD_OURS
     "set('state', get('left') == '0' and 'over' or 'open',\n"
     "  'failures', 0, 'maxfail', ARGV[6])\n"
     "return {news(), 1}\n";

@@ -113,7 +113,9 @@ static int copy_units(qe_queue *q, const qe_queue_unit *units, uint32_t count)
     q->ids = malloc(bytes);
     q->units = calloc((size_t) count + 1, sizeof(q->units[0]));
     q->held_of = calloc((size_t) count + 1, sizeof(q->held_of[0]));
-    if (q->ids == NULL || q->units == NULL || q->held_of == NULL) {
+    q->final = calloc((size_t) count + 1, sizeof(q->final[0]));
+    if (q->ids == NULL || q->units == NULL || q->held_of == NULL ||
+        q->final == NULL) {
         return QE_ENOMEM;
     }
     q->count = count;
@@ -347,6 +349,7 @@ void qe_queue_close(qe_queue *q)
     }
     free(q->held);
     free(q->held_of);
+    free(q->final);
     free(q->shared.news);
     free(q->shared.tales);
     free(q->shared.backs);

@@ -56,6 +56,15 @@ static void take_news(qe_queue *q, const qe__board_news *news, uint64_t now)
                         : BEAT_NS);
 }
 
+/* A server that answers some calls and refuses one that has to be made is of no use for as long: what
+ * it refused has to come through, or nothing to have failed for long. */
+static bool is_through(const qe_queue *q, uint64_t now)
+{
+    return q->refused == QE__CALL_NONE || q->refused == q->calling ||
+           now - q->failed_ns >
+               qe__queue_patience_ns(q) + 2 * QE__QUEUE_BACKOFF_MAX_NS;
+}
+
 /* The end of each call: the connection goes with one that failed. */
 static int answered(qe_queue *q, int status, const qe__board_news *news,
                     uint64_t began_ns, bool measured)
@@ -66,8 +75,11 @@ static int answered(qe_queue *q, int status, const qe__board_news *news,
     if (status != 0) {
         return status;
     }
-    q->failing_ns = 0;
-    q->backoff_ns = QE__QUEUE_BACKOFF_NS;
+    if (is_through(q, now)) {
+        q->failing_ns = 0;
+        q->backoff_ns = QE__QUEUE_BACKOFF_NS;
+        q->refused = QE__CALL_NONE;
+    }
     pthread_mutex_lock(&q->lock);
     if (measured) {
         s->trip_ns = s->trip_ns == 0 ? trip : (7 * s->trip_ns + trip) / 8;
@@ -78,6 +90,12 @@ static int answered(qe_queue *q, int status, const qe__board_news *news,
 }
 
 /* ---------------------------------------------------------------------- calls */
+
+static uint64_t begin(qe_queue *q, enum qe__call call)
+{
+    q->calling = call;
+    return qe_now_ns();
+}
 
 static uint32_t waiting_now(qe_queue *q)
 {
@@ -91,7 +109,7 @@ static uint32_t waiting_now(qe_queue *q)
 
 int qe__queue_call_beat(qe_queue *q)
 {
-    uint64_t began = qe_now_ns();
+    uint64_t began = begin(q, QE__CALL_BEAT);
     qe__board_news news;
     int status =
         qe__board_beat(q->board, NULL, 0, false, waiting_now(q), NULL, &news);
@@ -105,7 +123,7 @@ int qe__queue_call_renew(qe_queue *q)
     qe__entry *entries = malloc(qe__mul(q->held_count + 1, sizeof(*entries)));
     bool *lost = malloc(q->held_count + 1);
     bool all = q->fresh && q->held_count <= BEAT_AT_ONCE;
-    uint64_t began = qe_now_ns();
+    uint64_t began = begin(q, QE__CALL_RENEW);
     size_t n = 0;
     int status = entries == NULL || lost == NULL ? QE_ENOMEM : 0;
 
@@ -142,7 +160,7 @@ int qe__queue_call_renew(qe_queue *q)
 /* Sends a batch that was made, or was sent before. */
 int qe__queue_call_tell(qe_queue *q)
 {
-    uint64_t began = qe_now_ns();
+    uint64_t began = begin(q, QE__CALL_TELL);
     qe_queue_end *end = &q->shared.end;
     qe__board_news news;
     int status = qe__board_tell(q->board, q->who, q->call, q->told,
@@ -154,8 +172,13 @@ int qe__queue_call_tell(qe_queue *q)
     pthread_mutex_lock(&q->lock);
     for (uint32_t i = 0; i < q->telling_count; i++) {
         const qe__told *t = &q->told[i];
+        qe__final *f = &q->final[t->unit];
 
-        end->counted += t->counted;
+        end->counted += t->counted && !f->counted;
+        if (t->outcome != QE_NONE) {
+            *f = (qe__final){(unsigned char) t->outcome, t->failed,
+                             t->counted || f->counted};
+        }
         end->late += t->late || (!t->counted && t->outcome != QE_NONE);
         end->last = end->last || t->last;
     }
@@ -175,7 +198,7 @@ int qe__queue_call_tell(qe_queue *q)
 
 int qe__queue_call_give_back(qe_queue *q)
 {
-    uint64_t began = qe_now_ns();
+    uint64_t began = begin(q, QE__CALL_BACK);
     qe__board_news news;
     int status = qe__board_back(q->board, q->backing, q->backing_count, &news);
 
@@ -189,7 +212,7 @@ int qe__queue_call_give_back(qe_queue *q)
 
 int qe__queue_call_stop(qe_queue *q)
 {
-    uint64_t began = qe_now_ns();
+    uint64_t began = begin(q, QE__CALL_STOP);
     qe__board_news news;
     int status = qe__board_stop(q->board, &news);
 
@@ -205,7 +228,7 @@ int qe__queue_call_stop(qe_queue *q)
 int qe__queue_call_claim(qe_queue *q, const qe__share_want *want)
 {
     qe__entry *entries = calloc(want->entries, sizeof(*entries));
-    uint64_t began = qe_now_ns();
+    uint64_t began = begin(q, QE__CALL_CLAIM);
     qe__board_news news;
     uint32_t got = 0;
     int status;
@@ -241,6 +264,7 @@ int qe__queue_call_leave(qe_queue *q, bool *done)
     int status;
 
     qe__queue_begin_leave(q);
+    q->calling = QE__CALL_LEAVE;
     if (q->backing_count > 0) {
         return qe__queue_call_give_back(q);
     }

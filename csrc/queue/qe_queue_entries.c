@@ -51,6 +51,14 @@ static bool say_places(qe_queue *q, enum qe_source_kind kind, const qe__held *h,
     return qe__queue_say(q, &news);
 }
 
+/* What the session is through with, it is not given once more. */
+static bool is_said(const qe_queue *q, enum qe_source_kind kind,
+                    const qe__held *h, uint32_t place)
+{
+    return q->held_of[place] == h &&
+           (kind != QE_SOURCE_CLAIM || q->final[place].outcome == QE_NONE);
+}
+
 /* Says it of all units of the entry that are still its own; under the lock. */
 static bool say_all(qe_queue *q, enum qe_source_kind kind, const qe__held *h)
 {
@@ -59,7 +67,7 @@ static bool say_all(qe_queue *q, enum qe_source_kind kind, const qe__held *h)
 
     for (uint32_t at = h->entry.first, next; at < end && good; at = next) {
         next = at;
-        while (next < end && q->held_of[next] == h) {
+        while (next < end && is_said(q, kind, h, next)) {
             next++;
         }
         if (next == at) {
@@ -81,6 +89,24 @@ static void disown(qe_queue *q, qe__held *h)
     }
     count_off(q, h, h->left);
     h->lost = true;
+}
+
+/* What was told of its units before, once more: without the payload, which went to the server. */
+static bool tell_finals(qe_queue *q, const qe__held *h)
+{
+    bool good = true;
+
+    for (uint32_t i = 0; i < h->entry.count && good; i++) {
+        uint32_t place = h->entry.first + i;
+        const qe__final *f = &q->final[place];
+
+        if (q->held_of[place] == h && f->outcome != QE_NONE) {
+            good = qe_queue_tell(q, place, h->entry.attempt,
+                                 (enum qe_outcome) f->outcome, false, f->failed,
+                                 NULL, 0) == 0;
+        }
+    }
+    return good;
 }
 
 int qe__queue_gain(qe_queue *q, qe__entry *entry)
@@ -124,7 +150,8 @@ int qe__queue_gain(qe_queue *q, qe__entry *entry)
     q->shared.entry_ns = expected_of(h, h->left);
     good = say_all(q, QE_SOURCE_CLAIM, h);
     pthread_mutex_unlock(&q->lock);
-    if (!good) {
+    if (!good || !tell_finals(q, h)) {
+        good = false;
         disown(q, h);
     }
     return good ? 0 : QE_ENOMEM;

@@ -10,8 +10,21 @@
 
 #define QE__QUEUE_BATCH 256u /* attempts, or parts, that are told at once */
 
+/* Which call it is. */
+enum qe__call {
+    QE__CALL_NONE = 0,
+    QE__CALL_BEAT,
+    QE__CALL_RENEW,
+    QE__CALL_CLAIM,
+    QE__CALL_TELL,
+    QE__CALL_BACK,
+    QE__CALL_STOP,
+    QE__CALL_LEAVE
+};
+
 /* After the first loss of a connection. */
 #define QE__QUEUE_BACKOFF_NS UINT64_C(100000000)
+#define QE__QUEUE_BACKOFF_MAX_NS UINT64_C(5000000000)
 
 /* An attempt that is to be told. */
 typedef struct qe__tale {
@@ -25,6 +38,11 @@ typedef struct qe__tale {
 typedef struct qe__range {
     uint32_t first, count;
 } qe__range;
+
+typedef struct qe__final {
+    unsigned char outcome; /* enum qe_outcome */
+    bool failed, counted;
+} qe__final;
 
 /* An entry of the board that is ours, or was. */
 typedef struct qe__held {
@@ -82,6 +100,8 @@ struct qe_queue {
     qe__redis *redis;
     uint64_t random;
     uint64_t failing_ns; /* since when no call has come through; 0: it does */
+    uint64_t failed_ns;  /* when one failed last */
+    enum qe__call calling, refused; /* the one that is made; that a server refused */
     uint64_t connect_ns, backoff_ns; /* when next; then after how long */
     uint64_t beat_ns, renew_ns;      /* when next */
     bool fresh; /* the connection is new: the server may know of more */
@@ -89,6 +109,9 @@ struct qe_queue {
     qe__held **held;
     size_t held_count, held_capacity;
     qe__held **held_of; /* of each place; NULL: of none */
+    /* Of each place what this node told of it at last; QE_NONE: nothing yet. A server that lost what
+     * it had answered asks for it once more, and the session has it no more. */
+    qe__final *final;
     /* What was sent and not answered: sent again before anything else is. */
     qe__tale telling[QE__QUEUE_BATCH];
     qe__told told[QE__QUEUE_BATCH];

@@ -10,7 +10,6 @@
 #include "qe_util.h"
 
 #define TELL_NS (20 * QE__MS)
-#define BACKOFF_MAX_NS (5000 * QE__MS)
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -40,6 +39,10 @@ static void failed(qe_queue *q, int status, const char *text)
     char line[QE_QUEUE_TEXT];
 
     use(q, NULL);
+    q->failed_ns = now;
+    if (status != QE_EGONE) {
+        q->refused = q->calling;
+    }
     q->dead = status == QE_ENOTFOUND;
     if (q->dead) {
         (void) snprintf(line, sizeof(line), "%s", text);
@@ -56,7 +59,7 @@ static void failed(qe_queue *q, int status, const char *text)
         pthread_mutex_unlock(&q->lock);
     }
     q->connect_ns = now + jittered(q, q->backoff_ns);
-    q->backoff_ns = least(2 * q->backoff_ns, BACKOFF_MAX_NS);
+    q->backoff_ns = least(2 * q->backoff_ns, QE__QUEUE_BACKOFF_MAX_NS);
 }
 
 static void reconnect(qe_queue *q)
@@ -65,6 +68,7 @@ static void reconnect(qe_queue *q)
     qe__redis *r;
     int status = qe__redis_open(&r, &q->address, q->timeout_ns, text);
 
+    q->calling = QE__CALL_NONE;
     if (status != 0) {
         failed(q, status, text);
         return;

@@ -222,6 +222,47 @@ static void a_run_that_is_gone_is_seen(void **state)
     leave(&a);
 }
 
+/* Another has laid its plan under the name since: nothing of that is ours. */
+static void a_run_that_was_laid_again_is_another(void **state)
+{
+    const char *all[] = {"FLUSHALL"};
+    qe__share_want want = {.entries = 1};
+    struct redis_world *w = *state;
+    struct node a, b;
+    redisReply *reply;
+    qe__entry e;
+    qe__told told;
+    uint32_t got;
+    bool lost;
+
+    redis_start(w);
+    a = come(w, "a");
+    b = come(w, "b");
+    lay(&a, 2, 1, 0);
+    assert_int_equal(claim(&a, 1, &e), 1);
+    assert_int_equal(qe__redis_add(a.redis, 1, all, NULL), 0);
+    assert_int_equal(qe__redis_reply(a.redis, UINT64_MAX, &reply), 0);
+    freeReplyObject(reply);
+    nap_ms(2); /* runs are told apart by the millisecond */
+    lay(&b, 3, 1, 0);
+    told = told_of(&e, 0, QE_PASSED, true);
+    assert_int_equal(qe__board_tell(a.board, "abc", 1, &told, 1, &a.news),
+                     QE_ENOTFOUND);
+    assert_int_equal(qe__board_beat(a.board, &e, 1, true, 0, &lost, &a.news),
+                     QE_ENOTFOUND);
+    assert_int_equal(qe__board_claim(a.board, &want, 0, &e, &got, &a.news),
+                     QE_ENOTFOUND);
+    assert_int_equal(qe__board_stop(a.board, &a.news), QE_ENOTFOUND);
+    assert_int_equal(length(&b, "HLEN", "qe:{p/1}:out"), 0);
+    assert_int_equal(length(&b, "XLEN", "qe:{p/1}:tries"), 0);
+    assert_int_equal(length(&b, "HLEN", "qe:{p/1}:nodes"), 1);
+    assert_int_equal(claim(&b, 1, &e), 1);
+    assert_int_equal(b.news.state, QE__BOARD_OPEN);
+    assert_int_equal(b.news.left, 3);
+    leave(&a);
+    leave(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +272,7 @@ int main(void)
         BOARD_TEST(what_a_server_lacks_is_said),
         BOARD_TEST(what_is_odd_is_refused),
         BOARD_TEST(a_run_that_is_gone_is_seen),
+        BOARD_TEST(a_run_that_was_laid_again_is_another),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

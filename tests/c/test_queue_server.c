@@ -202,6 +202,56 @@ static void a_server_that_has_room_again_is_gone_on_with(void **state)
     queue_world_close(w);
 }
 
+/* It renews leases all the while, and never takes in what is told. */
+static void a_server_that_refuses_some_calls_is_said_to(void **state)
+{
+    const char *const set[] = {"SET", "qe:{p/r}:out", "x"};
+    struct queue_world *w;
+    struct queue_node *n;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 400, 20 * QW_MS);
+    w->patience_ns = QW_S;
+    n = queue_nodes(w, 2, 2);
+    queue_start_threads(n, 2);
+    queue_await_begun(w, 40);
+    queue_command(w, 3, set);
+    queue_join_threads(n, 2);
+    for (uint32_t i = 0; i < 2; i++)
+        check_trouble(&n[i], "something else is kept under the names");
+    queue_world_close(w);
+}
+
+/* As after a failure of a server whose stand-in had not heard of the last outcomes yet. */
+static void what_a_server_lost_is_told_again(void **state)
+{
+    static const char script[] =
+        "redis.call('HDEL', KEYS[1], '0')\n"
+        "redis.call('HINCRBY', KEYS[2], 'left', 1)\n"
+        "redis.call('XADD', KEYS[3], '*', 'u', 0, 'n', 1, 'a', 1, 'x', '',\n"
+        "  'e', 0, 's', 0)\n";
+    const char *const lose[] = {
+        "EVAL",          script,          "3", "qe:{p/r}:out",
+        "qe:{p/r}:plan", "qe:{p/r}:work",
+    };
+    struct queue_world *w;
+    struct queue_node *n;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 60, 20 * QW_MS);
+    w->lease_ns = 30 * QW_S;
+    n = queue_nodes(w, 1, 1);
+    queue_start_threads(n, 1);
+    while (queue_length(w, "HLEN", "out") < 20)
+        queue_nap_ms(1);
+    queue_command(w, 6, lose);
+    queue_join_threads(n, 1);
+    assert_int_equal(atomic_load(&w->begun[0]), 1);
+    assert_int_equal(n[0].end.late, 0);
+    queue_check_all(w, n, 1);
+    queue_world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +264,8 @@ int main(void)
         QUEUE_TEST(a_server_that_forgot_is_said_to_have),
         QUEUE_TEST(a_server_that_fills_up_is_said_to_be_full),
         QUEUE_TEST(a_server_that_refuses_is_quoted),
+        QUEUE_TEST(a_server_that_refuses_some_calls_is_said_to),
+        QUEUE_TEST(what_a_server_lost_is_told_again),
         QUEUE_TEST(another_password_is_said),
         QUEUE_TEST(a_server_that_has_room_again_is_gone_on_with),
     };
