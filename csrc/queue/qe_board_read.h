@@ -101,6 +101,7 @@ int qe__reader_fail(qe__reader *r, int code, const char *format, ...)
 int qe__reader_odd(qe__reader *r, redisReply *reply, const char *what);
 /* Connects anew. */
 int qe__reader_connect(qe__reader *r);
+bool qe__reader_is_open(const qe__reader *r);
 /* A command behind those that were not sent yet; one reply, freed by freeReplyObject. An error of
  * the server is QE_EFORMAT where it is about what the key holds, otherwise QE_EUNSUPPORTED. After
  * any other the connection has ended. */

@@ -163,6 +163,11 @@ void qe__reader_close(qe__reader *r)
     free(r);
 }
 
+bool qe__reader_is_open(const qe__reader *r)
+{
+    return r->redis != NULL;
+}
+
 int qe__reader_key(qe__reader *r, const char *run, const char *what, char *out)
 {
     if (wrong_name(run, QE__RUN_MAX, true) != NULL) {
@@ -183,8 +188,13 @@ int qe__reader_add(qe__reader *r, size_t n, const char *const *words)
 
 int qe__reader_take(qe__reader *r, redisReply **out)
 {
-    int status = qe__redis_reply(r->redis, qe_now_ns() + r->timeout_ns, out);
+    int status;
 
+    *out = NULL;
+    if (r->redis == NULL) { /* given up by the call before */
+        return qe__reader_fail(r, QE_EGONE, "the connection has ended");
+    }
+    status = qe__redis_reply(r->redis, qe_now_ns() + r->timeout_ns, out);
     if (status != 0) {
         (void) qe__reader_fail(r, 0, "%s", qe__redis_text(r->redis));
         qe__redis_close(r->redis);

@@ -61,9 +61,11 @@ static int take_outcomes(qe__reader *r, uint32_t n, redisReply **out)
 {
     int status = qe__reader_take(r, out);
 
-    return status != 0 || qe__is_list(*out, n)
-               ? status
-               : qe__reader_odd(r, *out, "its outcomes");
+    if (status == 0 && !qe__is_list(*out, n)) {
+        status = qe__reader_odd(r, *out, "its outcomes");
+        *out = NULL;
+    }
+    return status;
 }
 
 static int add_ids(qe__reader *r, const char *key, uint32_t from, uint32_t n)
@@ -130,10 +132,9 @@ int qe__reader_units(qe__reader *r, const char *run, uint32_t from, uint32_t n,
 
         status = qe__reader_take(r, &ids);
         /* The second reply comes, whatever the first was. */
-        second =
-            status == 0 || status == QE_EFORMAT || status == QE_EUNSUPPORTED
-                ? take_outcomes(r, n, &outcomes)
-                : 0;
+        second = status == 0 || qe__reader_is_open(r)
+                     ? take_outcomes(r, n, &outcomes)
+                     : 0;
         status = status != 0 ? status : second;
     }
     if (status == 0 && (ids->type != REDIS_REPLY_ARRAY || ids->elements > n)) {
@@ -169,6 +170,7 @@ int qe__reader_outcomes(qe__reader *r, const char *run, uint32_t units,
         return qe__reader_odd(r, reply, "its outcomes");
     }
     freeReplyObject(reply);
+    reply = NULL;
     for (uint32_t at = 0; at < units && status == 0; at += UNITS_AT_ONCE) {
         uint32_t n = units - at < UNITS_AT_ONCE ? units - at : UNITS_AT_ONCE;
 

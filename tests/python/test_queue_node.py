@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
+import subprocess
+import threading
 from typing import Any
 
 import pytest
 
+from cli_help import QE
+from conftest import HUNG
 from pytest_qe import _core, queues
 from pytest_qe.errors import InvalidArgument, OtherPlan, QueueGone, RunEnded
 from queue_help import PROJECT, RedisServer, redis, share
@@ -159,3 +164,49 @@ def test_a_queue_that_nobody_finished_ends_its_thread(redis: RedisServer) -> Non
     del one
     gc.collect()
     assert len(os.listdir("/proc/self/task")) == before
+
+
+class Liar(threading.Thread):
+    """Between a client and a real server: answers what has the words itself."""
+
+    def __init__(self, server: RedisServer, words: tuple[bytes, ...], lie: bytes) -> None:
+        super().__init__(daemon=True)
+        self.server, self.words, self.lie = server, words, lie
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self.listening.getsockname()[1]}"
+
+    def run(self) -> None:
+        client, _ = self.listening.accept()
+        with client, socket.create_connection(("127.0.0.1", self.server.port)) as there:
+            while asked := client.recv(1 << 16):
+                if all(word in asked for word in self.words):
+                    client.sendall(self.lie)
+                else:
+                    there.sendall(asked)
+                    client.sendall(there.recv(1 << 16))
+
+
+@pytest.mark.parametrize(
+    ("words", "lie"),
+    [
+        ((b"LRANGE", b"HMGET"), b"*1\r\n$1\r\na\r\n*0\r\n"),
+        ((b"LRANGE", b"HMGET"), b"no reply\r\n"),
+        ((b"HMGET", b":out"), b"*0\r\n"),
+    ],
+)
+def test_answers_of_no_redis_are_a_line(
+    redis: RedisServer,
+    words: tuple[bytes, ...],
+    lie: bytes,
+) -> None:
+    share(redis, "1", "t.py::a=0")
+    liar = Liar(redis, words, lie)
+    liar.start()
+    command = "report" if b"LRANGE" in words else "status"
+    done = subprocess.run(
+        [*QE, "queue", command, "1", f"--queue={liar.url}", f"--project={PROJECT}"],
+        capture_output=True, text=True, timeout=HUNG, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3, done
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
+    liar.join(HUNG)
