@@ -136,14 +136,20 @@ def _prepare(config: pytest.Config) -> bool:
     if not wanted.active:
         compat.refuse_lone_options(config)
         return False
+    serially = next((v for k, v in _NEED_ONE_PROCESS.items() if getattr(config.option, k, 0)), None)
+    if wanted.queue is not None and serially is not None:
+        # Each node would run all of it.
+        raise pytest.UsageError(
+            f"--qe-queue: shares a run with other nodes, so it takes no {serially}"
+        )
     if not sys.platform.startswith("linux"):
+        if wanted.queue is not None:
+            raise pytest.UsageError("--qe-queue: a node needs Linux")
         print(_SERIAL_NOTICE, file=sys.stderr)
         return False
-    for name in _NEED_ONE_PROCESS:
-        if getattr(config.option, name, False):
-            print(f"qe: {_NEED_ONE_PROCESS[name]} needs one process: running serially",
-                  file=sys.stderr)  # fmt: skip
-            return False
+    if serially is not None:
+        print(f"qe: {serially} needs one process: running serially", file=sys.stderr)
+        return False
     _check_reports(config, wanted)
     notice = compat.override_xdist(config, wanted)
     from .controller import Controller

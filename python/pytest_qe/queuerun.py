@@ -206,9 +206,12 @@ class QueueRun:
             session.testsfailed += not self._whole.complete
 
     def set_status(self, session: pytest.Session) -> None:
-        """Where the server is gone, what ran here has been reported as ever."""
+        """Where the server is gone, what ran here has been reported as ever; where the last node
+        cannot read what the others have told, it must not end as if all had passed."""
         if self.trouble is not None:
             session.exitstatus = EXIT_STATUS
+        elif self._unread is not None and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = EXIT_STATUS  # nobody knows that nothing failed
 
     def _failed_elsewhere(self, session: pytest.Session) -> int:
         assert self._whole is not None

@@ -164,7 +164,8 @@ def hidden(text: str) -> str:
         >>> hidden("--queue=redis://me:secret@host/1")
         '--queue=redis://me:***@host/1'
     """
-    return re.sub(r"(rediss?://[^\s:@/]*):[^\s]*@", r"\1:***@", text)
+    # Up to the last @ of the host's, as the address is read, whatever else is in the password.
+    return re.sub(r"(rediss?://[^\s:/]*):(?:[^/\n]*@|\S*@)+", r"\1:***@", text)
 
 
 def _read_password(path: str) -> str:

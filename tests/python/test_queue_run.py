@@ -155,6 +155,14 @@ def test_one_that_comes_late_has_nothing_to_do(nodes: Nodes, qe: Qe) -> None:
     assert nodes.ran() == {"one": 1}
 
 
+def test_a_last_node_that_cannot_read_the_whole_does_not_pass(nodes: Nodes, qe: Qe) -> None:
+    qe.files(test_a=f"{RUNS}\ndef test_one():\n    ran('one')\n")
+    nodes.server.order("HSET", "qe:{shop/one}:nodes", "x" * 200, "1 1 1")
+    nodes.start("1")
+    assert nodes.wait() == [queuerun.EXIT_STATUS]
+    assert "the whole run could not be read: what the server has" in nodes.output("1")
+
+
 def test_another_plan_is_refused(nodes: Nodes, qe: Qe) -> None:
     qe.files(test_a=f"{RUNS}\ndef test_one():\n    ran('one', 3)\ndef test_two(): pass\n")
     nodes.start("1")
@@ -403,6 +411,14 @@ def test_one_run_of_every_test(qe: Qe, other: str) -> None:
     result = qe.run("--qe-queue=redis://127.0.0.1:1/", "--qe-run=one", other)
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*--qe-queue: shares one run*"])
+
+
+@pytest.mark.parametrize("other", ["--pdb", "--trace", "--setup-show"])
+def test_what_needs_one_process_is_no_node(qe: Qe, other: str) -> None:
+    qe.files(test_a="def test_one(): pass")
+    result = qe.run("--qe-queue=redis://127.0.0.1:1/", "--qe-run=one", other)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([f"*--qe-queue: shares a run*takes no {other}*"])
 
 
 def test_its_options_need_it(qe: Qe) -> None:

@@ -163,6 +163,9 @@ def test_what_cannot_be_told_to_a_server_is_refused(name: str, value: str) -> No
         ("redis://ann:secret@host", "redis://ann:***@host"),
         ("rediss://:secret@host:1/2", "rediss://:***@host:1/2"),
         ("x --qe-queue=redis://a:se@cr/et@host y", "x --qe-queue=redis://a:***@host y"),
+        ("redis://ann@shop:secret@host", "redis://ann@shop:***@host"),
+        ("redis://:my secret@host", "redis://:***@host"),
+        ("redis://host:6379/1 of ann@shop", "redis://host:6379/1 of ann@shop"),
     ],
 )
 def test_a_password_in_an_address_is_hidden(text: str, shown: str) -> None:
