@@ -93,8 +93,7 @@ int qe__board_join(qe__board *b, const char *digest, uint32_t count,
         !qe__board_add_number(b, count)) {
         return QE_ENOMEM;
     }
-    status =
-        qe__board_call_numbers(b, board_join, 3, INT64_MAX, news, &reply);
+    status = qe__board_call_numbers(b, board_join, 3, INT64_MAX, news, &reply);
     if (status != 0) {
         news->state = QE__BOARD_NONE;
         return status;

@@ -23,7 +23,7 @@ struct qe__board {
     char *keys[BOARD_KEYS];
     char node[QE__NODE_NAME];
     char workers[BOARD_NUMBER], lease[BOARD_NUMBER], kept[BOARD_NUMBER];
-    uint64_t born; /* the run that we came to; 0: to none yet */
+    uint64_t born;    /* the run that we came to; 0: to none yet */
     uint32_t waiting; /* as last said */
     char text[QE__REDIS_TEXT];
     /* The call that is being made: words, of which `owned` are ours to free. */

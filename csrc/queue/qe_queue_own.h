@@ -101,7 +101,8 @@ struct qe_queue {
     uint64_t random;
     uint64_t failing_ns; /* since when no call has come through; 0: it does */
     uint64_t failed_ns;  /* when one failed last */
-    enum qe__call calling, refused; /* the one that is made; that a server refused */
+    enum qe__call calling,
+        refused; /* the one that is made; that a server refused */
     uint64_t connect_ns, backoff_ns; /* when next; then after how long */
     uint64_t beat_ns, renew_ns;      /* when next */
     bool fresh; /* the connection is new: the server may know of more */

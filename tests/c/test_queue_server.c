@@ -231,8 +231,7 @@ static void what_a_server_lost_is_told_again(void **state)
         "redis.call('XADD', KEYS[3], '*', 'u', 0, 'n', 1, 'a', 1, 'x', '',\n"
         "  'e', 0, 's', 0)\n";
     const char *const lose[] = {
-        "EVAL",          script,          "3", "qe:{p/r}:out",
-        "qe:{p/r}:plan", "qe:{p/r}:work",
+        "EVAL", script, "3", "qe:{p/r}:out", "qe:{p/r}:plan", "qe:{p/r}:work",
     };
     struct queue_world *w;
     struct queue_node *n;
