@@ -90,6 +90,9 @@ class QueueRun:
             raise pytest.UsageError(f"--qe-queue: {self._queue.text}{self._in_order()}") from None
         except RunEnded:
             self.ended = self._queue.text
+            if "stopped" not in self.ended:
+                # A job that is retried under the same name runs nothing: it must not pass for that.
+                self._read()
         except QeError as error:
             text = self._queue.text or str(error)
             raise pytest.exit.Exception(f"--qe-queue: {text}", EXIT_STATUS) from None
@@ -197,7 +200,7 @@ class QueueRun:
 
     def raise_end(self, session: pytest.Session) -> None:
         """Ends pytest as the whole run asks for: as interrupted where it was stopped elsewhere;
-        as failed where this is the last node and tests have failed on others."""
+        as failed where tests have failed on others, and this is the last node or came too late."""
         stopped = self._stopped or (self.ended is not None and "stopped" in self.ended)
         if stopped and not session.testsfailed and not session.shouldfail:
             session.shouldstop = session.shouldstop or "the run was stopped on another node"
@@ -224,7 +227,8 @@ class QueueRun:
         """For the summary."""
         name, total = self._target.run, len(self._place)
         if self.ended is not None:
-            return [f"run {name}: {self.ended}; nothing was left for this node"]
+            lines = [f"run {name}: {self.ended}; nothing was left for this node"]
+            return lines + self._lines_of_whole("")
         if self._end is None:
             return [f"run {name}: {self._told} of {total} tests ran here"]
         end = self._end
@@ -240,21 +244,21 @@ class QueueRun:
             lines.append(f"error: {self.trouble}")
         elif end.left and not end.over:
             lines.append(f"{end.left} tests have no outcome yet")
-        if self._whole is not None:
-            lines += self._lines_of_whole(self._whole)
-        elif self._unread is not None:
-            lines.append(f"the whole run could not be read: {self._unread}")
-        return lines
+        return lines + self._lines_of_whole("this was the last node of {nodes}: ")
 
-    def _lines_of_whole(self, whole: Whole) -> list[str]:
+    def _lines_of_whole(self, head: str) -> list[str]:
+        whole = self._whole
+        if whole is None:
+            if self._unread is None:
+                return []
+            return [f"the whole run could not be read: {self._unread}"]
         failures = self._failures()
         lines = [f"FAILED on some node: {name}" for name in failures[:_MOST_NAMES]]
         if len(failures) > _MOST_NAMES:
             lines.append(f"... and {len(failures) - _MOST_NAMES} more")
         lines += [f"proof: {text}" for text in whole.troubles]
-        nodes = len(whole.nodes)
         told = ", ".join(f"{n} {outcome}" for outcome, n in whole.counts().items() if n)
         return [
             *lines,
-            f"this was the last node of {nodes}: in the whole run {told}",
+            f"{head.format(nodes=len(whole.nodes))}in the whole run {told}",
         ]

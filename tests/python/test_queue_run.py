@@ -163,6 +163,19 @@ def test_a_last_node_that_cannot_read_the_whole_does_not_pass(nodes: Nodes, qe: 
     assert "the whole run could not be read: what the server has" in nodes.output("1")
 
 
+def test_one_that_comes_late_does_not_pass_for_a_run_that_failed(nodes: Nodes, qe: Qe) -> None:
+    qe.files(test_a=f"{RUNS}\ndef test_one():\n    ran('one')\n    assert 0\n")
+    nodes.start("1")
+    assert nodes.wait() == [1]
+    nodes.start("2")
+    assert nodes.wait() == [1, 1]
+    text = nodes.output("2")
+    assert "the run is over; nothing was left for this node" in text
+    assert "FAILED on some node: test_a.py::test_one" in text
+    assert "qe: in the whole run 1 failed" in text
+    assert nodes.ran() == {"one": 1}
+
+
 def test_another_plan_is_refused(nodes: Nodes, qe: Qe) -> None:
     qe.files(test_a=f"{RUNS}\ndef test_one():\n    ran('one', 3)\ndef test_two(): pass\n")
     nodes.start("1")
