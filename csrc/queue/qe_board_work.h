@@ -7,7 +7,8 @@
 /* ARGV: how many entries, units and ns. Answers with entries: name, first, count, attempt, not on,
  * expected ns, whether it is alone, and of each unit whether it is none of it any more ("": all are).
  * First those whose lease has ended, then new ones; of those that run alone the next once nothing else
- * is there: the stream is empty, so nobody has anything either. */
+ * is there: the stream is empty, so nobody has anything either. If there is none, and units are without
+ * an outcome, all would wait for ever. */
 static const char board_claim[] = BOARD_HEAD BOARD_HERE
     "local most, units = tonumber(ARGV[6]), tonumber(ARGV[7])\n"
     "local long, found, have, takes = tonumber(ARGV[8]), {}, 0, 0\n"
@@ -74,6 +75,11 @@ static const char board_claim[] = BOARD_HEAD BOARD_HERE
     "      read()\n"
     "      break\n"
     "    end\n"
+    "  end\n"
+    "  if #found == 0 and call('XLEN', work) == 0 and\n"
+    "    call('LLEN', serial) == 0 and tonumber(get('left') or 0) > 0 then\n"
+    "    return redis.error_reply('LOST it has lost keys of this run: ' ..\n"
+    "      'its maxmemory-policy should be noeviction')\n"
     "  end\n"
     "end\n"
     "return {news(), found}\n";

@@ -222,6 +222,29 @@ static void a_server_that_refuses_some_calls_is_said_to(void **state)
     queue_world_close(w);
 }
 
+/* As one does that makes room for others: it would be waited for without end. */
+static void a_server_that_lost_work_is_said_to_have(void **state)
+{
+    const char *const lose[] = {"DEL", "qe:{p/r}:serial"};
+    struct queue_world *w;
+    struct queue_node *n;
+
+    redis_start(*state);
+    w = queue_world_open(*state, 100, 20 * QW_MS);
+    for (uint32_t i = 96; i < 100; i++)
+        w->units[i].flags = QE_UNIT_SERIAL;
+    w->patience_ns = QW_S;
+    n = queue_nodes(w, 2, 2);
+    queue_start_threads(n, 2);
+    queue_await_begun(w, 10);
+    queue_command(w, 2, lose);
+    queue_join_threads(n, 2);
+    for (uint32_t i = 0; i < 2; i++)
+        check_trouble(&n[i], "it has lost keys of this run");
+    assert_int_equal(n[0].end.counted + n[1].end.counted, 96);
+    queue_world_close(w);
+}
+
 /* As after a failure of a server whose stand-in had not heard of the last outcomes yet. */
 static void what_a_server_lost_is_told_again(void **state)
 {
@@ -264,6 +287,7 @@ int main(void)
         QUEUE_TEST(a_server_that_fills_up_is_said_to_be_full),
         QUEUE_TEST(a_server_that_refuses_is_quoted),
         QUEUE_TEST(a_server_that_refuses_some_calls_is_said_to),
+        QUEUE_TEST(a_server_that_lost_work_is_said_to_have),
         QUEUE_TEST(what_a_server_lost_is_told_again),
         QUEUE_TEST(another_password_is_said),
         QUEUE_TEST(a_server_that_has_room_again_is_gone_on_with),
