@@ -102,7 +102,7 @@ class QueueRun:
         items = self._controller.session.items
         try:
             found = self._target.server.reader(self._target.project).units(
-                self._target.run, 0, len(items)
+                self._target.run, 0, len(items) + 1
             )
         except (QeError, ValueError):
             return ""

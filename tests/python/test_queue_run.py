@@ -177,7 +177,7 @@ def test_one_that_comes_late_does_not_pass_for_a_run_that_failed(nodes: Nodes, q
 
 
 def test_another_plan_is_refused(nodes: Nodes, qe: Qe) -> None:
-    qe.files(test_a=f"{RUNS}\ndef test_one():\n    ran('one', 3)\ndef test_two(): pass\n")
+    qe.files(test_a=f"{RUNS}\ndef test_one():\n    ran('one', 8)\ndef test_two(): pass\n")
     nodes.start("1")
     nodes.began(1)
     nodes.start("2", "-k", "test_two")
@@ -185,6 +185,13 @@ def test_another_plan_is_refused(nodes: Nodes, qe: Qe) -> None:
     text = nodes.output("2")
     assert "the run has 2 tests, this node 1" in text
     assert '"test_a.py::test_one" there, "test_a.py::test_two" here' in text
+    nodes.start("3", "-k", "test_one")
+    assert nodes.wait("3") == [4]
+    assert "another order" not in nodes.output("3")
+    qe.files(test_a=f"{RUNS}\ndef test_two(): pass\ndef test_one():\n    ran('one', 3)\n")
+    nodes.start("4")
+    assert nodes.wait("4") == [4]
+    assert "They are the same in another order" in nodes.output("4")
     assert nodes.wait("1") == [0]
 
 
