@@ -42,6 +42,8 @@ class TestExecutorAgent(Agent):
             and ``seconds`` (None where they are not told).
         outputs: attempts in ``history`` before the last have ``stdout``, ``stderr`` and
             ``failures``, too.
+        shared: ``Shared(target, lease)``: this is a node of a run that several share; results
+            are of the files that ran here, and ``shared`` says what is known of the others.
 
     Example::
 
@@ -145,12 +147,14 @@ class TestExecutorAgent(Agent):
             result = _summed(run, time.monotonic() - began)
             result["started"] = since
             result["interrupted"] = run.interrupted or not ended
+            if run.shared is not None:
+                result["shared"] = run.shared
             if adaptive is not None:
                 result["adaptions"] = adaptive.changes
             result["warnings"] += servers.notes if servers is not None else []
             await asyncio.to_thread(
                 remembering.save,
-                [[one] for one in result["results"]],
+                run.results_by_file(),
                 since,
                 result["execution_time"],
             )

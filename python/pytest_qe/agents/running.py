@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .. import counts, frameworks
+from .. import _core, counts, frameworks
 from ..publishing import Publishing
 from ..scratch import scratch
 from .adaptive import LOOK_S, Adaptive
@@ -27,6 +27,9 @@ from .session import (
     describe_end,
 )
 from .warm import WarmServers
+
+if TYPE_CHECKING:
+    from .sharing import CommandNode, Shared
 
 Event = dict[str, Any]
 
@@ -57,6 +60,7 @@ class Settings:
     price_per_cpu_hour: float | None = None
     cases: bool = False
     outputs: bool = False
+    shared: Shared | None = None  # the run that this is a node of
 
     def folder(self) -> str:
         """The project's."""
@@ -134,6 +138,7 @@ class Run:
         self._starts: dict[int, tuple[float, int]] = {}  # ... and its last, by which worker
         self.retries = self.timeouts = 0
         self.interrupted = False
+        self.shared: dict[str, Any] | None = None  # at the end: what is known of the whole run
         self.warnings: list[str] = []
         try:
             self._commands: list[frameworks.Command] = []
@@ -195,7 +200,9 @@ class Run:
         told: asyncio.Queue[Event] = asyncio.Queue()
         cancelled: asyncio.CancelledError | None = None
         try:
-            async with CommandSession(units, self._policy, self._read, self._publishing) as session:
+            async with CommandSession(
+                units, self._policy, self._read, self._publishing, self._join()
+            ) as session:
                 self._session = session
                 if self.interrupted:
                     session.stop(interrupt=True)
@@ -218,6 +225,8 @@ class Run:
                     while cancelled is None and not told.empty():
                         yield told.get_nowait()
         finally:
+            if self._session is not None and self._session.node is not None:
+                self.shared = self._session.node.described()
             self._session = None
             if looking is not None:
                 looking.cancel()
@@ -225,6 +234,21 @@ class Run:
             raise cancelled
 
     # ------------------------------------------------------------------ inside
+
+    def _join(self) -> Callable[[_core.Plan, int], CommandNode] | None:
+        shared = self._settings.shared
+        if shared is None:
+            return None
+        from .sharing import CommandNode
+
+        folder = self._settings.folder()
+        names = [
+            os.path.relpath(os.path.join(folder, self._file(n)), folder)
+            for n in range(len(self._commands))
+        ]
+        expected = list(self._expected_ns) or [0] * len(self.files)
+        each = [expected[n // self._runs] for n in range(len(names))]
+        return lambda plan, workers: CommandNode(shared, plan, names, each, workers)
 
     def _unit(self, number: int) -> Unit:
         command = self._commands[number]
@@ -382,8 +406,21 @@ class Run:
         }
 
     def all_results(self) -> list[Event]:
-        """One of each command, in their order."""
-        return [self.results.get(n) or self.not_run(n) for n in range(len(self._commands))]
+        """One of each command, in their order; of those alone that this node ran, where others
+        have a part."""
+        numbers = range(len(self._commands))
+        if self._settings.shared is not None:
+            return [self.results[n] for n in numbers if n in self.results]
+        return [self.results.get(n) or self.not_run(n) for n in numbers]
+
+    def results_by_file(self) -> list[list[Event]]:
+        """Of each file what ``all_results`` has of it."""
+        found: list[list[Event]] = [[] for _ in self.files]
+        for number in range(len(self._commands)):
+            if number in self.results or self._settings.shared is None:
+                one = self.results.get(number) or self.not_run(number)
+                found[number // self._runs].append(one)
+        return found
 
 
 def _text(data: bytes) -> str:

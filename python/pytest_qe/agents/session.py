@@ -13,11 +13,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _core, events
 from ..errors import QeError
 from ..publishing import Publishing
+
+if TYPE_CHECKING:
+    from .sharing import CommandNode
 
 GRACE_S = 2.0  # from SIGTERM, or SIGINT where the run is interrupted, to SIGKILL
 OUTPUT_BYTES = 64 * 1024  # kept of each stream of an attempt, half of it from its end
@@ -114,7 +117,9 @@ class CommandSession:
             while (event := await session.next()) is not None: ...
 
     ``on_end`` is called on the session's thread when an attempt has ended, before another
-    one may begin: what it left behind can be read then. Leaving the ``async with`` ends all
+    one may begin: what it left behind can be read then. ``join`` makes of the plan and the
+    number of workers a node of a run that is shared: of the units those run that it claims.
+    Leaving the ``async with`` ends all
     processes, at once if they had not ended.
     """
 
@@ -124,8 +129,11 @@ class CommandSession:
         policy: Policy,
         on_end: OnEnd | None = None,
         publishing: Publishing | None = None,
+        join: Callable[[_core.Plan, int], CommandNode] | None = None,
     ) -> None:
         self._policy = policy
+        self._join = join
+        self.node: CommandNode | None = None
         self._publishing = publishing
         self._on_end = on_end
         self._count = len(units)
@@ -207,9 +215,16 @@ class CommandSession:
         if self._count == 0:
             return
         policy = self._policy
+        workers = min(policy.max_concurrent, self._count)
+        node = None
+        if self._join is not None:
+            self.node = self._join(self._plan, workers)
+            node = self.node.node
+            if node.ended is not None:
+                return
         session, _ = _core.start(
             self._plan,
-            min(policy.max_concurrent, self._count),
+            workers,
             commands=True,
             first_workers=min(policy.first, self._count),
             in_order=policy.in_order,
@@ -218,8 +233,11 @@ class CommandSession:
             grace_ns=int(policy.grace * _NS),
             throttle_ns=int(policy.throttle * _NS),
             output_bytes=policy.output_bytes,
+            source=None if node is None else node.source,
         )
         assert session is not None
+        if node is not None:
+            node.start()
         if self._publishing is not None:
             self._publishing.start(session)
         try:
@@ -232,6 +250,8 @@ class CommandSession:
                     self._take(session, event)
         finally:
             session.close()
+            if node is not None:
+                node.finish()
 
     def _take(self, session: _core.Session, event: tuple[Any, ...]) -> None:
         kind = event[0]
@@ -244,6 +264,9 @@ class CommandSession:
             lost = events.Lost(*event)
             if lost.outcome != _core.NONE:  # else void: it runs again
                 self._settle(session, lost, returncode=None)
+        elif kind == _core.EV_SOURCE:
+            assert self.node is not None
+            self.node.node.hear(event[1])
         elif kind == _core.EV_GIVE_UP:
             why = os.strerror(event[2]) if event[2] != 0 else event[3]
             raise QeError(event[1], f"the run cannot go on: {why}")
@@ -288,6 +311,8 @@ class CommandSession:
             # What cannot be executed will not be the next time.
             retryable = end.outcome != _core.ERROR
             _, final = session.settle(end.unit, end.attempt, end.outcome, retryable)
+        if self.node is not None:
+            self.node.tell(ended, end.slot, end.outcome, end.status, final)
         last = None if final == _core.NONE else _core.outcome_name(final)
         self._post(replace(ended, final=last, more=more))
 

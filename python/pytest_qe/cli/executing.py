@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import ends, options
-from .ends import Wrong
+from .ends import Cannot, Wrong
 from .options import Given, WithArgs
+from .queueoptions import bad_elsewhere, queue_options, shared_of
 
 if TYPE_CHECKING:
     from ..agents import AlcallParams
@@ -26,6 +27,7 @@ Examples:
   qe exec --warm --preset=fast tests/ -- -k 'not slow'
   qe exec -f go pkg/bank pkg/login
   qe exec --command='sh {file}' checks/*.sh --junit=out.xml
+  qe exec tests/ --queue=rediss://queue.example.org --run=4711   one node of several
   qe exec tests/ --json-lines | jq -r 'select(.kind == "result") | .file'
 
 A folder stands for the framework's usual test files in it and below (pytest: test_*.py and
@@ -76,6 +78,7 @@ framework's program. A file that passes only on a retry counts as passed, and is
 @click.option("--adaptive", is_flag=True, help="More or fewer at once, as the machine has room.")
 @options.place
 @options.limits
+@queue_options
 @click.option("--junit", type=click.Path(), metavar="PATH", help="Write the result as JUnit XML.")
 @options.output
 def exec_command(
@@ -87,6 +90,7 @@ def exec_command(
     preset: str,
     adaptive: bool,
     junit: str | None,
+    queue: dict[str, Any],
     **given: Any,
 ) -> int:  # fmt: skip
     """Run test files, each in a process of its own and until it passes, many at once."""
@@ -102,7 +106,7 @@ def exec_command(
     }  # fmt: skip
     try:
         params = _params(preset, changes, adaptive)
-        return _Execution(what, params, junit).run()
+        return _Execution(what, params, junit, queue).run()
     except (ValueError, TypeError) as error:
         raise Wrong(str(error)) from None
 
@@ -121,7 +125,9 @@ def _params(preset: str, changes: Mapping[str, Any], adaptive: bool) -> AlcallPa
 
 
 class _Execution:
-    def __init__(self, given: Given, params: AlcallParams, junit: str | None) -> None:
+    def __init__(
+        self, given: Given, params: AlcallParams, junit: str | None, queue: dict[str, Any]
+    ) -> None:
         from ..agents import TestExecutorAgent
         from ..choosing import chosen
 
@@ -129,7 +135,10 @@ class _Execution:
         self.files, self.framework, self.why = chosen(
             given.files, given.framework, given.cwd, given.template
         )
-        self.settings = replace(given.settings(), cases=junit is not None)
+        settings = given.settings()
+        self.settings = replace(
+            settings, cases=junit is not None, shared=shared_of(queue, settings.folder())
+        )
         self.agent = TestExecutorAgent("qe", settings=self.settings)
 
     def run(self) -> int:
@@ -151,18 +160,26 @@ class _Execution:
             expected.take(event)
             return event
 
-        return carry_out(
+        def summed(result: Event) -> None:
+            summary(screen, result, self.settings)
+            for line in result.get("shared", {}).get("lines", ()):
+                screen.note(line)
+
+        result, status = carry_out(
             self.agent,
             self.agent.stream(self.files, self.framework, self.params),
             EventView(screen, given.json_lines, seen),
             given.grace,
             given,
-            summary=lambda result: summary(screen, result, self.settings),
-            bad=lambda result: bool(result["failed"]),
+            summary=summed,
+            bad=lambda result: bool(result["failed"]) or bad_elsewhere(result),
             write=self._write,
             recorded=lambda result: of_execution(result, self.settings, self._workers()),
             told=lambda result: actions.of_execution(result, self.settings.folder()),
-        )[1]
+        )
+        if result.get("shared", {}).get("trouble") is not None:
+            raise Cannot(f"--queue: {result['shared']['trouble']}")
+        return status
 
     def _workers(self) -> int | None:
         if self.params.limits is not None:

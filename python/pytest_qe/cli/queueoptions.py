@@ -14,6 +14,7 @@ from .ends import Cannot, Wrong
 
 if TYPE_CHECKING:
     from .. import _queue
+    from ..agents.sharing import Shared
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -46,6 +47,73 @@ _SERVER = (
         help="Who vouches for the server.  [default: QE_QUEUE_CA_FILE, or the system's list]",
     ),
 )  # fmt: skip
+
+
+#: Of commands that can be a node: the same, and which run.
+_NODE = (
+    click.option(
+        "--queue", "queue_url", metavar="URL",
+        help="Share the run with other nodes through a Redis or Valkey server: redis://HOST, "
+        "rediss:// for TLS.",
+    ),
+    click.option(
+        "--run", "queue_run", metavar="ID",
+        help="Which run that is.  [default: QE_QUEUE_RUN, or the CI's]",
+    ),
+    click.option("--project", "queue_project", metavar="NAME", help="Whose runs: see `qe queue`."),
+    click.option(
+        "--queue-password-file", metavar="FILE", help="Where the server's password is."
+    ),
+    click.option("--queue-ca-file", metavar="FILE", help="Who vouches for the server."),
+    click.option(
+        "--queue-lease", type=click.FloatRange(1, 3600), metavar="S",
+        help="A node that is not heard of for S seconds loses its files.  [default: 10]",
+    ),
+)  # fmt: skip
+_OF_NODES = ("queue_url", "queue_run", "queue_project", "queue_password_file", "queue_ca_file",
+             "queue_lease")  # fmt: skip
+
+
+def queue_options(command: _F) -> _F:
+    """Options of a command that can be a node of a run; it is given them as ``queue``."""
+
+    @functools.wraps(command)
+    def with_queue(*args: Any, **kwargs: Any) -> Any:
+        return command(*args, queue={name: kwargs.pop(name) for name in _OF_NODES}, **kwargs)
+
+    for option in reversed(_NODE):
+        with_queue = option(with_queue)
+    return with_queue  # type: ignore[return-value]
+
+
+def shared_of(given: dict[str, Any], folder: str) -> Shared | None:
+    """The run that the options say; None: they say none. Raises: ``Wrong``."""
+    url = given["queue_url"]
+    if url is None:
+        for name in _OF_NODES:
+            if given[name] is not None:
+                option = {"queue_run": "run", "queue_project": "project"}.get(name, name)
+                raise Wrong(f"--{option.replace('_', '-')}: is of a run that is shared: --queue")
+        return None
+    from .. import queues
+    from ..agents.sharing import Shared
+
+    try:
+        target = queues.target(
+            url, run=given["queue_run"], project=given["queue_project"], root=Path(folder),
+            password_file=given["queue_password_file"], ca_file=given["queue_ca_file"],
+        )  # fmt: skip
+    except ValueError as error:
+        raise Wrong(f"--queue: {error}") from None
+    return Shared(target, given["queue_lease"] or 0.0)
+
+
+def bad_elsewhere(result: dict[str, Any]) -> bool:
+    """Whether the part of the others fails the run, as far as this node knows."""
+    shared = result.get("shared")
+    return shared is not None and bool(
+        shared["failures"] or shared["stopped"] or not shared["proven"]
+    )
 
 
 def _told(command: _F) -> _F:

@@ -1,0 +1,102 @@
+"""Commands of a run that several nodes share through a queue server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .. import _core
+from ..keys import key
+from ..queuenode import FAILING, Node
+
+if TYPE_CHECKING:
+    from ..queues import Target
+    from .session import Ended
+
+_TAIL = 64 << 10  # characters of each stream of a failure
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The run that a node is to share.
+
+    Attributes:
+        target: which run, and where (see ``queues.target``).
+        lease: seconds after which a node that is not heard of loses its files; 0: 10.
+    """
+
+    target: Target
+    lease: float = 0.0
+
+
+class CommandNode:
+    """This process's part in a run of commands.
+
+    Args:
+        shared: which run.
+        plan: sealed; a unit for each name.
+        names: what the commands are for, the same on every node.
+        expected_ns: of each, 0 where unknown.
+        workers: how many run at once.
+
+    Raises: as ``Node``.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        plan: _core.Plan,
+        names: Sequence[str],
+        expected_ns: Sequence[int],
+        workers: int,
+    ) -> None:
+        order = plan.places()
+        self._place = [0] * len(order)
+        for place, (unit, _, _) in enumerate(order):
+            self._place[unit] = place
+        self._expected_ns = expected_ns
+        self.node = Node(
+            shared.target,
+            [key(names[unit]) for unit, _, _ in order],
+            [scope for _, scope, _ in order],
+            [flags for _, _, flags in order],
+            [expected_ns[unit] for unit, _, _ in order],
+            workers=workers,
+            lease=shared.lease,
+            what="files",
+        )
+
+    def tell(self, end: Ended, slot: int, outcome: int, status: int, final: int) -> None:
+        """An attempt's end: what it was itself, and the command's outcome, NONE where it runs
+        again."""
+        from .session import describe_end
+
+        bad = outcome in FAILING
+        printed = (("stdout", end.stdout), ("stderr", end.stderr))
+        texts = [(name, data.decode("utf-8", "replace")[-_TAIL:]) for name, data in printed]
+        payload: dict[str, Any] = {
+            "outcome": outcome, "worker": slot, "start": time.time() - end.duration,
+            "duration": end.duration, "cpu": end.cpu, "peak": end.peak_bytes, "status": status,
+            "expected": self._expected_ns[end.unit] / 1e9,
+            "message": describe_end(end.returncode) if bad else None,
+            "failures": [("run", describe_end(end.returncode))] if bad else [],
+            "output": [(name, text) for name, text in texts if text] if bad else [],
+        }  # fmt: skip
+        again = final == _core.NONE
+        self.node.tell(
+            self._place[end.unit], end.attempt, final, again=again, failed=final in FAILING,
+            payload=payload,
+        )  # fmt: skip
+
+    def described(self) -> dict[str, Any]:
+        """For the result of the commands that ran here."""
+        node = self.node
+        return {
+            "lines": node.lines(),
+            "failures": node.failures(),
+            "stopped": node.stopped,
+            "proven": node.proven,
+            "trouble": node.trouble or node.unread,
+        }
