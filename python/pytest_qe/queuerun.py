@@ -121,9 +121,7 @@ class QueueRun:
         }  # fmt: skip
         failed = not again and outcome in FAILING and not about["quarantined"]
         place = self._place[attempt.unit]
-        self._node.tell(
-            place, attempt.number, outcome, again=again, failed=failed, payload=payload
-        )
+        self._node.tell(place, attempt.number, outcome, again=again, failed=failed, payload=payload)
 
     # ------------------------------------------------------------- the whole run
 

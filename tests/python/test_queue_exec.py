@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -168,3 +169,18 @@ def test_options_need_a_queue(nodes: Nodes) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "--run: is of a run that is shared: --queue" in done.stderr
+
+
+def test_agents_say_what_they_share(tmp_path: Path) -> None:
+    from pytest_qe import queues
+    from pytest_qe.agents import FlakyTestHunterAgent, Shared, TestExecutorAgent
+
+    (tmp_path / "a.sh").write_text("true")
+    with pytest.raises(TypeError, match="shared: takes Shared, not 'redis://x'"):
+        TestExecutorAgent(shared="redis://x")
+    target = queues.target("redis://127.0.0.1:1", run="one", project="shop", root=tmp_path)
+    hunter = FlakyTestHunterAgent(
+        shared=Shared(target), cwd=tmp_path, template=["sh", "{file}"]
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="shared: is of executions"):
+        asyncio.run(hunter.detect_flaky_tests(["a.sh"], framework="command"))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .metrics import Metrics
     from .params import AlcallParams, Retry, alcall
     from .session import Limits
+    from .sharing import Shared
     from .tasks import QETask
 
 _WHERE = {
@@ -29,6 +30,7 @@ _WHERE = {
     "Metrics": ".metrics",
     "QETask": ".tasks",
     "Retry": ".params",
+    "Shared": ".sharing",
     "TestExecutorAgent": ".executor",
     "alcall": ".params",
 }
@@ -43,6 +45,7 @@ __all__ = [
     "Metrics",
     "QETask",
     "Retry",
+    "Shared",
     "TestExecutorAgent",
     "alcall",
 ]

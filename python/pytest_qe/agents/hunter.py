@@ -111,6 +111,8 @@ class FlakyTestHunterAgent(Agent):
     ) -> AsyncIterator[Event]:
         """The same as it happens: events as in ``TestExecutorAgent.stream``, of each run, then
         ``judged`` for each file with what ``flaky_list`` has, in the end ``done``."""
+        if self.settings.shared is not None:
+            raise ValueError("shared: is of executions; each node can hunt in files of its own")
         files = check_files(test_files)
         count = _checked(iterations)
         hunt = _Hunt(self, files, count, framework, params or RUNS)

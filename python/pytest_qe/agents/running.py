@@ -69,6 +69,11 @@ class Settings:
     def __post_init__(self) -> None:
         if not isinstance(self.warm, bool):
             raise TypeError(f"warm: takes True or False, not {self.warm!r}")
+        if self.shared is not None:
+            from .sharing import Shared
+
+            if not isinstance(self.shared, Shared):
+                raise TypeError(f"shared: takes Shared, not {self.shared!r}")
         if not isinstance(self.limits, Limits):
             raise TypeError(f"limits: takes Limits, not {self.limits!r}")
         if self.cwd is not None and not isinstance(self.cwd, str | os.PathLike):
