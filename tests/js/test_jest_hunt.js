@@ -156,7 +156,7 @@ test('a budget of seconds goes to what shows most a second', async () => {
     'slow.test.js':
       "test('slow', async () => { await new Promise((r) => setTimeout(r, 1500)); });\n",
   });
-  const done = await qe(folder, '--flaky-budget=5', '--parallel=2');
+  const done = await qe(folder, '--flaky-budget=12', '--parallel=2');
   assert.equal(done.status, 0, done.stderr);
   const { tests } = report(folder);
   const runs = (id) => tests.find((one) => one.id === id).attempts.length;
