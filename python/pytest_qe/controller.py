@@ -420,20 +420,18 @@ class Controller:
     def _on_plain(self, event: tuple[Any, ...]) -> None:
         e = Plain(*event)
         self.delivery.know_location(e.unit, e.location)
+        if self.queue is not None:
+            self.queue.tell_plain(e)
         if not e.last and self.tally is None:
             self.test_seconds += e.duration
             number, pass_ = self.units[e.unit]
             self.sharding.add(self.session.items[number].nodeid, e.duration)
-            if self.queue is not None:
-                self.queue.tell_plain(e)
             self.delivery.deliver_plain(e, number, pass_)
             return
         attempt = Attempt(e.unit, e.attempt, e.slot, e.start)
         for phase, start, duration in e.phases():
             attempt.events.append((PASSED, (phase, start, duration)))
         self._record(attempt, _core.PASSED, e.duration, e.cpu, e.peak_bytes, 0)
-        if self.queue is not None:
-            self.queue.tell_plain(e)
         self._conclude(attempt, _core.PASSED, e.last)
 
     def _record(

@@ -33,6 +33,11 @@ def told(report: pytest.TestReport | pytest.CollectReport) -> str:
     return stream.getvalue().strip("\n")
 
 
+def marks_of(item: pytest.Item) -> tuple[str, ...]:
+    """The names of a test's marks, each once."""
+    return tuple(dict.fromkeys(mark.name for mark in item.iter_markers()))
+
+
 class Details:
     """Puts the tests' marks, and the texts of what fails, into the record of a run.
 
@@ -47,7 +52,7 @@ class Details:
         self._attempts: dict[int, int] = {}  # by test
         known: dict[tuple[str, ...], bytes] = {}
         for number, item in enumerate(items):
-            names = tuple(dict.fromkeys(mark.name for mark in item.iter_markers()))
+            names = marks_of(item)
             if names:
                 if names not in known:
                     known[names] = key("\n".join(name.replace("\n", " ") for name in names))

@@ -38,8 +38,8 @@ class Node:
 
     Args:
         target: which run, and where.
-        ids, scopes, flags, expected_ns: of all units, in the plan's scope order (as
-            ``Plan.places`` has them).
+        plan: sealed; its units are described to the other nodes.
+        ids, expected_ns: of each unit.
         workers: of this node.
         maxfail: failures of the whole run that stop it; 0: no limit.
         lease: seconds; 0: the default.
@@ -51,9 +51,8 @@ class Node:
     def __init__(
         self,
         target: queues.Target,
+        plan: _core.Plan,
         ids: Sequence[bytes],
-        scopes: Sequence[int],
-        flags: Sequence[int],
         expected_ns: Sequence[int],
         *,
         workers: int,
@@ -69,9 +68,16 @@ class Node:
         self._end: Any = None
         self.ended: str | None = None  # before we came: why there is nothing to do
         self.trouble: str | None = None  # the server is gone for good
+        order = plan.places()
+        self._place = {unit: place for place, (unit, _, _) in enumerate(order)}
         self._queue = queues.open_queue(
-            target, ids, scopes, flags, expected_ns, workers=workers, maxfail=maxfail, lease=lease
-        )
+            target,
+            [ids[unit] for unit, _, _ in order],
+            [scope for _, scope, _ in order],
+            [flags for _, _, flags in order],
+            [expected_ns[unit] for unit, _, _ in order],
+            workers=workers, maxfail=maxfail, lease=lease,
+        )  # fmt: skip
         os.environ.pop("QE_QUEUE_PASSWORD", None)  # no test's business
         try:
             self._queue.join()
@@ -115,7 +121,7 @@ class Node:
 
     def tell(
         self,
-        place: int,
+        unit: int,
         attempt: int,
         outcome: int,
         *,
@@ -132,7 +138,7 @@ class Node:
             payload: what ``queues.pack`` takes.
         """
         self._told += not again
-        self._queue.tell(place, attempt, outcome, again, failed, queues.pack(**payload))
+        self._queue.tell(self._place[unit], attempt, outcome, again, failed, queues.pack(**payload))
 
     def hear(self, status: int) -> None:
         """What the session's SOURCE event says of the run."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import _core, attempts, queues
+from .details import marks_of
 from .details import told as told_of
 from .events import DataKind
 from .planning import NS, key
@@ -40,11 +41,7 @@ class QueueRun:
         self._expected_ns = expected_ns
         options = controller.options
         items = controller.session.items
-        order = plan.places()
-        self._place = [0] * len(order)  # by unit
-        for place, (unit, _, _) in enumerate(order):
-            self._place[unit] = place
-        numbers = [controller.units[unit][0] for unit, _, _ in order]
+        numbers = [number for number, _ in controller.units]
         try:
             target = queues.target(
                 options.queue, run=options.run, project=options.queue_project,
@@ -53,9 +50,8 @@ class QueueRun:
             )  # fmt: skip
             self._node = Node(
                 target,
+                plan,
                 [key(items[number].nodeid) for number in numbers],
-                [scope for _, scope, _ in order],
-                [flags for _, _, flags in order],
                 [expected_ns[number] for number in numbers],
                 workers=controller.workers,
                 maxfail=maxfail(controller.config),
@@ -82,7 +78,7 @@ class QueueRun:
         number = self._controller.units[unit][0]
         item = self._controller.session.items[number]
         return {
-            "marks": tuple(dict.fromkeys(mark.name for mark in item.iter_markers())),
+            "marks": marks_of(item),
             "expected": self._expected_ns[number] / NS,
             "quarantined": number in self._quarantined,
         }
@@ -93,7 +89,7 @@ class QueueRun:
             "outcome": _core.PASSED, "worker": e.slot, "start": e.start, "duration": e.duration,
             "cpu": e.cpu, "peak": e.peak_bytes, **self._about(e.unit),
         }  # fmt: skip
-        self._node.tell(self._place[e.unit], e.attempt, _core.PASSED, payload=payload)
+        self._node.tell(e.unit, e.attempt, _core.PASSED, payload=payload)
 
     def tell(
         self, attempt: Attempt, was: int, again: bool, outcome: int, measured: tuple[Any, ...]
@@ -120,8 +116,9 @@ class QueueRun:
             "output": list(sections) if failures else [],
         }  # fmt: skip
         failed = not again and outcome in FAILING and not about["quarantined"]
-        place = self._place[attempt.unit]
-        self._node.tell(place, attempt.number, outcome, again=again, failed=failed, payload=payload)
+        self._node.tell(
+            attempt.unit, attempt.number, outcome, again=again, failed=failed, payload=payload
+        )
 
     # ------------------------------------------------------------- the whole run
 

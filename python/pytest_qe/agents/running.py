@@ -413,10 +413,7 @@ class Run:
     def all_results(self) -> list[Event]:
         """One of each command, in their order; of those alone that this node ran, where others
         have a part."""
-        numbers = range(len(self._commands))
-        if self._settings.shared is not None:
-            return [self.results[n] for n in numbers if n in self.results]
-        return [self.results.get(n) or self.not_run(n) for n in numbers]
+        return [one for ones in self.results_by_file() for one in ones]
 
     def results_by_file(self) -> list[list[Event]]:
         """Of each file what ``all_results`` has of it."""

@@ -52,17 +52,12 @@ class CommandNode:
         expected_ns: Sequence[int],
         workers: int,
     ) -> None:
-        order = plan.places()
-        self._place = [0] * len(order)
-        for place, (unit, _, _) in enumerate(order):
-            self._place[unit] = place
         self._expected_ns = expected_ns
         self.node = Node(
             shared.target,
-            [key(names[unit]) for unit, _, _ in order],
-            [scope for _, scope, _ in order],
-            [flags for _, _, flags in order],
-            [expected_ns[unit] for unit, _, _ in order],
+            plan,
+            [key(name) for name in names],
+            expected_ns,
             workers=workers,
             lease=shared.lease,
             what="files",
@@ -86,7 +81,7 @@ class CommandNode:
         }  # fmt: skip
         again = final == _core.NONE
         self.node.tell(
-            self._place[end.unit], end.attempt, final, again=again, failed=final in FAILING,
+            end.unit, end.attempt, final, again=again, failed=final in FAILING,
             payload=payload,
         )  # fmt: skip
 
