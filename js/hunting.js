@@ -197,7 +197,8 @@ class Hunting {
       return;
     }
     const { items, seen } = this.#under.get(pass);
-    for (const test of new Set(items.map((item) => this.#items[item]))) {
+    const asked = pass > 0 ? items : []; // in the first nobody was
+    for (const test of new Set(asked.map((item) => this.#items[item]))) {
       test.asked += 1;
       test.came += seen.has(test) ? 1 : 0;
     }

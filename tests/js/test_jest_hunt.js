@@ -163,6 +163,17 @@ test('a budget of seconds goes to what shows most a second', async () => {
   assert.ok(runs('quick.test.js::q1') > runs('slow.test.js::slow'), done.stderr);
 });
 
+test('a budget that the first pass has spent says nothing of names', async () => {
+  const folder = project('spent', {
+    'a.test.js': "test('slow', async () => { await new Promise((r) => setTimeout(r, 1200)); });\n",
+  });
+  const done = await qe(folder, '--flaky-budget=1', '--parallel=2');
+  assert.equal(done.status, 0, done.stderr);
+  assert.match(done.stderr, /1 nothing seen; 1 runs in 1 passes/);
+  assert.doesNotMatch(done.stderr, /another name/);
+  assert.equal(report(folder).run.hunt.renamed, undefined);
+});
+
 test('passes have temporary files of their own, but one has those of another', async () => {
   const folder = project('temporary', { 'a.test.js': leaver('test') });
   const temporary = path.join(folder, 'own');
