@@ -169,6 +169,13 @@ SEEDS = {
     "randomly": ("randomly_seed", "default"),  # it seeds anew before each test
 }
 
+#: And of the order of tests: how a value begins that nobody has chosen, for which nodes of
+#: one run take another, and options of which one turns the plugin on.
+SHUFFLES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "randomly": ("randomly_seed", "default", ()),
+    "random_order": ("random_order_seed", "default:", ("random_order_enabled", "random_order_bucket")),
+}
+
 #: xdist's values that switch it off.
 XDIST_OFF = ("-n0", "-n=0", "--numprocesses=0", "--dist=no")
 
@@ -426,16 +433,6 @@ def adapt(
             manager.register(adapter, "qe-adapter-" + kind.lower())
             found.append(adapter)
     return found
-
-
-def free_seeds(config: pytest.Config) -> list[str]:
-    """Options that hold a seed which nobody has chosen."""
-    return [
-        option
-        for plugin, (option, free) in SEEDS.items()
-        if config.pluginmanager.has_plugin(plugin)
-        and getattr(config.known_args_namespace, option, None) == free  # as it was given
-    ]
 
 
 def quiet_spawned(config: pytest.Config) -> None:

@@ -47,10 +47,10 @@ _LIVE_TICK_MS = 20  # where workers print
 class Controller:
     """The plugin of an active run, registered at configure time."""
 
-    def __init__(self, config: pytest.Config, options: opts.Options, notice: str | None) -> None:
+    def __init__(self, config: pytest.Config, options: opts.Options, notices: list[str]) -> None:
         self.config = config
         self.options = options
-        self.notice = notice
+        self.notices = notices
         given = options.seed
         self.seed = int.from_bytes(os.urandom(4), "little") if given is None else given
         self.run_uid = os.urandom(16).hex()
@@ -93,9 +93,7 @@ class Controller:
 
     def pytest_report_header(self) -> list[str]:
         lines = [f"qe {_core.VERSION}: seed={self.seed}"]
-        if self.notice:
-            lines.append("qe: " + self.notice)
-        return lines
+        return lines + [f"qe: {notice}" for notice in self.notices]
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(

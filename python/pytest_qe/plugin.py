@@ -151,10 +151,14 @@ def _prepare(config: pytest.Config) -> bool:
         print(f"qe: {serially} needs one process: running serially", file=sys.stderr)
         return False
     _check_reports(config, wanted)
-    notice = compat.override_xdist(config, wanted)
+    notices = [compat.override_xdist(config, wanted)]
+    if wanted.queue is not None:
+        from . import seeding
+
+        notices.append(seeding.share(config, wanted))
     from .controller import Controller
 
-    controller = Controller(config, wanted, notice)
+    controller = Controller(config, wanted, [text for text in notices if text])
     if wanted.replay is not None:
         from . import deciding
 

@@ -6,6 +6,7 @@ environment or from a file that nobody else can read; one in the address works, 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_RUN", "PREFIX", "NoQueueHere", "PayloadError", "QueueOptionError", "Server", "Target",
-    "extension", "hidden", "node", "open_queue", "pack", "project", "run", "server", "target",
+    "extension", "hidden", "node", "open_queue", "pack", "project", "run", "seed", "server", "target",
     "unpack",
 ]  # fmt: skip
 
@@ -260,6 +261,16 @@ NO_RUN = (
     "no run is given: --run names it, where the CI does not say so (GitHub, GitLab, Buildkite, "
     "CircleCI, Jenkins)"
 )
+
+
+def seed(run: str) -> int:
+    """A number of 32 bits that all nodes of a run have in common.
+
+    Example:
+        >>> seed("one") == seed("one") != seed("two")
+        True
+    """
+    return int.from_bytes(hashlib.sha256(run.encode("utf-8", "replace")).digest()[:4], "little")
 
 
 def node() -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _core, compat, live, logs, planning, workerplugins
+from . import _core, live, logs, planning, seeding, workerplugins
 from . import options as opts
 from .covering import Journals
 from .debugger import Lender
@@ -143,7 +143,7 @@ def start(
         controller.live.ends,
         lender.desk,
         controller.surroundings.folder,
-        compat.free_seeds(config),
+        seeding.free(config),
     )
     executed: AbstractContextManager[list[bytes] | None] = nullcontext()
     if method == "spawn" or servers:
