@@ -19,6 +19,18 @@ bool server_needs(const struct server *s, uint32_t entry, uint32_t unit)
                                           : (s->done[unit] & 1) == 0;
 }
 
+/* So many of what is to run again are looked at for one that the node may have. */
+#define LOOKED_AT 64u
+
+static void offer(struct server *s, uint32_t entry)
+{
+    if (s->entries[entry].attempt > 1) {
+        append(s, &s->again, &s->again_room, &s->again_count, entry);
+    } else {
+        append(s, &s->queue, &s->queue_room, &s->tail, entry);
+    }
+}
+
 static void put(struct server *s, struct entry e)
 {
     if (qe__grow(&s->entries, &s->room, s->count + 1, sizeof(*s->entries)) !=
@@ -28,7 +40,7 @@ static void put(struct server *s, struct entry e)
     }
     e.owner = NOBODY;
     s->entries[s->count] = e;
-    append(s, &s->queue, &s->queue_room, &s->tail, (uint32_t) s->count++);
+    offer(s, (uint32_t) s->count++);
 }
 
 int server_open(struct server *s, const struct load *l,
@@ -66,6 +78,7 @@ void server_close(struct server *s)
 {
     free(s->entries);
     free(s->queue);
+    free(s->again);
     free(s->orphans);
     free(s->done);
     free(s->peers);
@@ -115,18 +128,18 @@ void server_hears(struct server *s, uint32_t node, uint32_t waiting,
 struct news server_news(const struct server *s)
 {
     return (struct news){.left = s->left,
-                         .open = s->tail - s->head,
+                         .open = s->tail - s->head + s->again_count,
                          .all = s->all,
                          .waiting = s->waiting};
 }
 
-/* Whether the node has it now; otherwise it is at the end of the queue, or nothing is left of it. */
+/* Whether the node has it now; otherwise it is offered once more, or nothing is left of it. */
 static bool take(struct server *s, uint32_t node, uint32_t entry, uint64_t now)
 {
     struct entry *e = &s->entries[entry];
 
     if (e->not_on == node && s->alive > 1) {
-        append(s, &s->queue, &s->queue_room, &s->tail, entry);
+        offer(s, entry);
         return false;
     }
     e->owner = node;
@@ -164,6 +177,25 @@ static void find(struct server *s, struct found *f, uint32_t node,
     }
 }
 
+/* `own`: also what failed on the node itself. */
+static void find_again(struct server *s, struct found *f, uint32_t node,
+                       uint64_t now, bool own)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->again_count; i++) {
+        uint32_t entry = s->again[i];
+
+        if (i < LOOKED_AT && !enough(f) &&
+            (own || s->entries[entry].not_on != node)) {
+            find(s, f, node, entry, now);
+        } else {
+            s->again[kept++] = entry;
+        }
+    }
+    s->again_count = kept;
+}
+
 uint32_t server_claim(struct server *s, uint32_t node,
                       const qe__share_want *want, uint64_t now, uint32_t *out)
 {
@@ -180,8 +212,12 @@ uint32_t server_claim(struct server *s, uint32_t node,
         }
     }
     s->orphan_count = kept;
+    find_again(s, &f, node, now, false);
     while (s->head < end && !enough(&f)) {
         find(s, &f, node, s->queue[s->head++], now);
+    }
+    if (s->alive <= 1) {
+        find_again(s, &f, node, now, true);
     }
     return f.got;
 }

@@ -37,6 +37,8 @@ struct server {
     size_t room, count;
     uint32_t *queue; /* of entries, `head` to `tail`: nobody has claimed them */
     size_t queue_room, head, tail;
+    uint32_t *again; /* likewise, of what is to run again: they come first */
+    size_t again_room, again_count;
     uint32_t
         *orphans; /* whose node is gone: claimed when their lease has ended */
     size_t orphan_room, orphan_count;

@@ -30,7 +30,8 @@ int qe__board_open(qe__board **out, const qe__board_options *o)
         [BOARD_PLAN] = "plan",     [BOARD_WORK] = "work",
         [BOARD_NODES] = "nodes",   [BOARD_OUT] = "out",
         [BOARD_TRIES] = "tries",   [BOARD_IDS] = "ids",
-        [BOARD_SERIAL] = "serial",
+        [BOARD_SERIAL] = "serial", [BOARD_AGAIN] = "again",
+        [BOARD_REWORK] = "rework",
     };
     size_t n = strlen(o->prefix) + strlen(o->project) + strlen(o->run) + 32;
     qe__board *b;

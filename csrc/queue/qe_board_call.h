@@ -12,6 +12,8 @@ enum {
     BOARD_TRIES,
     BOARD_IDS,
     BOARD_SERIAL,
+    BOARD_AGAIN,
+    BOARD_REWORK,
     BOARD_KEYS
 };
 

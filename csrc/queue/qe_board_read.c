@@ -187,11 +187,13 @@ static bool read_claimed(const redisReply *reply, qe__run_status *out,
                          size_t *capacity)
 {
     char name[QE__NODE_NAME];
+    uint64_t n;
 
     if (!qe__is_list(reply, 4) ||
-        !qe__number_of(reply->element[0], INT64_MAX, &out->claimed)) {
+        !qe__number_of(reply->element[0], UINT32_MAX, &n)) {
         return false;
     }
+    out->claimed += n;
     if (reply->element[3]->type == REDIS_REPLY_NIL) {
         return true;
     }
@@ -206,10 +208,10 @@ static bool read_claimed(const redisReply *reply, qe__run_status *out,
             return false;
         }
         node = node_of(out, capacity, name);
-        if (node == NULL ||
-            !qe__number_of(one->element[1], INT64_MAX, &node->claimed)) {
+        if (node == NULL || !qe__number_of(one->element[1], UINT32_MAX, &n)) {
             return false;
         }
+        node->claimed += n;
     }
     return true;
 }
@@ -248,32 +250,21 @@ static int read_last(qe__reader *r, const char *run, uint64_t now_ms,
     return 0;
 }
 
-static int read_work(qe__reader *r, const char *run, qe__run_status *out,
-                     size_t *capacity)
+/* Who has entries of a stream; one of which nobody has claimed any may have no group. */
+static int read_pending(qe__reader *r, const char *run, const char *stream,
+                        qe__run_status *out, size_t *capacity)
 {
     char key[QE__KEY_BYTES];
     const char *const words[] = {"XPENDING", key, "q"};
-    uint64_t entries, serial;
     redisReply *reply;
-    int status = length_of(r, run, "XLEN", "work", &entries);
+    int status = qe__reader_key(r, run, stream, key);
 
     if (status == 0) {
-        status = length_of(r, run, "LLEN", "serial", &serial);
-    }
-    if (status == 0) {
-        status = length_of(r, run, "XLEN", "tries", &out->attempts);
-    }
-    if (status == 0) {
-        status = qe__reader_key(r, run, "work", key);
-    }
-    if (status == 0) {
         status = qe__reader_ask(r, 3, words, &reply);
-        if (status == QE_EUNSUPPORTED &&
-            strstr(qe__reader_text(r), "NOGROUP") !=
-                NULL) { /* nobody has claimed */
-            out->open = entries + serial;
-            return 0;
-        }
+    }
+    if (status == QE_EUNSUPPORTED &&
+        strstr(qe__reader_text(r), "NOGROUP") != NULL) {
+        return 0;
     }
     if (status != 0) {
         return status;
@@ -282,8 +273,29 @@ static int read_work(qe__reader *r, const char *run, qe__run_status *out,
         return qe__reader_odd(r, reply, "who has its work");
     }
     freeReplyObject(reply);
-    out->open = (entries > out->claimed ? entries - out->claimed : 0) + serial;
     return 0;
+}
+
+/* Streams have what is claimed as well, lists do not. */
+static int read_work(qe__reader *r, const char *run, qe__run_status *out,
+                     size_t *capacity)
+{
+    static const char *const keys[][2] = {{"XLEN", "work"},
+                                          {"XLEN", "rework"},
+                                          {"LLEN", "again"},
+                                          {"LLEN", "serial"}};
+    uint64_t all = 0, length;
+    int status = length_of(r, run, "XLEN", "tries", &out->attempts);
+
+    for (size_t i = 0; i < QE__COUNT(keys) && status == 0; i++) {
+        status = length_of(r, run, keys[i][0], keys[i][1], &length);
+        all += status == 0 ? length : 0;
+    }
+    for (size_t i = 0; i < 2 && status == 0; i++) {
+        status = read_pending(r, run, keys[i][1], out, capacity);
+    }
+    out->open = all > out->claimed ? all - out->claimed : 0;
+    return status;
 }
 
 int qe__reader_status(qe__reader *r, const char *run, qe__run_status *out)

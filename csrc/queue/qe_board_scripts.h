@@ -4,11 +4,13 @@
 #ifndef QE_BOARD_SCRIPTS_H
 #define QE_BOARD_SCRIPTS_H
 
-/* KEYS: plan, work, nodes, out, tries, ids, serial. ARGV: node, its workers, how many of these wait,
- * lease (ms), kept (s), which run of this name it is (0: any), then the script's own. An entry of the stream has u (first unit), n (how
- * many), a (attempt), x (not on this node), e (expected ns), s (1: alone), in this order. */
+/* KEYS: plan, work, nodes, out, tries, ids, serial, again, rework. ARGV: node, its workers, how many of
+ * these wait, lease (ms), kept (s), which run of this name it is (0: any), then the script's own. An entry
+ * of a stream has u (first unit), n (how many), a (attempt), x (not on this node), e (expected ns), s (1:
+ * alone), in this order; nodes know those of `rework` by their names with an r before. */
 #define BOARD_HEAD                                                             \
-    "local plan, work, nodes, out, tries, ids, serial = unpack(KEYS)\n"        \
+    "local plan, work, nodes, out, tries, ids, serial, again, rework =\n"      \
+    "  unpack(KEYS)\n"                                                         \
     "local node, lease = ARGV[1], tonumber(ARGV[4])\n"                         \
     "local born = table.remove(ARGV, 6)\n"                                     \
     "local call = redis.call\n"                                                \
@@ -39,7 +41,8 @@
     "end\n"                                                                    \
     "local function open()\n"                                                  \
     "  if call('EXISTS', work) == 0 then return 0 end\n"                       \
-    "  return call('XLEN', work) - call('XPENDING', work, 'q')[1]\n"           \
+    "  return call('XLEN', work) - call('XPENDING', work, 'q')[1] +\n"         \
+    "    call('LLEN', again)\n"                                                \
     "end\n"                                                                    \
     "local names = {laying = 1, open = 2, stopped = 3, over = 4}\n"            \
     "local function news()\n"                                                  \
@@ -48,19 +51,31 @@
     "  return {names[state() or ''] or 0, tonumber(get('left') or 0),\n"       \
     "    open(), workers, waiting}\n"                                          \
     "end\n"                                                                    \
+    "local function place(id)\n"                                               \
+    "  if string.sub(id, 1, 1) == 'r' then\n"                                  \
+    "    return rework, string.sub(id, 2)\n"                                   \
+    "  end\n"                                                                  \
+    "  return work, id\n"                                                      \
+    "end\n"                                                                    \
     "local function owns(id)\n"                                                \
-    "  local found = call('XPENDING', work, 'q', id, id, 1)\n"                 \
+    "  local key, at = place(id)\n"                                            \
+    "  local found = call('XPENDING', key, 'q', at, at, 1)\n"                  \
     "  return #found == 1 and found[1][2] == node\n"                           \
     "end\n"                                                                    \
+    "local function fields(id)\n"                                              \
+    "  local key, at = place(id)\n"                                            \
+    "  return call('XRANGE', key, at, at)[1][2]\n"                             \
+    "end\n"                                                                    \
     "local function drop(id)\n"                                                \
-    "  call('XACK', work, 'q', id)\n"                                          \
-    "  call('XDEL', work, id)\n"                                               \
+    "  local key, at = place(id)\n"                                            \
+    "  call('XACK', key, 'q', at)\n"                                           \
+    "  call('XDEL', key, at)\n"                                                \
     "  call('HDEL', plan, 'cut:' .. id)\n"                                     \
     "end\n"                                                                    \
     "local function put(u, n, a, x, e, s)\n"                                   \
-    "  if s == '1' then\n"                                                     \
-    "    call('RPUSH', serial, u .. ' ' .. n .. ' ' .. a .. ' ' .. e ..\n"     \
-    "      ' ' .. x)\n"                                                        \
+    "  if s == '1' or tonumber(a) > 1 then\n"                                  \
+    "    call('RPUSH', s == '1' and serial or again, u .. ' ' .. n ..\n"       \
+    "      ' ' .. a .. ' ' .. e .. ' ' .. x)\n"                                \
     "  else\n"                                                                 \
     "    call('XADD', work, '*', 'u', u, 'n', n, 'a', a, 'x', x, 'e', e,\n"    \
     "      's', s)\n"                                                          \
@@ -97,8 +112,9 @@ static const char board_join[] = BOARD_HEAD
     "  if able.err and string.find(able.err, 'nknown') then\n"
     "    return able\n"
     "  end\n"
-    "  call('DEL', plan, work, out, tries, ids, serial)\n"
+    "  call('DEL', plan, work, out, tries, ids, serial, again, rework)\n"
     "  call('XGROUP', 'CREATE', work, 'q', '0', 'MKSTREAM')\n"
+    "  call('XGROUP', 'CREATE', rework, 'q', '0', 'MKSTREAM')\n"
     "  set('state', 'laying', 'digest', ARGV[6], 'count', ARGV[7],\n"
     "    'at', text(now), 'by', node, 'left', ARGV[7], 'lease', lease,\n"
     "    'born', text(now))\n"

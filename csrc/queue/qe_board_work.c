@@ -37,7 +37,7 @@ static int read_entry(const redisReply *reply, qe__entry *out)
 
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 8 ||
         !text_of(part[0], out->id, sizeof(out->id)) ||
-        strspn(out->id, "0123456789-") != strlen(out->id) ||
+        strspn(out->id, "r0123456789-") != strlen(out->id) ||
         !qe__board_number(part[1], UINT32_MAX, &first) ||
         !qe__board_number(part[2], UINT32_MAX - first, &count) || count == 0 ||
         !qe__board_number(part[3], UINT16_MAX, &attempt) ||

@@ -144,6 +144,24 @@ static void lost_and_late_nodes_lose_nothing(void **state)
     load_free(&l);
 }
 
+/* What is to run again is not left for the end, however long it is. */
+static void what_fails_once_makes_no_tail(void **state)
+{
+    (void) state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct load_kind kind = some_tests(LOAD_PARETO, LOAD_NOISY, seed);
+        struct run_kind run = some_nodes(32, 10);
+        struct run_result r;
+        struct load l;
+
+        kind.fails = 0.02;
+        assert_int_equal(load_make(&l, &kind), 0);
+        r = ran(&l, &run);
+        expect_within(&r, 1.05, &kind, &run);
+        load_free(&l);
+    }
+}
+
 static void nodes_of_several_workers_are_kept_busy(void **state)
 {
     struct load_kind kind = some_tests(LOAD_LOGNORMAL, LOAD_NOISY, 5);
@@ -199,6 +217,7 @@ int main(void)
         cmocka_unit_test(unknown_durations_keep_every_node_busy),
         cmocka_unit_test(a_few_nodes_keep_scopes_whole),
         cmocka_unit_test(lost_and_late_nodes_lose_nothing),
+        cmocka_unit_test(what_fails_once_makes_no_tail),
         cmocka_unit_test(nodes_of_several_workers_are_kept_busy),
         cmocka_unit_test(one_scope_is_spread_over_all),
         cmocka_unit_test(a_server_is_not_asked_too_often),
