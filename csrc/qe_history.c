@@ -365,28 +365,37 @@ static int save_tests(struct saver *s)
     return rc;
 }
 
-QE_API int qe_history_save(qe_history *h, const qe_record *r, double started_s,
-                           double wall_s, uint32_t workers, int64_t *run_id)
+int qe__history_save_run(sqlite3 *db, const qe_record *r, double started_s,
+                         double wall_s, uint32_t workers, int64_t *run_id)
 {
-    struct saver s = {0};
-    int rc;
+    struct saver s = {.db = db, .record = r, .workers = workers};
+    int rc = save_run(&s, started_s, wall_s);
 
-    if (h == NULL || r == NULL || !isfinite(started_s) || !isfinite(wall_s))
-        return QE_EINVAL;
-    s.db = h->db;
-    s.record = r;
-    s.workers = workers;
-    rc = qe__history_begin(h->db);
-    if (rc != QE_OK)
-        return rc;
-    rc = save_run(&s, started_s, wall_s);
     if (rc == QE_OK)
         rc = save_passes(&s);
     if (rc == QE_OK)
         rc = save_tests(&s);
+    *run_id = s.run;
+    return rc;
+}
+
+QE_API int qe_history_save(qe_history *h, const qe_record *r, double started_s,
+                           double wall_s, uint32_t workers, int64_t *run_id)
+{
+    int64_t run;
+    int rc;
+
+    if (h == NULL || r == NULL || !isfinite(started_s) || !isfinite(wall_s))
+        return QE_EINVAL;
+    rc = qe__history_begin(h->db);
+    if (rc != QE_OK)
+        return rc;
+    rc = qe__history_save_run(h->db, r, started_s, wall_s, workers, &run);
+    if (rc == QE_OK)
+        rc = qe__history_name_run(h->db, run);
     rc = qe__history_end(h->db, rc);
     if (rc == QE_OK && run_id != NULL)
-        *run_id = s.run;
+        *run_id = run;
     return rc;
 }
 

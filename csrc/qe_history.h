@@ -38,6 +38,15 @@ int qe__history_numbers(qe_history *h, const char *sql,
                         int (*read)(sqlite3_stmt *stmt, uint64_t *out),
                         const char *const *ids, size_t n, uint64_t *out);
 
+/* qe_history.c: saves a run, in the caller's transaction. */
+int qe__history_save_run(sqlite3 *db, const qe_record *r, double started_s,
+                         double wall_s, uint32_t workers, int64_t *run_id);
+
+/* qe_history_replica.c: whether it follows a log. */
+int qe__history_is_replica(sqlite3 *db, bool *is);
+/* Of a replica: the run, which was saved just now, is to be appended to the log. */
+int qe__history_name_run(sqlite3 *db, int64_t run);
+
 /* A write transaction: begin waits for the lock, at most the busy timeout. */
 int qe__history_begin(sqlite3 *db);
 /* Commits where rc is QE_OK; otherwise, or when that fails, rolls back and

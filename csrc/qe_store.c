@@ -278,14 +278,17 @@ static int drop_runs(sqlite3 *db, uint32_t keep_runs)
         "DELETE FROM outcome WHERE run <= ?1",
         "DELETE FROM test WHERE last_run <= ?1",
         "DELETE FROM run WHERE id <= ?1",
+        "DELETE FROM shared WHERE run <= ?1", /* of replicas alone */
     };
+    size_t i, n = sizeof(deletions) / sizeof(*deletions);
+    bool is_replica;
     int64_t run;
-    size_t i;
     int rc = newest_to_drop(db, keep_runs, &run);
 
     if (rc != QE_OK || run == 0)
         return rc;
-    for (i = 0; i < sizeof(deletions) / sizeof(*deletions) && rc == QE_OK; i++)
+    rc = qe__history_is_replica(db, &is_replica);
+    for (i = 0; i < n - !is_replica && rc == QE_OK; i++)
         rc = delete_up_to(db, deletions[i], run);
     return rc;
 }

@@ -505,6 +505,8 @@ QE_API void qe_free(void *p);
 
 #include "qe_results.h" /* what happened, and what is remembered of it */
 
+#include "qe_replica.h" /* what is remembered by several machines together */
+
 #include "qe_stats.h" /* what passes and failures say */
 
 #include "qe_hunt.h" /* where a flaky hunt spends its runs */

@@ -347,6 +347,16 @@ static PyMethodDef History_methods[] = {
     {"keys", History_keys, METH_VARARGS,
      "keys(pattern: bytes) -> list of (key, expires_s), 0 for never"},
     {"gc", History_gc, METH_VARARGS, "gc(keep_runs)"},
+    {"follow", core_history_follow, METH_NOARGS, "follow(): be a replica"},
+    {"followed", core_history_followed, METH_NOARGS,
+     "followed() -> (log, entry), each empty where nothing was taken yet"},
+    {"unsent", core_history_unsent, METH_NOARGS,
+     "unsent() -> list of (name, run), oldest first"},
+    {"export", core_history_export, METH_VARARGS,
+     "export(run) -> (bytes, how many tests)"},
+    {"sent", core_history_sent, METH_VARARGS, "sent(name): it is in the log"},
+    {"take", core_history_take, METH_VARARGS,
+     "take(log, list of (entry, name, run: bytes)) -> (taken, odd)"},
     {NULL, NULL, 0, NULL},
 };
 

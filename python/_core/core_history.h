@@ -21,4 +21,12 @@ PyObject *core_history_outcomes(PyObject *self, PyObject *args);
 PyObject *core_history_executions(PyObject *self, PyObject *args);
 PyObject *core_history_top(PyObject *self, PyObject *args);
 
+/* core_history_replica.c */
+PyObject *core_history_follow(PyObject *self, PyObject *unused);
+PyObject *core_history_followed(PyObject *self, PyObject *unused);
+PyObject *core_history_unsent(PyObject *self, PyObject *unused);
+PyObject *core_history_export(PyObject *self, PyObject *args);
+PyObject *core_history_sent(PyObject *self, PyObject *args);
+PyObject *core_history_take(PyObject *self, PyObject *args);
+
 #endif
