@@ -110,6 +110,9 @@ int qe__reader_take(qe__reader *r, redisReply **out);
 /* Both. */
 int qe__reader_ask(qe__reader *r, size_t n, const char *const *words,
                    redisReply **out);
+/* Words of these sizes, which may hold any bytes. */
+int qe__reader_ask_sized(qe__reader *r, size_t n, const char *const *words,
+                         const size_t *sizes, redisReply **out);
 /* How many attempts are asked for at once: more as they prove to be small. */
 uint32_t qe__reader_pace(const qe__reader *r);
 void qe__reader_set_pace(qe__reader *r, uint32_t tries);

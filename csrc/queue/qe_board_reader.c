@@ -178,12 +178,18 @@ int qe__reader_key(qe__reader *r, const char *run, const char *what, char *out)
     return 0;
 }
 
-int qe__reader_add(qe__reader *r, size_t n, const char *const *words)
+static int add(qe__reader *r, size_t n, const char *const *words,
+               const size_t *sizes)
 {
     if (r->redis == NULL) {
         return qe__reader_fail(r, QE_EGONE, "the connection has ended");
     }
-    return qe__redis_add(r->redis, (int) n, words, NULL);
+    return qe__redis_add(r->redis, (int) n, words, sizes);
+}
+
+int qe__reader_add(qe__reader *r, size_t n, const char *const *words)
+{
+    return add(r, n, words, NULL);
 }
 
 int qe__reader_take(qe__reader *r, redisReply **out)
@@ -215,13 +221,19 @@ int qe__reader_take(qe__reader *r, redisReply **out)
     return status;
 }
 
-int qe__reader_ask(qe__reader *r, size_t n, const char *const *words,
-                   redisReply **out)
+int qe__reader_ask_sized(qe__reader *r, size_t n, const char *const *words,
+                         const size_t *sizes, redisReply **out)
 {
-    int status = qe__reader_add(r, n, words);
+    int status = add(r, n, words, sizes);
 
     *out = NULL;
     return status == 0 ? qe__reader_take(r, out) : status;
+}
+
+int qe__reader_ask(qe__reader *r, size_t n, const char *const *words,
+                   redisReply **out)
+{
+    return qe__reader_ask_sized(r, n, words, NULL, out);
 }
 
 /* --------------------------------------------------------- what replies say */

@@ -1,16 +1,8 @@
 /* Runs as people and reports see them; see qe_board_read.h. */
-#include "queue_types.h"
+#include "queue_reader.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#include "qe_board_read.h"
-
-typedef struct Reader {
-    PyObject_HEAD
-    qe__reader *reader;
-    bool busy; /* a call has let go of the interpreter's lock */
-} Reader;
 
 static PyObject *wrong_address(const char *text)
 {
@@ -75,7 +67,7 @@ static void Reader_dealloc(PyObject *self)
     core_release(self);
 }
 
-static qe__reader *reader_of(PyObject *object)
+qe__reader *queue_reader_of(PyObject *object)
 {
     Reader *self = (Reader *) object;
 
@@ -87,30 +79,20 @@ static qe__reader *reader_of(PyObject *object)
     return self->reader;
 }
 
-/* Around what waits for the server. */
-#define WAITING(object, call)                                                  \
-    do {                                                                       \
-        ((Reader *) (object))->busy = true;                                    \
-        Py_BEGIN_ALLOW_THREADS                                                 \
-        call;                                                                  \
-        Py_END_ALLOW_THREADS((Reader *) (object))                              \
-        ->busy = false;                                                        \
-    } while (0)
-
 static PyObject *Reader_close(PyObject *self, PyObject *unused)
 {
     qe__reader *r = ((Reader *) self)->reader;
 
     (void) unused;
     if (((Reader *) self)->busy) {
-        return (PyObject *) reader_of(self);
+        return (PyObject *) queue_reader_of(self);
     }
     ((Reader *) self)->reader = NULL;
     qe__reader_close(r);
     Py_RETURN_NONE;
 }
 
-static PyObject *failed(qe__reader *r, int status)
+PyObject *queue_failed(qe__reader *r, int status)
 {
     return PyErr_Occurred() ? NULL : queue_raise(status, qe__reader_text(r));
 }
@@ -123,7 +105,7 @@ static PyObject *text_of(const char *text)
 
 /* ------------------------------------------------------------------ status */
 
-static int append(PyObject *list, PyObject *value)
+int queue_append(PyObject *list, PyObject *value)
 {
     int status = value == NULL ? -1 : PyList_Append(list, value);
 
@@ -151,7 +133,7 @@ static PyObject *status_of(const qe__run_status *s)
     PyObject *nodes = PyList_New(0);
 
     for (uint32_t i = 0; nodes != NULL && i < s->node_count; i++) {
-        if (append(nodes, node_of(&s->nodes[i])) != 0) {
+        if (queue_append(nodes, node_of(&s->nodes[i])) != 0) {
             Py_CLEAR(nodes);
         }
     }
@@ -173,7 +155,7 @@ static PyObject *status_of(const qe__run_status *s)
 
 static PyObject *Reader_status(PyObject *self, PyObject *args)
 {
-    qe__reader *r = reader_of(self);
+    qe__reader *r = queue_reader_of(self);
     qe__run_status found;
     const char *run;
     PyObject *result;
@@ -184,7 +166,7 @@ static PyObject *Reader_status(PyObject *self, PyObject *args)
     }
     WAITING(self, status = qe__reader_status(r, run, &found));
     if (status != 0) {
-        return failed(r, status);
+        return queue_failed(r, status);
     }
     result = status_of(&found);
     qe__run_status_free(&found);
@@ -193,7 +175,7 @@ static PyObject *Reader_status(PyObject *self, PyObject *args)
 
 static PyObject *Reader_outcomes(PyObject *self, PyObject *args)
 {
-    qe__reader *r = reader_of(self);
+    qe__reader *r = queue_reader_of(self);
     uint64_t counts[QE_OUTCOME_COUNT], odd;
     unsigned int units;
     const char *run;
@@ -205,11 +187,11 @@ static PyObject *Reader_outcomes(PyObject *self, PyObject *args)
     }
     WAITING(self, status = qe__reader_outcomes(r, run, units, counts, &odd));
     if (status != 0) {
-        return failed(r, status);
+        return queue_failed(r, status);
     }
     list = PyList_New(0);
     for (int i = 0; list != NULL && i < QE_OUTCOME_COUNT; i++) {
-        if (append(list, PyLong_FromUnsignedLongLong(counts[i])) != 0) {
+        if (queue_append(list, PyLong_FromUnsignedLongLong(counts[i])) != 0) {
             Py_CLEAR(list);
         }
     }
@@ -224,7 +206,7 @@ static int add_unit(void *list, uint32_t place, const char *id, size_t size,
                     enum qe_outcome outcome)
 {
     PyGILState_STATE state = PyGILState_Ensure();
-    int status = append(
+    int status = queue_append(
         list, Py_BuildValue("(y#i)", id, (Py_ssize_t) size, (int) outcome));
 
     (void) place;
@@ -235,12 +217,12 @@ static int add_unit(void *list, uint32_t place, const char *id, size_t size,
 static int add_try(void *list, const qe__try *one)
 {
     PyGILState_STATE state = PyGILState_Ensure();
-    int status =
-        append(list, Py_BuildValue("(IIiNNy#)", one->unit, one->attempt,
-                                   (int) one->outcome, text_of(one->node),
-                                   PyBool_FromLong(one->late),
-                                   one->payload == NULL ? "" : one->payload,
-                                   (Py_ssize_t) one->size));
+    int status = queue_append(
+        list,
+        Py_BuildValue("(IIiNNy#)", one->unit, one->attempt, (int) one->outcome,
+                      text_of(one->node), PyBool_FromLong(one->late),
+                      one->payload == NULL ? "" : one->payload,
+                      (Py_ssize_t) one->size));
 
     PyGILState_Release(state);
     return status == 0 ? 0 : QE_ENOMEM;
@@ -248,7 +230,7 @@ static int add_try(void *list, const qe__try *one)
 
 static PyObject *Reader_units(PyObject *self, PyObject *args)
 {
-    qe__reader *r = reader_of(self);
+    qe__reader *r = queue_reader_of(self);
     unsigned int from, n;
     const char *run;
     uint32_t got;
@@ -263,14 +245,14 @@ static PyObject *Reader_units(PyObject *self, PyObject *args)
             status = qe__reader_units(r, run, from, n, add_unit, list, &got));
     if (status != 0) {
         Py_DECREF(list);
-        return failed(r, status);
+        return queue_failed(r, status);
     }
     return list;
 }
 
 static PyObject *Reader_tries(PyObject *self, PyObject *args)
 {
-    qe__reader *r = reader_of(self);
+    qe__reader *r = queue_reader_of(self);
     char after[QE__ENTRY_ID];
     const char *run, *from;
     unsigned int units;
@@ -293,7 +275,7 @@ static PyObject *Reader_tries(PyObject *self, PyObject *args)
                                             &got));
     if (status != 0) {
         Py_DECREF(list);
-        return failed(r, status);
+        return queue_failed(r, status);
     }
     return Py_BuildValue("(Ns)", list, after);
 }
@@ -302,7 +284,7 @@ static PyObject *Reader_tries(PyObject *self, PyObject *args)
 
 static PyObject *Reader_runs(PyObject *self, PyObject *unused)
 {
-    qe__reader *r = reader_of(self);
+    qe__reader *r = queue_reader_of(self);
     char **runs;
     PyObject *list;
     uint32_t n;
@@ -314,7 +296,7 @@ static PyObject *Reader_runs(PyObject *self, PyObject *unused)
     }
     WAITING(self, status = qe__reader_runs(r, &runs, &n));
     if (status != 0) {
-        return failed(r, status);
+        return queue_failed(r, status);
     }
     list = PyList_New(0);
     for (uint32_t i = 0; list != NULL && i < n; i++) {
@@ -324,7 +306,7 @@ static PyObject *Reader_runs(PyObject *self, PyObject *unused)
 
         if (name == NULL) {
             PyErr_Clear();
-        } else if (append(list, name) != 0) {
+        } else if (queue_append(list, name) != 0) {
             Py_CLEAR(list);
         }
     }
@@ -334,7 +316,7 @@ static PyObject *Reader_runs(PyObject *self, PyObject *unused)
 
 static PyObject *Reader_stop(PyObject *self, PyObject *args)
 {
-    qe__reader *r = reader_of(self);
+    qe__reader *r = queue_reader_of(self);
     enum qe__board_state was;
     const char *run;
     int status;
@@ -345,12 +327,12 @@ static PyObject *Reader_stop(PyObject *self, PyObject *args)
     WAITING(self, status = qe__reader_stop(r, run, &was));
     return status == 0 ? PyBool_FromLong(was == QE__BOARD_OPEN ||
                                          was == QE__BOARD_LAYING)
-                       : failed(r, status);
+                       : queue_failed(r, status);
 }
 
 static PyObject *Reader_delete(PyObject *self, PyObject *args)
 {
-    qe__reader *r = reader_of(self);
+    qe__reader *r = queue_reader_of(self);
     const char **runs;
     PyObject *names, *list;
     uint64_t keys = 0;
@@ -370,7 +352,8 @@ static PyObject *Reader_delete(PyObject *self, PyObject *args)
     WAITING(self, status = qe__reader_delete(r, runs, (uint32_t) n, &keys));
     free(runs);
     Py_DECREF(list);
-    return status == 0 ? PyLong_FromUnsignedLongLong(keys) : failed(r, status);
+    return status == 0 ? PyLong_FromUnsignedLongLong(keys)
+                       : queue_failed(r, status);
 }
 
 static PyMethodDef Reader_methods[] = {
@@ -389,6 +372,15 @@ static PyMethodDef Reader_methods[] = {
      "stop(run) -> whether it could still have gone on"},
     {"delete", Reader_delete, METH_VARARGS,
      "delete(runs: list of bytes) -> how many keys"},
+    {"log_append", queue_log_append, METH_VARARGS,
+     "log_append(name, run: bytes, keep) -> whether the log had no such run"},
+    {"log_read", queue_log_read, METH_VARARGS,
+     "log_read(log, after) -> (log, list of (entry, name, run: bytes))"},
+    {"held", queue_log_held, METH_NOARGS,
+     "held() -> list of (id: bytes, entry: bytes)"},
+    {"hold", queue_log_hold, METH_VARARGS, "hold(id: bytes, entry: bytes)"},
+    {"release", queue_log_release, METH_VARARGS,
+     "release(id: bytes) -> whether it was held"},
     {NULL, NULL, 0, NULL},
 };
 
