@@ -163,9 +163,8 @@ class Controller:
             self.queue.set_status(session)
 
     def pytest_unconfigure(self) -> None:
-        late = self.recording.wait() if self.recording is not None else None
-        if late is not None:
-            print("qe: warning: " + late, file=sys.stderr)
+        for text in self.recording.wait() if self.recording is not None else ():
+            print("qe: warning: " + text, file=sys.stderr)
 
     # ----------------------------------------------------------------- a run
 

@@ -318,8 +318,9 @@ _SPECS = (
           "Write the run's numbers to PATH as OpenMetrics text: tests by outcome, times, "
           "retries, workers."),
     _Spec("history", _path, "PATH",
-          "Where durations are remembered (default: .qe/history.db in the "
-          "rootdir)."),
+          "Where runs are remembered: a file, or redis://HOST[:PORT][/DB] (rediss:// for TLS), "
+          "which machines share, with the tests that it holds in quarantine (default: QE_HISTORY, "
+          "then .qe/history.db in the rootdir)."),
     _Spec("no_history", _flag, None, "Neither read nor write the history."),
     _Spec("grace", _seconds_or_0, "S",
           "After Ctrl-C, how long running tests get for their teardown "
@@ -405,6 +406,7 @@ def read(config: pytest.Config) -> Options:
         except _Bad as error:
             raise pytest.UsageError(f"{where}={text}: takes {error}") from None
         setattr(options, spec.name, value)
+    options.history = options.history or os.environ.get("QE_HISTORY") or None
     _settle_hunt(options)
     _check_hunt_typed(options, config)
     _check_queue(options, config)
@@ -438,7 +440,10 @@ def _settle_hunt(options: Options) -> None:
 def _check_queue(options: Options, config: pytest.Config) -> None:
     """What several nodes share is one plan, run once."""
     for name in ("run", "queue_project", "queue_password_file", "queue_ca_file", "queue_lease"):
-        if options.queue is None and config.getoption("qe_" + name, None) is not None:
+        shared = options.queue is not None or (
+            "://" in (options.history or "") and name not in ("run", "queue_lease")
+        )
+        if not shared and config.getoption("qe_" + name, None) is not None:
             raise pytest.UsageError(
                 f"{flag_name(name)}: is of a run that is shared: give --qe-queue=URL, too"
             )

@@ -7,6 +7,9 @@ from pathlib import Path
 
 FOLDER = ".qe"
 HISTORY = "history.db"
+MOST_RUNS = 200  # that a history keeps
+_LEAST_RUNS = 10
+_KEEP_ATTEMPTS = 1_000_000  # about 70 MB of history at the most
 _IGNORE = "# Everything here is made by qe; nothing of it belongs in git.\n*\n"
 
 
@@ -32,6 +35,11 @@ def history_of_project(here: Path | None = None) -> Path:
         if (folder / FOLDER).is_dir():
             return folder / FOLDER / HISTORY
     return start / FOLDER / HISTORY
+
+
+def runs_kept(tests: int) -> int:
+    """How many runs a history keeps, where each has so many tests."""
+    return min(MOST_RUNS, max(_LEAST_RUNS, _KEEP_ATTEMPTS // max(1, tests)))
 
 
 def make_folder(folder: Path) -> None:

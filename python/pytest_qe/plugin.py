@@ -113,6 +113,28 @@ def _check_reports(config: pytest.Config, wanted: Options) -> None:
             raise pytest.UsageError(f"{option}={path}: {trouble}")
 
 
+def _share_history(config: pytest.Config, wanted: Options) -> None:
+    """Where the history is on a server: takes in what is new there, and holds what it holds."""
+    assert wanted.history is not None
+    if "://" not in wanted.history:
+        return
+    from . import quarantining, recording, sharedhistory
+
+    try:
+        sharedhistory.is_shared(wanted.history)
+        shared = sharedhistory.SharedHistory(
+            wanted.history, config.rootpath, project=wanted.queue_project,
+            password_file=wanted.queue_password_file, ca_file=wanted.queue_ca_file,
+        )  # fmt: skip
+        shared.pull()
+    except sharedhistory.SharedHistoryError as error:
+        raise pytest.UsageError(f"--qe-history: {error}") from None
+    config.stash[recording.SHARED] = shared
+    entries = shared.held() if wanted.quarantine is None else []
+    if entries:
+        quarantining.hold(config, shared.quarantine, entries)
+
+
 def _prepare(config: pytest.Config) -> bool:
     """Reads the options, and takes the run over where they ask for it."""
     if hasattr(config, "workerinput") or "QE_WORKER" in os.environ:
@@ -136,6 +158,8 @@ def _prepare(config: pytest.Config) -> bool:
     if not wanted.active:
         compat.refuse_lone_options(config)
         return False
+    if wanted.history is not None and not wanted.no_history:
+        _share_history(config, wanted)
     serially = next((v for k, v in _NEED_ONE_PROCESS.items() if getattr(config.option, k, 0)), None)
     if wanted.queue is not None and serially is not None:
         # Each node would run all of it.

@@ -35,6 +35,11 @@ def register(config: pytest.Config, name: str) -> None:
         entries = quarantine.load(path)
     except quarantine.QuarantineError as error:
         raise pytest.UsageError(f"--qe-quarantine: {error}") from None
+    hold(config, path, entries)
+
+
+def hold(config: pytest.Config, path: Path, entries: list[Entry]) -> None:
+    """Takes part in the run with these entries of a file."""
     config.pluginmanager.register(Quarantining(config, path, entries), _NAME)
 
 

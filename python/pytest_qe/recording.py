@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,8 +18,11 @@ from .options import Options
 from .planning import NS, key
 from .publishing import Publishing
 
-_KEEP_ATTEMPTS = 1_000_000  # about 70 MB of history at the most
-_KEEP_RUNS = (10, 200)  # ... but at least and at most so many runs
+if TYPE_CHECKING:
+    from .sharedhistory import SharedHistory
+
+#: Of a run whose history is on a server.
+SHARED: pytest.StashKey[SharedHistory] = pytest.StashKey()
 
 
 class Recording:
@@ -28,6 +31,7 @@ class Recording:
     def __init__(self, config: pytest.Config, options: Options, nodeids: list[str]) -> None:
         self.config = config
         self.options = options
+        self._shared = config.stash.get(SHARED, None)
         self.record = _core.Record()
         self.warnings: list[str] = []
         self.started = time.time()
@@ -36,12 +40,17 @@ class Recording:
             self.record.add_test(name)
         self.revision, self.branch = revision.head(config.rootpath)
         self.record.set_code(self.revision, self.branch)
+        if self._shared is not None:
+            self.warnings += self._shared.warnings
+            self._shared.warnings = []
         self._history = self._open_history()
 
     # ------------------------------------------------------------- history
 
     def path(self) -> Path:
         """Where the history is."""
+        if self._shared is not None:
+            return self._shared.path
         given = self.options.history
         if given:
             return self.config.invocation_params.dir / given
@@ -52,9 +61,9 @@ class Recording:
             return None
         path = self.path()
         try:
-            if self.options.history:
+            if self.options.history and self._shared is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            else:
+            elif self._shared is None:
                 places.make_folder(path.parent)
             return _core.History(os.fsencode(path))
         except (QeError, OSError) as error:
@@ -124,18 +133,21 @@ class Recording:
     def _save(self, history: _core.History, wall: float, workers: int) -> None:
         try:
             history.save(self.record, self.started, wall, workers)
-            low, high = _KEEP_RUNS
-            history.gc(min(high, max(low, _KEEP_ATTEMPTS // max(1, len(self.ids)))))
+            history.gc(places.runs_kept(len(self.ids)))
             history.close()
         except (QeError, OSError) as error:
             self._late = f"history was not saved: {error}"
+            return
+        if self._shared is not None:
+            self._shared.push()
 
-    def wait(self) -> str | None:
+    def wait(self) -> list[str]:
         """Waits until the history is saved; returns what went wrong."""
         if self._saver is not None:
             self._saver.join()
             self._saver = None
-        return self._late
+        late = [] if self._late is None else [self._late]
+        return [*late, *(self._shared.warnings if self._shared is not None else [])]
 
     def clean(self, nodeids: list[str]) -> list[int] | None:
         """How many executions each test has passed since it last failed, this run

@@ -240,7 +240,7 @@ def entries(file: Path, database: _core.History | None) -> list[tuple[Entry, int
 class Asked:
     """What ``quarantine`` is asked for, as its options say it."""
 
-    file: Path
+    file: Path | None  # None: that of the history's server
     release: bool = False
     add: str | None = None
     reason: str | None = None
@@ -260,19 +260,34 @@ def new_entry(args: Asked, test: str) -> Entry:
     return Entry(test, args.owner, args.reason, expires, today, args.evidence)
 
 
+def _of_server(history: Path | None) -> Path:
+    """The quarantine beside a history that is on a server."""
+    from . import sharedhistory
+
+    shared = None if history is None else sharedhistory.of(history)
+    if shared is None:
+        raise RememberedError(
+            "takes a file, or the history of a server, which has one: --history=redis://HOST"
+        )
+    if not shared.quarantine.exists():
+        raise RememberedError("the server's quarantine is not known here yet")
+    return shared.quarantine
+
+
 def held(args: Asked) -> str:
     """Does what ``quarantine`` asks for; returns what it prints."""
+    file = args.file or _of_server(args.history)
     extra = [n for n in ("reason", "owner", "days", "evidence") if getattr(args, n) is not None]
     if args.add is None and extra:
         raise RememberedError(f"--{extra[0]}: goes with --add")
     if args.add is not None:
         entry = new_entry(args, args.add)
-        quarantine.change(args.file, [entry], set())
+        quarantine.change(file, [entry], set())
         return f"added {entry.id}, until {entry.expires}"
     path = _find(args.history)
     database = None if path is None else _open(path)
     try:
-        rows = entries(args.file, database)
+        rows = entries(file, database)
     finally:
         if database is not None:
             database.close()
@@ -280,7 +295,7 @@ def held(args: Asked) -> str:
         free = [entry.id for entry, _, state in rows if state == RELEASED]
         if not free:
             return "nothing may be released"
-        quarantine.change(args.file, [], set(free))
+        quarantine.change(file, [], set(free))
         return "\n".join(f"released {id}" for id in free)
     if not rows:
         return "no entries"

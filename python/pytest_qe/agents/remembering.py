@@ -7,9 +7,9 @@ takes the longest files first.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _core, places, revision
 from ..errors import QeError
@@ -18,7 +18,8 @@ from ..memory import MemoryStore
 from ..publishing import Publishing
 from .records import OUTCOMES, record_of
 
-_KEEP_RUNS = 200
+if TYPE_CHECKING:
+    from ..sharedhistory import SharedHistory
 
 
 class Remembering:
@@ -32,17 +33,46 @@ class Remembering:
         self._folder = folder
         self._files = list(files)
         self.warnings: list[str] = []
+        self._shared = self._find_shared()
+        self._live = None if self._path is None else self._path.parent
+        if self._shared is not None:
+            self._path = self._shared.path
+
+    def _find_shared(self) -> SharedHistory | None:
+        """What QE_HISTORY says takes the place of the project's own history."""
+        own = (places.FOLDER, places.HISTORY)
+        if "QE_HISTORY" not in os.environ or self._path is None or self._path.parts[-2:] != own:
+            return None
+        from ..sharedhistory import SharedHistoryError, of_environment
+
+        try:
+            return of_environment(self._path.parent.parent)
+        except SharedHistoryError as error:
+            self.warnings.append(f"QE_HISTORY: {error}")
+            return None
+
+    def _contact(self, call: Callable[[], None]) -> None:
+        """Talks to the server of a shared history."""
+        assert self._shared is not None
+        try:
+            call()
+        except ValueError as error:
+            self.warnings.append(f"QE_HISTORY: {error}")
+        self.warnings += self._shared.warnings
+        self._shared.warnings = []
 
     def publishing(self, kind: str, runs: int = 1) -> Publishing | None:
         """What other processes are told while the files run, each so many times."""
-        if self._path is None:
+        if self._live is None:
             return None
         names = [self._name(file) for file in self._files for _ in range(runs)]
-        return Publishing(self._path.parent, kind, self._folder, names)
+        return Publishing(self._live, kind, self._folder, names)
 
     def expected_ns(self) -> list[int]:
         """How long each file will take, in nanoseconds; 0 where that is not known."""
         unknown = [0] * len(self._files)
+        if self._shared is not None:
+            self._contact(self._shared.pull)
         if self._path is None or not self._path.is_file():
             return unknown
         try:
@@ -75,11 +105,14 @@ class Remembering:
             history = _core.History(os.fsencode(self._path))
             try:
                 history.save(record, began, wall, 1)
-                history.gc(_KEEP_RUNS)
+                history.gc(places.MOST_RUNS)
             finally:
                 history.close()
         except (QeError, OSError) as error:
             self.warnings.append(f"the history was not saved: {error}")
+            return
+        if self._shared is not None:
+            self._contact(self._shared.push)
 
     def _record(self, runs: Sequence[list[dict[str, Any]]]) -> _core.Record | None:
         known = [

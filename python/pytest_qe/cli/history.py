@@ -13,9 +13,31 @@ from .ends import Failed
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+
+class _History(click.Path):
+    """A path; for a history on a server that of its replica, which has taken in what is new."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str) or "://" not in value:
+            return super().convert(value, param, ctx)
+        if ctx is not None and ctx.resilient_parsing:
+            return None
+        from ..sharedhistory import SharedHistoryError, followed, is_shared
+
+        try:
+            is_shared(value)
+            path, warnings = followed(value)
+        except SharedHistoryError as error:
+            self.fail(str(error), param, ctx)
+        for text in warnings:
+            click.echo(f"qe: warning: {text}", err=True)
+        return path
+
+
 history_option = click.option(
-    "--history", type=click.Path(path_type=Path), metavar="PATH",
-    help="The history.  [default: .qe/history.db here or in a folder above]",
+    "--history", type=_History(path_type=Path), metavar="PATH", envvar="QE_HISTORY",
+    help="The history: a file, or redis://HOST (rediss:// for TLS), which machines share.  "
+    "[default: QE_HISTORY, then .qe/history.db here or in a folder above]",
 )  # fmt: skip
 
 EXAMPLES = """\b

@@ -17,11 +17,12 @@ Examples:
   qe quarantine held.json --release
   qe quarantine held.json --add 'test_bank.py::test_rate' --owner ann --days 14 \\
       --reason 'the bank is slow'
+  qe quarantine --history=redis://history.example.org
 """
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("file", type=PATH)
+@click.argument("file", type=PATH, required=False)
 @click.option("--release", is_flag=True, help="Remove what may be released.")
 @click.option("--add", metavar="TESTID", help="Hold this test.")
 @click.option("--reason", help="With --add: why.")
@@ -31,7 +32,10 @@ Examples:
 @history_option
 @told
 def quarantine_command(**asked: Any) -> int:
-    """List, release and add entries of a quarantine file.
+    """List, release and add entries of a quarantine file, or of a project's on a server.
+
+    Without FILE it is that of the history, which must be on a server then:
+    --history=redis://HOST, or QE_HISTORY.
 
     An entry of a --qe-quarantine file whose tests have passed 59 executions in a row since
     they last failed may be released.

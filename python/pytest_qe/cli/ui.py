@@ -84,6 +84,11 @@ def ui_command(
     path = places.history_of_project() if history is None else history.absolute()
     if path.is_dir():
         raise Wrong(f"--history={path}: is a folder: takes the path of a file")
+    if quarantine is None and history is not None:
+        from .. import sharedhistory
+
+        shared = sharedhistory.of(history)
+        quarantine = None if shared is None else shared.quarantine
     looked = project.Project(path, None if quarantine is None else quarantine.absolute())
 
     def ready(url: str, token: str) -> None:

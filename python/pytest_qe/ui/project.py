@@ -43,6 +43,8 @@ class Project:
     def folder(self) -> Path:
         """Where its tests are, as far as its history tells."""
         above = self.history.parent
+        if above.parent.name == places.FOLDER:  # of a history that is on a server
+            above = above.parent
         return above.parent if above.name == places.FOLDER else above
 
     # ----------------------------------------------------------------------- layers
