@@ -60,6 +60,7 @@
             "csrc/qe_util.c",
             "js/addon/args.cc",
             "js/addon/queue.cc",
+            "js/addon/queue_reader.cc",
           ],
           "include_dirs": [
             "csrc",

@@ -1,10 +1,9 @@
 // Queue: a node's part in a run that is shared through a server (qe_queue.h). An addon of its
 // own, see binding.gyp: what it shares with the other one are pointers.
-#include "addon.h"
+#include "queue.h"
 
 #include <cerrno>
 #include <cstring>
-#include <memory>
 
 #include "qe_queue.h"
 
@@ -15,89 +14,44 @@ namespace {
 constexpr uint32_t MOST_WORKERS = 1024;
 constexpr uint32_t MOST_ATTEMPTS = 65535;
 
-// The error of a call: `text` says what went wrong, its `code` is the name.
-Napi::Error error_of(Napi::Env env, int code, const std::string &text)
-{
-    std::string name = "QE_EUNKNOWN";
-
-#define QE_X(known, number, words)                                                                 \
-    if (code == -(number)) {                                                                       \
-        name = "QE_E" #known;                                                                      \
-    }
-    QE_ERROR_LIST(QE_X)
-#undef QE_X
-    Napi::Error error = Napi::Error::New(env, text.empty() ? qe_strerror(code) : text);
-    error.Set("code", Napi::String::New(env, name));
-    return error;
-}
-
 // What a run's session holds as well: the queue is there as long as either is.
-struct Handle {
+struct Handle : Busy {
     qe_queue *queue = nullptr;
-    bool busy = false; // a call that may block is under way
 
-    ~Handle()
+    ~Handle() override
     {
         qe_queue_close(queue);
     }
 };
 using Shared = std::shared_ptr<Handle>;
 
-// A call that may block, on a thread of libuv's.
-class Call : public Napi::AsyncWorker {
-  public:
-    using Work = int (*)(qe_queue *, qe_queue_end *);
+// A call that may block, on a thread of libuv's: a promise of the node's end.
+Napi::Value call(Napi::Env env, const Shared &handle, int (*work)(qe_queue *, qe_queue_end *))
+{
+    auto end = std::make_shared<qe_queue_end>();
+    Handle *of = handle.get(); // the task holds it
+    auto run = [of, work, end](std::string &text) {
+        int status = work(of->queue, end.get());
 
-    static Napi::Value start(Napi::Env env, const Shared &handle, Work work)
-    {
-        Call *call = new Call(env, handle, work); // deletes itself
+        text = qe_queue_text(of->queue);
+        return status;
+    };
+    auto made = [of, end](Napi::Env made_env) {
+        Napi::Object found = Napi::Object::New(made_env);
 
-        handle->busy = true;
-        Napi::Promise promise = call->deferred_.Promise();
-        call->Queue();
-        return promise;
-    }
+        found.Set("over", end->over);
+        found.Set("stopped", end->stopped);
+        found.Set("last", end->last);
+        found.Set("counted", end->counted);
+        found.Set("late", end->late);
+        found.Set("untold", end->untold);
+        found.Set("left", (double) end->left);
+        found.Set("text", qe_queue_text(of->queue));
+        return found;
+    };
 
-  private:
-    Call(Napi::Env env, const Shared &handle, Work work)
-        : Napi::AsyncWorker(env, "qe"), deferred_(Napi::Promise::Deferred::New(env)),
-          handle_(handle), work_(work)
-    {
-    }
-
-    void Execute() override
-    {
-        status_ = work_(handle_->queue, &end_);
-    }
-
-    void OnOK() override
-    {
-        Napi::Env env = Env();
-        std::string text = qe_queue_text(handle_->queue);
-
-        handle_->busy = false;
-        if (status_ != 0) {
-            deferred_.Reject(error_of(env, status_, text).Value());
-            return;
-        }
-        Napi::Object found = Napi::Object::New(env);
-        found.Set("over", end_.over);
-        found.Set("stopped", end_.stopped);
-        found.Set("last", end_.last);
-        found.Set("counted", end_.counted);
-        found.Set("late", end_.late);
-        found.Set("untold", end_.untold);
-        found.Set("left", (double) end_.left);
-        found.Set("text", text);
-        deferred_.Resolve(found);
-    }
-
-    Napi::Promise::Deferred deferred_;
-    Shared handle_;
-    Work work_;
-    qe_queue_end end_ = {};
-    int status_ = 0;
-};
+    return Task::start(env, handle, run, made);
+}
 
 class Queue : public Napi::ObjectWrap<Queue> {
   public:
@@ -137,7 +91,7 @@ class Queue : public Napi::ObjectWrap<Queue> {
         int status = qe_queue_open(&handle_->queue, &options, units.data(),
                                    (uint32_t) units.size(), text);
         if (status == QE_ESYS && text[0] == '\0') {
-            throw error_of(info.Env(), status, std::strerror(errno));
+            throw queue_error(info.Env(), status, std::strerror(errno));
         }
         done(info.Env(), status, text);
     }
@@ -159,16 +113,14 @@ class Queue : public Napi::ObjectWrap<Queue> {
     static void done(Napi::Env env, int status, const char *text)
     {
         if (status != 0) {
-            throw error_of(env, status, text);
+            throw queue_error(env, status, text);
         }
     }
 
     // The handle for a call, while no other one is under way.
     qe_queue *ready(Napi::Env env) const
     {
-        if (handle_->busy) {
-            throw error_of(env, QE_EBUSY, "another call is under way");
-        }
+        Task::check_free(env, *handle_);
         return handle_->queue;
     }
 
@@ -176,8 +128,8 @@ class Queue : public Napi::ObjectWrap<Queue> {
     Napi::Value join(const Napi::CallbackInfo &info)
     {
         ready(info.Env());
-        return Call::start(info.Env(), handle_,
-                           [](qe_queue *queue, qe_queue_end *) { return qe_queue_join(queue); });
+        return call(info.Env(), handle_,
+                    [](qe_queue *queue, qe_queue_end *) { return qe_queue_join(queue); });
     }
 
     // The option of a session, which keeps what it stands for.
@@ -224,7 +176,7 @@ class Queue : public Napi::ObjectWrap<Queue> {
     Napi::Value finish(const Napi::CallbackInfo &info)
     {
         ready(info.Env());
-        return Call::start(info.Env(), handle_, qe_queue_finish);
+        return call(info.Env(), handle_, qe_queue_finish);
     }
 
     Shared handle_ = std::make_shared<Handle>();
@@ -233,10 +185,73 @@ class Queue : public Napi::ObjectWrap<Queue> {
 Napi::Object init(Napi::Env env, Napi::Object exports)
 {
     exports.Set("Queue", Queue::define(env));
+    add_queue_reader(env, exports);
     return exports;
 }
 
 } // namespace
+
+Napi::Error queue_error(Napi::Env env, int code, const std::string &text)
+{
+    std::string name = "QE_EUNKNOWN";
+
+#define QE_X(known, number, words)                                                                 \
+    if (code == -(number)) {                                                                       \
+        name = "QE_E" #known;                                                                      \
+    }
+    QE_ERROR_LIST(QE_X)
+#undef QE_X
+    Napi::Error error = Napi::Error::New(env, text.empty() ? qe_strerror(code) : text);
+    error.Set("code", Napi::String::New(env, name));
+    return error;
+}
+
+Napi::Value Task::start(Napi::Env env, const std::shared_ptr<Busy> &owner, Work work, Made made)
+{
+    check_free(env, *owner);
+    // Deletes itself.
+    Task *task = new Task(env, owner, std::move(work), std::move(made));
+    Napi::Promise promise = task->deferred_.Promise();
+
+    owner->busy = true;
+    task->Queue();
+    return promise;
+}
+
+void Task::check_free(Napi::Env env, const Busy &owner)
+{
+    if (owner.busy) {
+        throw queue_error(env, QE_EBUSY, "another call is under way");
+    }
+}
+
+Task::Task(Napi::Env env, std::shared_ptr<Busy> owner, Work work, Made made)
+    : Napi::AsyncWorker(env, "qe"), deferred_(Napi::Promise::Deferred::New(env)),
+      owner_(std::move(owner)), work_(std::move(work)), made_(std::move(made))
+{
+}
+
+void Task::Execute()
+{
+    status_ = work_(text_);
+}
+
+void Task::OnOK()
+{
+    owner_->busy = false;
+    if (status_ != 0) {
+        deferred_.Reject(queue_error(Env(), status_, text_).Value());
+        return;
+    }
+    deferred_.Resolve(made_(Env()));
+}
+
+// What was thrown on the thread: there was no memory.
+void Task::OnError(const Napi::Error &error)
+{
+    owner_->busy = false;
+    deferred_.Reject(error.Value());
+}
 
 NODE_API_MODULE(qe_queue, init)
 

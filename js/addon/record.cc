@@ -30,6 +30,8 @@ class Record : public Napi::ObjectWrap<Record> {
                                InstanceMethod<&Record::add_text>("addText"),
                                InstanceMethod<&Record::set_outcome>("setOutcome"),
                                InstanceMethod<&Record::set_expected>("setExpected"),
+                               InstanceMethod<&Record::set_marks>("setMarks"),
+                               InstanceMethod<&Record::set_quarantined>("setQuarantined"),
                                InstanceMethod<&Record::set_code>("setCode"),
                                InstanceMethod<&Record::add_pass>("addPass"),
                                InstanceMethod<&Record::write_json>("writeJson"),
@@ -112,6 +114,32 @@ class Record : public Napi::ObjectWrap<Record> {
         uint32_t item = item_of(info[0], "item");
 
         check(info.Env(), qe_record_set_expected(record, item, info[1].ToNumber().DoubleValue()));
+    }
+
+    // (item, the names of its marks)
+    void set_marks(const Napi::CallbackInfo &info)
+    {
+        uint32_t item = item_of(info[0], "item");
+        Napi::Array marks = array_of(info[1], "marks");
+        std::string lines;
+
+        for (uint32_t i = 0; i < marks.Length(); i++) {
+            std::string mark = result_text_of(marks.Get(i), "marks");
+
+            for (char &c : mark) {
+                c = c == '\n' ? ' ' : c;
+            }
+            lines += (i > 0 ? "\n" : "") + mark;
+        }
+        check(info.Env(), qe_record_set_marks(record, item, lines.c_str()));
+    }
+
+    // (item): its failures are known
+    void set_quarantined(const Napi::CallbackInfo &info)
+    {
+        uint32_t item = item_of(info[0], "item");
+
+        check(info.Env(), qe_record_set_quarantined(record, item));
     }
 
     // (revision, branch): null where unknown

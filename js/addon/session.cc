@@ -162,7 +162,7 @@ class Session : public Napi::ObjectWrap<Session> {
     }
 
     // Units come by claims (qe_source.h): of what is claimed for an attempt up to
-    // `retriesElsewhere`, that which fails is released.
+    // `retriesElsewhere`, that which fails is released. Each attempt of a command has a claim.
     void take_source(Napi::Env env, const Options &from, qe_options &options)
     {
         Napi::Value source = from.get("source");
@@ -179,7 +179,7 @@ class Session : public Napi::ObjectWrap<Session> {
         }
         source_ = Napi::Persistent(source.As<Napi::External<const qe_source>>());
         options.source = source_.Value().Data();
-        options.own_retries = true;
+        options.own_retries = !loop_->commands;
         loop_->elsewhere = from.count("retriesElsewhere", 0, 0, MOST_RETRIES);
     }
 
