@@ -121,7 +121,8 @@ function run(argv) {
     // Whoever reads the environment of tests need not know the queue's address.
     process.env.QE_JEST_OPTIONS = JSON.stringify({ ...options, queue: undefined });
     if (options.queue !== undefined) {
-      const { QueueNode, wantedOf } = require('../queue/node');
+      const { QueueNode } = require('../queue/node');
+      const { wantedOf } = require('../queue/target');
       QueueNode.wanted = wantedOf(options, process.cwd());
     }
     replaceRunner(process.cwd());

@@ -122,7 +122,7 @@ class Run {
       throw new UsageError('--queue: a run that watches is on one node');
     }
     const { workers, units } = this;
-    this.queue = new QueueNode('qe-jest', wanted, units, {
+    this.queue = new QueueNode(wanted, units, {
       workers,
       maxFailures: globalConfig.bail,
     });
@@ -461,7 +461,7 @@ class Run {
   async #leave() {
     if (!this.queue) return;
     await this.queue.finish();
-    this.queue.conclude();
+    this.queue.conclude('qe-jest');
   }
 
   async #tell(test, ended) {

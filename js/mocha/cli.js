@@ -164,7 +164,7 @@ function replace(root, { Mocha }, options) {
     return stockRun.call(this, (failures) => {
       sessions.get(this)?.close();
       done?.(failures);
-      nodes.get(this)?.conclude(); // behind mocha's own exit status
+      nodes.get(this)?.conclude('qe-mocha'); // behind mocha's own exit status
     });
   };
 
@@ -197,7 +197,7 @@ function replace(root, { Mocha }, options) {
     } catch (error) {
       session.close();
       await node?.finish();
-      node?.conclude();
+      node?.conclude('qe-mocha');
       throw error;
     }
     if (tree === null) {
@@ -243,7 +243,7 @@ async function join({ queueWanted, workers }, { files, options: { bail } }, repo
   const { QueueNode } = require('../queue/node');
   const most = Math.max(1, Math.min(workers ?? cpuCount(), files.length));
   const units = reports.shared(files);
-  const node = new QueueNode('qe-mocha', queueWanted, units, {
+  const node = new QueueNode(queueWanted, units, {
     workers: most,
     maxFailures: bail ? 1 : 0,
   });
@@ -293,7 +293,7 @@ async function run(argv) {
     options.sharding = new Sharding({ shard, durations });
   }
   if (options.queue !== undefined) {
-    const { wantedOf } = require('../queue/node');
+    const { wantedOf } = require('../queue/target');
     options.queueWanted = wantedOf(options, process.cwd());
   }
   replace(root, parts, { timeout: 0, ...options, workers, passes: passesOf(options) });

@@ -69,7 +69,7 @@ function runOf(given, environ = process.env) {
   const name = given || environ.QE_QUEUE_RUN;
   if (name) return checked(name, '--run', LONGEST_RUN, true);
   const known = CI.find(([first]) => environ[first]);
-  if (!known) throw new UsageError(NO_RUN);
+  if (!known) throw Object.assign(new UsageError(NO_RUN), { code: 'QE_ENOTFOUND' });
   const words = known.map((each) => environ[each] ?? '');
   // The jobs of one `parallel` differ in this alone.
   if (known[0] === 'CI_PIPELINE_ID') words[1] = words[1].replace(/\s+\d+\/\d+$/, '');

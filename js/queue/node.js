@@ -6,42 +6,38 @@
 const fs = require('node:fs');
 
 const { Outcome } = require('../units');
-const { GoneError, UsageError } = require('../usage');
-const { nodeName, projectOf, runOf } = require('./names');
+const { nodeName } = require('./names');
 const { pack } = require('./payload');
-const { serverOf } = require('./server');
+const { PREFIX, hidden, told } = require('./target');
 
-const PREFIX = 'qe';
-/** These say that the server is not there, or will not have us; others, what is wrong here. */
-const GONE = new Set(['QE_EGONE', 'QE_EUNSUPPORTED', 'QE_ESYS', 'QE_EBUSY']);
+const MOST_NAMES = 30; // of failures elsewhere that are shown
 
-/** An address, or a text with one in it, without its password. */
-const hidden = (text) => text.replace(/(rediss?:\/\/[^\s:@/]*):[^\s]*@/g, '$1:***@');
-
-const files = (count) => `${count} test file${count === 1 ? '' : 's'}`;
+const files = (count) => `${count} file${count === 1 ? '' : 's'}`;
 
 class QueueNode {
   /** What the command line asks for, `wantedOf` has it; null: no queue. */
   static wanted = null;
 
+  #target;
   #queue;
   #finishing = null;
   #ran = new Set(); // places
-  #told = false; // that this is over
+  #concluded = false;
   #ended; // before we came: why there is nothing to do
-  end = null; // what came of our part, as the addon has it
+  #whole = null; // only the last one knows it, and who came too late
+  #end = null; // what came of our part, as the addon has it
+  unread = null; // why the whole run could not be read
 
   /**
-   * @param {string} program "qe-jest"
-   * @param {object} wanted of `wantedOf`
+   * @param {Target} target
    * @param {{id: string, expected?: number}[]} units files, the same and in the same order
    *   on all nodes
    * @param {{workers: number, maxFailures: number}} options the latter of the whole run
    * @throws UsageError
    */
-  constructor(program, wanted, units, { workers, maxFailures }) {
-    const { server, project, run, lease, addon } = wanted;
-    this.program = program;
+  constructor(target, units, { workers, maxFailures = 0 }) {
+    const { server, project, run, lease, addon } = target;
+    this.#target = target;
     this.run = run;
     this.name = nodeName();
     this.count = units.length;
@@ -51,6 +47,7 @@ class QueueNode {
     } catch (error) {
       throw this.#wrong(error);
     }
+    delete process.env.QE_QUEUE_PASSWORD; // no test needs it
   }
 
   /**
@@ -65,15 +62,19 @@ class QueueNode {
     } catch (error) {
       if (error.code !== 'QE_ESTATE') throw this.#wrong(error);
       this.#ended = error.message;
-      this.end = { over: !error.message.includes('stopped') };
-      this.#finishing = Promise.resolve();
+      const stopped = error.message.includes('stopped');
+      this.#end = { over: !stopped, stopped };
+      // A job that is run again under the same name runs nothing: it must not pass for that.
+      this.#finishing = stopped ? Promise.resolve() : this.#read();
+      await this.#finishing;
       return false;
     }
   }
 
-  #wrong({ code, message }) {
-    const Kind = GONE.has(code) ? GoneError : UsageError;
-    return new Kind(`--queue: ${hidden(message)}`);
+  #wrong(error) {
+    const wrong = told(error);
+    wrong.message = `--queue: ${wrong.message}`;
+    return wrong;
   }
 
   /** Whether the run has ended before this node came. */
@@ -114,76 +115,115 @@ class QueueNode {
     if (!this.#finishing) this.#queue.stop();
   }
 
-  /** This node runs nothing more: gives back what it holds, and leaves. */
+  /**
+   * This node runs nothing more: gives back what it holds, and leaves. The last one reads what
+   * the others have told.
+   */
   finish() {
-    this.#finishing ??= this.#queue.finish().then(
-      (end) => (this.end = end),
-      (error) => (this.end = { text: error.message, untold: 0 }),
-    );
+    this.#finishing ??= this.#leave();
     return this.#finishing;
   }
 
-  /** What went wrong with the server in mid-run; undefined: nothing. */
-  get #trouble() {
-    const { over, stopped, text, untold } = this.end ?? {};
-    if (over || stopped) return undefined;
-    return hidden(text ?? '') || (untold > 0 ? 'the server is gone' : undefined);
+  async #leave() {
+    try {
+      this.#end = await this.#queue.finish();
+    } catch (error) {
+      this.#end = { text: error.message, untold: 0 };
+    }
+    if (this.#end.last) await this.#read();
   }
 
-  /** The lines about our part, and with which status this process is to end at least. */
-  get #lines() {
-    const { end, program, run } = this;
-    if (this.#ended)
-      return [`${program}: ${this.#ended}: nothing was left for this node (run ${run})\n`];
-    const others = this.#ran.size < this.count;
-    let part = `${this.#ran.size} of ${files(this.count)} ran here`;
-    if (others && end?.over) part += ', the others on other nodes';
-    if (end?.late) part += `; ${end.late} of them counted elsewhere already`;
-    const lines = [`${part} (run ${run})`];
-    if (this.#trouble !== undefined) {
-      const untold =
-        end.untold > 0 ? `; what became of ${files(end.untold)} is known here alone` : '';
-      lines.push(`--queue: ${this.#trouble}${untold}`);
-    } else if (end?.stopped) {
-      lines.push('the run was stopped: not all files have run');
-    } else if (!end?.over) {
-      lines.push('this node left before the run was over');
+  async #read() {
+    try {
+      const { Whole } = require('./whole');
+      this.#whole = await this.#target.read((reader) => Whole.read(reader, this.run));
+    } catch (error) {
+      this.unread = error.message;
     }
-    return lines.map((line) => `${program}: ${line}\n`);
+  }
+
+  // ------------------------------------------------------------- the whole run
+
+  /** Whether the run was stopped, on whatever node. */
+  get stopped() {
+    return Boolean(this.#end?.stopped);
+  }
+
+  /** Names of what has failed on any node, as far as this one knows. */
+  get failures() {
+    return this.#whole?.failed.map(({ name }) => name) ?? [];
+  }
+
+  /** Whether each file has exactly one outcome, as far as this node knows. */
+  get proven() {
+    return this.#whole?.complete ?? true;
+  }
+
+  /** What went wrong with the server in mid-run; null: nothing. */
+  get trouble() {
+    const { over, stopped, text, untold } = this.#end ?? {};
+    if (over || stopped) return null;
+    return hidden(text ?? '') || (untold > 0 ? 'the server is gone' : null);
+  }
+
+  /** What is said of the run, and of our part in it. */
+  get lines() {
+    const { run } = this;
+    if (this.isOver) {
+      const line = `run ${run}: ${this.#ended}; nothing was left for this node`;
+      return [line, ...this.#linesOfWhole('')];
+    }
+    const { counted = this.#ran.size, late, untold, left, over } = this.#end ?? {};
+    const here = this.trouble === null ? counted : this.#ran.size;
+    const lines = [`run ${run}: ${here} of ${files(this.count)} ran here`];
+    if (late > 0) {
+      lines.push(
+        `${late} attempt${late === 1 ? '' : 's'} of this node came too late to count: their ` +
+          'lease had ended, and other nodes ran them',
+      );
+    }
+    if (untold > 0) lines.push(`${untold} results of this node could not be told to the server`);
+    if (this.trouble !== null) lines.push(`error: --queue: ${this.trouble}`);
+    else if (this.stopped) lines.push('the run was stopped: not all files have run');
+    else if (!over) lines.push(`this node left before the run was over: ${files(left)} were left`);
+    return [...lines, ...this.#linesOfWhole('this was the last node of {nodes}: ')];
+  }
+
+  #linesOfWhole(head) {
+    const whole = this.#whole;
+    if (whole === null) {
+      return this.unread === null ? [] : [`the whole run could not be read: ${this.unread}`];
+    }
+    const { shown } = require('../cli/screen');
+    const { failures } = this;
+    const lines = failures.slice(0, MOST_NAMES).map((name) => `FAILED on some node: ${name}`);
+    if (failures.length > MOST_NAMES) lines.push(`... and ${failures.length - MOST_NAMES} more`);
+    lines.push(...whole.troubles.map((text) => `proof: ${text}`));
+    const counts = whole.told.map(([count, name]) => `${count} ${name}`).join(', ');
+    lines.push(`${head.replace('{nodes}', whole.nodes.size)}in the whole run ${counts}`);
+    return lines.map(shown);
+  }
+
+  /** With which status this process is to end that would end with `own`. */
+  #statusOf(own) {
+    if (this.trouble !== null) return 7;
+    if (own) return own; // a failure of its own says more
+    if (!this.#end?.over) return 2; // stopped elsewhere
+    if (this.failures.length > 0 || !this.proven) return 1;
+    return this.unread === null ? 0 : 7; // nobody knows that nothing failed
   }
 
   /** Says, when this process ends, what ran here, and sees to its exit status. Once. */
-  conclude() {
-    if (this.#told) return;
-    this.#told = true;
+  conclude(program) {
+    if (this.#concluded) return;
+    this.#concluded = true;
+    // Mocha sets its status right before.
     process.once('exit', (status) => {
-      fs.writeSync(2, this.#lines.join('')); // jest may have closed the stream
-      if (this.#trouble !== undefined) process.exitCode = 7;
-      // Stopped elsewhere; a failure of its own says more. Mocha sets its status right before.
-      else if (!(process.exitCode || status) && !this.end?.over) process.exitCode = 2;
+      const lines = this.lines.map((line) => `${program}: ${line}\n`);
+      fs.writeSync(2, lines.join('')); // jest may have closed the stream
+      process.exitCode = this.#statusOf(process.exitCode || status);
     });
   }
 }
 
-/**
- * What options and environment say of a queue.
- *
- * @param {object} options as parsed: `queue` is its address
- * @param {string} folder the project's
- * @throws UsageError
- */
-function wantedOf(options, folder) {
-  try {
-    const server = serverOf(options.queue, options);
-    const project = projectOf(options.queueProject, folder);
-    const run = runOf(options.run);
-    delete process.env.QE_QUEUE_PASSWORD; // no test needs it
-    const addon = require('./addon').load();
-    return { server, project, run, lease: options.queueLease ?? 0, addon };
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    throw new UsageError(`--queue: ${hidden(error.message)}`);
-  }
-}
-
-module.exports = { QueueNode, wantedOf };
+module.exports = { QueueNode };

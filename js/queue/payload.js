@@ -29,10 +29,22 @@ function cut(text, kept) {
  * @param {string} attempt.node
  * @param {[string, string][]} attempt.failures what people read of what has failed: of
  *   which test, and what
+ * @param {[string, string][]} [attempt.output] of what was printed: where, and what
  * @param {[string, string, number][]} [attempt.tests] each: its name, outcome and seconds
+ * @param {number} [attempt.cpu] seconds of processor time
+ * @param {number} [attempt.peak] bytes of memory
+ * @param {number} [attempt.status] of its process, as from `wait`
+ * @param {number} [attempt.expected] seconds that the history knew
  * @returns {Buffer} JSON
  */
-function pack({ outcome, start, duration, worker, node, failures, tests = [] }) {
+function pack({ outcome, start, duration, worker, node, failures, ...more }) {
+  const { output = [], tests = [], cpu, peak, status, expected } = more;
+  const optional = {
+    cpu: seconds(cpu),
+    peak_memory: peak,
+    status,
+    expected: seconds(expected),
+  };
   const value = {
     v: VERSION,
     outcome,
@@ -40,6 +52,7 @@ function pack({ outcome, start, duration, worker, node, failures, tests = [] }) 
     duration: seconds(duration),
     worker,
     node,
+    ...Object.fromEntries(Object.entries(optional).filter(([, of]) => of)),
   };
   if (failures.length > 0) {
     value.message = shorter(failures[0][1].split('\n', 1)[0], LONGEST_MESSAGE);
@@ -49,9 +62,13 @@ function pack({ outcome, start, duration, worker, node, failures, tests = [] }) 
     outcome: of,
     duration: seconds(took),
   }));
+  const all = [
+    ...failures.map((one) => ['failure', ...one]),
+    ...output.map((one) => ['output', ...one]),
+  ];
   const texts = (kept) =>
-    failures.slice(0, MOST_TEXTS).map(([name, text]) => ({
-      kind: 'failure',
+    all.slice(0, MOST_TEXTS).map(([kind, name, text]) => ({
+      kind,
       name: shorter(name, LONGEST_NAME),
       text: cut(text, kept),
     }));
@@ -63,4 +80,11 @@ function pack({ outcome, start, duration, worker, node, failures, tests = [] }) 
   return Buffer.from(JSON.stringify(value));
 }
 
-module.exports = { pack };
+module.exports = {
+  LONGEST_MESSAGE,
+  LONGEST_NAME,
+  MOST_BYTES,
+  MOST_TEXTS,
+  VERSION,
+  pack,
+};

@@ -8,7 +8,7 @@ const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 
-const { ROOT, cleanEnv, until } = require('./helpers');
+const { ROOT, cleanEnv, run, until } = require('./helpers');
 
 const LONGEST_MS = 120_000;
 const READY_MS = 20_000;
@@ -33,9 +33,31 @@ async function freePort() {
 async function serve(t, ...words) {
   const folder = folderOf(t, 'qe-queue-server-');
   const port = await freePort();
+  return serveIn(t, folder, port, ['--port', port, ...words]);
+}
+
+/** One that speaks TLS alone, by the certificate of `caFile`, for "localhost". */
+async function serveTls(t) {
+  const folder = folderOf(t, 'qe-queue-server-');
+  const port = await freePort();
+  const files = ['key.pem', 'cert.pem'].map((name) => path.join(folder, name));
+  const made = await run([
+    ...['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'],
+    ...['-nodes', '-days', '2', '-subj', '/CN=localhost'],
+    ...['-addext', 'subjectAltName=DNS:localhost', '-keyout', files[0], '-out', files[1]],
+  ]);
+  assert.equal(made.status, 0, made.stderr);
+  const server = await serveIn(t, folder, port, [
+    ...['--port', 0, '--tls-port', port, '--tls-auth-clients', 'no'],
+    ...['--tls-key-file', files[0], '--tls-cert-file', files[1], '--tls-ca-cert-file', files[1]],
+  ]);
+  return { ...server, url: `rediss://localhost:${port}/`, caFile: files[1] };
+}
+
+async function serveIn(t, folder, port, words) {
   const child = spawn(
     'redis-server',
-    ['--port', port, '--bind', '127.0.0.1', '--dir', folder, '--save', '', ...words].map(String),
+    ['--bind', '127.0.0.1', '--dir', folder, '--save', '', ...words].map(String),
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const closed = new Promise((resolve) => child.once('close', resolve));
@@ -48,16 +70,20 @@ async function serve(t, ...words) {
   t.after(end);
   assert.ok(await until(() => /Ready to accept connections/.test(text), READY_MS), text);
 
-  /** The first line of what the server answers to a command. */
+  /** What the server answers to a command: a number, a word or a text, or the first line. */
   const ask = (...command) =>
     new Promise((resolve, reject) => {
-      const socket = net.connect(port, '127.0.0.1', () => socket.write(`${command.join(' ')}\r\n`));
+      const parts = command.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`);
+      const sent = `*${parts.length}\r\n${parts.join('')}`;
+      const socket = net.connect(port, '127.0.0.1', () => socket.write(sent));
       let answer = '';
       socket.setEncoding('utf8').on('data', (more) => {
         answer += more;
-        if (!answer.includes('\r\n')) return;
+        const text = /^\$\d/.test(answer);
+        const found = (text ? /^\$\d+\r\n([^]*)\r\n$/ : /^.(.*)\r\n/).exec(answer);
+        if (!found) return;
         socket.destroy();
-        resolve(answer.slice(1, answer.indexOf('\r\n')));
+        resolve(found[1]);
       });
       socket.on('error', reject);
     });
@@ -103,12 +129,13 @@ function project(t, files) {
   };
 }
 
-/** Starts a node of a run; `more` is its environment besides. */
+/** Starts a node of a run: a program of ours, or any argv; `more` is its environment besides. */
 function start(program, { folder }, name, words, more = {}) {
   const env = cleanEnv({ QE_TEST_NODE: name, FORCE_COLOR: '0', ...more });
   for (const each of Object.keys(env)) if (CI.test(each) && !(each in more)) delete env[each];
-  const bin = path.join(ROOT, 'js', 'bin', `${program}.js`);
-  const child = spawn(process.execPath, [bin, ...words], {
+  const ours = () => [process.execPath, path.join(ROOT, 'js', 'bin', `${program}.js`)];
+  const [file, ...before] = Array.isArray(program) ? program : ours();
+  const child = spawn(file, [...before, ...words], {
     cwd: folder,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -126,9 +153,9 @@ function start(program, { folder }, name, words, more = {}) {
 }
 
 /** How many files a node says that it has run. */
-function ranHere({ stderr }) {
-  const found = /^qe-\w+: (\d+) of (\d+) test files? ran here/m.exec(stderr);
-  assert.ok(found, stderr);
+function ranHere({ stderr, stdout }) {
+  const found = /^(?:qe-\w+: )?run .*: (\d+) of (\d+) files? ran here$/m.exec(stderr + stdout);
+  assert.ok(found, stderr + stdout);
   return Number(found[1]);
 }
 
@@ -141,4 +168,4 @@ async function eventually(holds, what) {
   }
 }
 
-module.exports = { eventually, project, ranHere, serve, start };
+module.exports = { eventually, project, ranHere, serve, serveTls, start };
