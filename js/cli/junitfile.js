@@ -88,7 +88,8 @@ class Report {
     const all = knowsTests(one)
       ? cases.map((each, i) => {
           const name = each.name || `test ${i + 1}, whose name is not told`;
-          return made(name, each.seconds, this.#came(each));
+          const before = each.history ? this.#before(each) : [];
+          return made(name, each.seconds, [...this.#came(each), ...before]);
         })
       : [made(file, duration, this.#ended(one))];
     all[0][1].push(...this.#before(one));
@@ -108,7 +109,7 @@ class Report {
       time: rounded(duration, 6),
       ...countsOf(one),
     });
-    const told = Object.entries({ framework, outcome, attempts });
+    const told = Object.entries({ framework, outcome, attempts }).filter(([, of]) => of !== '');
     const properties = xml.element('properties');
     xml.append(
       properties,

@@ -3,6 +3,7 @@
 
 const { Command, CommanderError } = require('commander');
 
+const { GoneError, UsageError } = require('../usage');
 const { CANNOT, NO_READER, OK, Refused, STATUSES, USAGE } = require('./ends');
 
 const HELP = `
@@ -27,6 +28,7 @@ function program(args, onEnd) {
     require('./executing').command(args, onEnd),
     require('./hunting').command(args, onEnd),
     require('./history').command(onEnd),
+    require('./queueing').command(onEnd),
     ...require('./stored').commands(onEnd),
     require('./doctor').command(onEnd),
   ];
@@ -56,6 +58,8 @@ function tell(text, status) {
 /** One line of what went wrong, and the status. */
 function told(error) {
   if (error instanceof Refused) return tell(error.message, error.status);
+  if (error instanceof GoneError) return tell(error.message, CANNOT);
+  if (error instanceof UsageError) return tell(error.message, USAGE);
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return OK;
     return error.code === 'commander.help' ? USAGE : tell(error.message, USAGE);
