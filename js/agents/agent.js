@@ -25,6 +25,7 @@ const OPTIONS = [
   'pricePerCpuHour',
   'cases',
   'outputs',
+  'shared',
   ...HOOKS.map(hookOf),
 ];
 const TASK = ['taskId', 'taskType', 'context', 'status', 'createdAt', 'result', 'error'];

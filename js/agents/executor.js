@@ -76,9 +76,9 @@ class TestExecutor extends Agent {
         await servers?.close();
         run.close();
         const result = { ...summed(run, secondsSince(began)), started, interrupted };
+        if (run.shared) result.shared = run.shared;
         if (policy.adaptive) result.adaptions = policy.adaptive.changes;
-        const runs = result.results.map((one) => [one]);
-        remembering.save(runs, started, result.executionTime);
+        remembering.save(run.resultsByFile(), started, result.executionTime);
         result.warnings.push(...(servers?.notes ?? []), ...remembering.warnings);
         return result;
       },

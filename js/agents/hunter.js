@@ -6,6 +6,7 @@ const { Hunt } = require('./hunting');
 const { FILES, checkNames, flagOf, iterationsOf, numbersOf } = require('./params');
 const { Remembering } = require('./remembering');
 const { filesOf } = require('./running');
+const { refuse } = require('../units');
 
 const WEEK_S = 7 * 24 * 3600;
 const FEW = 10; // fewer iterations say little
@@ -40,6 +41,9 @@ class FlakyTestHunter extends Agent {
     checkNames('options', options, ['iterations', 'framework', 'params', 'signal']);
     const { iterations: given = 10, framework = 'jest', params, signal } = options;
     checkSignal(signal);
+    if (this.settings.shared) {
+      throw refuse('options.shared: is of executions; each node can hunt in files of its own');
+    }
     const iterations = iterationsOf(given);
     const servers = this._servers(Math.min(SEEDS, iterations));
     const remembered = (some) => new Remembering(this.memory, this.settings.cwd, some);

@@ -1,9 +1,12 @@
 'use strict';
 // How agents run commands: how many at once, how often, how fast.
 
+const path = require('node:path');
+
 const { Adaptive } = require('./adaptive');
 const { shown } = require('../frameworks');
 const { refuse } = require('../units');
+const { UsageError } = require('../usage');
 
 const MOST_SECONDS = 1e9;
 const MOST_AT_ONCE = 1024; // what the core allows
@@ -15,6 +18,7 @@ const OUTPUT_BYTES = 64 * 1024; // kept of each stream of an attempt, half of it
 const ATTEMPTS = { least: 1, most: MOST_RUNS, whole: true };
 const AT_ONCE = { least: 1, most: MOST_AT_ONCE, whole: true };
 const SECONDS = { least: 0, most: MOST_SECONDS };
+const LEASE = { least: 1, most: 3600 };
 
 /** What an executor's `params` may have, and their defaults. */
 const EXECUTE = {
@@ -138,9 +142,38 @@ function limitsOf(given) {
   return limits;
 }
 
+const SHARED = ['url', 'run', 'project', 'passwordFile', 'caFile', 'lease'];
+
+/** The run that this is to be a node of: a Target; null: none. */
+function sharedOf(given, cwd) {
+  if (given === undefined || given === null) return null;
+  const { Target } = require('../queue/target');
+  if (given instanceof Target) return given;
+  const { url, lease, ...names } = objectOf('options.shared', given);
+  checkNames('options.shared', given, SHARED);
+  for (const [name, value] of Object.entries({ url: url ?? null, ...names })) {
+    if (value === undefined || typeof value === 'string') continue;
+    throw refuse(`options.shared.${name}: takes a string, not ${shown(value)}`);
+  }
+  if (lease !== undefined) numberOf('options.shared.lease', lease, LEASE);
+  const options = {
+    run: names.run,
+    queueProject: names.project,
+    queuePasswordFile: names.passwordFile,
+    queueCaFile: names.caFile,
+    queueLease: lease,
+  };
+  try {
+    return new Target(url, options, path.resolve(cwd ?? '.'));
+  } catch (error) {
+    throw error instanceof UsageError ? refuse(`options.shared: ${error.message}`) : error;
+  }
+}
+
 /** How the commands of an agent are made, and what they may use. */
 function settingsOf({ args, cwd, env, template, ...more }) {
   return {
+    shared: sharedOf(more.shared, cwd),
     args,
     cwd,
     env,

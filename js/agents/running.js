@@ -60,6 +60,8 @@ class Run {
   timeouts = 0;
   interrupted = false;
   warnings = [];
+  shared = null; // at the end: what is known of the whole run, where nodes share it
+  #node = null; // our part in it
 
   /**
    * @param {string[]} files
@@ -149,11 +151,13 @@ class Run {
     if (count === 0 || this.#left || this.interrupted) return;
     const { policy } = this;
     const { adaptive } = policy;
+    const workers = Math.min(adaptive?.most ?? policy.maxConcurrent, count);
+    if (!(await this.#join(workers))) return;
     const session = runUnits(
       this.#commands.map((command, i) => this.#unit(command, i, warm[i])),
       {
         asks: true,
-        workers: Math.min(adaptive?.most ?? policy.maxConcurrent, count),
+        workers,
         firstWorkers: adaptive ? Math.min(adaptive.running, count) : 0,
         // The order in which files begin shows in nothing but the time that all take.
         inOrder: !this.#expected.some((seconds) => seconds > 0),
@@ -163,8 +167,10 @@ class Run {
         grace: this.#settings.grace,
         outputBytes: this.#settings.outputBytes,
         publish: this.#publish,
+        source: this.#node?.source,
       },
     );
+    this.#node?.start();
     this.#session = session;
     if (this.interrupted) session.stop(true);
     let running = 0;
@@ -189,10 +195,30 @@ class Run {
       clearInterval(looking);
       this.#session = null;
       await session.return();
+      await this.#part();
     }
   }
 
   // ------------------------------------------------------------------ inside
+
+  /** Comes to the run, if several share it; false: nothing is left of it for this node. */
+  async #join(workers) {
+    const { shared, cwd } = this.#settings;
+    if (shared === null) return true;
+    const { CommandNode } = require('./sharing');
+    const files = this.#commands.map((_, number) => this.#file(number));
+    const expected = this.#commands.map((_, number) => this.#expectedOf(number));
+    this.#node = new CommandNode(shared, files, expected, workers, cwd);
+    const joined = await this.#node.join();
+    if (joined && !this.#left && !this.interrupted) return true;
+    await this.#part();
+    return false;
+  }
+
+  /** This node runs nothing more. */
+  async #part() {
+    if (this.#node) this.shared = await this.#node.part();
+  }
 
   #unit({ argv, cwd, env }, number, warm) {
     const { policy } = this;
@@ -263,6 +289,7 @@ class Run {
       cpuSeconds: event.cpu,
       peakMemoryBytes: event.peakBytes,
     };
+    this.#node?.tell(number, event, attempt, final, this.interrupted);
     if (!this.#attempts.has(number)) this.#attempts.set(number, []);
     const attempts = this.#attempts.get(number);
     attempts.push(attempt);
@@ -367,9 +394,21 @@ class Run {
     };
   }
 
-  /** One of each command, in their order. */
+  /** One of each command, in their order; of those alone that this node ran, where others have
+   * a part. */
   allResults() {
-    return this.#commands.map((_, i) => this.results.get(i) ?? this.#notRun(i));
+    return this.resultsByFile().flat();
+  }
+
+  /** Of each file what `allResults` has of it. */
+  resultsByFile() {
+    const found = this.files.map(() => []);
+    for (const number of this.#commands.keys()) {
+      if (this.#settings.shared && !this.results.has(number)) continue;
+      const one = this.results.get(number) ?? this.#notRun(number);
+      found[Math.floor(number / this.runs)].push(one);
+    }
+    return found;
   }
 }
 

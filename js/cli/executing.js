@@ -9,7 +9,7 @@ const { TestExecutor } = require('../agents/executor');
 const { EXECUTE, adaptive, presets } = require('../agents/params');
 const { Command, Option } = require('commander');
 const { drive, eachOf, printLine, statusOf, writeJson } = require('./driving');
-const { STATUSES } = require('./ends');
+const { STATUSES, cannot } = require('./ends');
 const { Expected } = require('./expected');
 const { chosen } = require('./files');
 const {
@@ -21,6 +21,7 @@ const {
   option,
   settings,
 } = require('./options');
+const { OF_NODES, targetOf } = require('./queueoptions');
 const { ofExecution, writePage } = require('./recorded');
 const { Screen, many, seconds } = require('./screen');
 const { STYLES, howItEnded, summary } = require('./summing');
@@ -35,6 +36,7 @@ Examples:
   qe exec --preset=fast tests/ -- --config jest.config.js
   qe exec -f go pkg/bank pkg/login
   qe exec --command='sh {file}' checks/*.sh --junit=out.xml
+  qe exec tests/ --queue=rediss://queue.example.org --run=4711   one node of several
   qe exec tests/ --json-lines | jq -r 'select(.kind == "result") | .file'
 
 A folder stands for the framework's usual test files in it and below. What follows -- is for
@@ -96,7 +98,8 @@ async function execute(names, given, args) {
     checkWritable('--junit', given.junit);
   }
   const { files, framework, why } = chosen(names, given);
-  const made = { ...settings(given, args), cases: given.junit !== undefined };
+  const shared = targetOf(given);
+  const made = { ...settings(given, args), cases: given.junit !== undefined, shared };
   const agent = new TestExecutor({ agentId: 'qe', ...made });
   const params = paramsOf(given);
   const expected = new Expected(
@@ -127,6 +130,7 @@ async function execute(names, given, args) {
   }
   const { result, signal } = ended;
   summary(screen, result, made);
+  for (const line of result.shared?.lines ?? []) screen.say(line, 'yellow');
   const { json, junit, html } = given;
   const folder = path.resolve(given.cwd ?? '.');
   eachOf(
@@ -135,8 +139,14 @@ async function execute(names, given, args) {
     () => html !== undefined && writePage(html, ofExecution(result, made)),
   );
   if (given.jsonLines) printLine({ kind: 'done', result });
-  return statusOf(result.failed > 0, signal);
+  const { trouble = null } = result.shared ?? {};
+  if (trouble !== null) throw cannot(`--queue: ${trouble}`);
+  return statusOf(result.failed > 0 || isBadElsewhere(result), signal);
 }
+
+/** Whether the part of the others fails the run, as far as this node knows. */
+const isBadElsewhere = ({ shared }) =>
+  shared !== undefined && (shared.failures.length > 0 || shared.stopped || !shared.proven);
 
 /** @param {(status: number) => void} onEnd */
 function command(args, onEnd) {
@@ -170,7 +180,9 @@ function command(args, onEnd) {
       new Option('--preset <NAME>', 'where the five above begin').choices(Object.keys(presets)),
     )
     .option('--adaptive', 'more or fewer at once, as the machine has room')
-    .option('--junit <PATH>', 'write the result as JUnit XML')
+    .option('--junit <PATH>', 'write the result as JUnit XML');
+  for (const one of OF_NODES) made.addOption(one);
+  made
     .addHelpText('after', HELP)
     .action(async (files, given) => onEnd(await execute(files, given, args)));
   return addShared(made);
