@@ -122,6 +122,20 @@ def test_a_killed_node_loses_nothing(nodes: Nodes) -> None:
     assert max(nodes.ran().values()) <= 2
 
 
+def test_what_an_interrupt_ends_runs_on_another_node(nodes: Nodes) -> None:
+    for number in range(3):
+        nodes.script(f"good{number}", "until [ -e gate ]; do sleep 0.02; done")
+    nodes.start("1", "--attempts=1", "--queue-lease=3600")
+    wait_for(lambda: len(nodes.ran()) == 1, "the first file to begin")
+    nodes.start("2", "--attempts=1")
+    wait_for(lambda: len(nodes.ran()) == 2, "both to be at work")
+    nodes.processes["1"].send_signal(signal.SIGINT)
+    assert nodes.wait("1") == [130]
+    (nodes.folder / "gate").touch()
+    assert nodes.wait("2") == [0]  # long before the lease would have ended
+    assert "in the whole run 3 passed" in nodes.output("2")
+
+
 def test_another_attempt_is_another_nodes(nodes: Nodes) -> None:
     for number in range(6):
         nodes.script(f"good{number}", "sleep 0.4")

@@ -143,6 +143,7 @@ class CommandSession:
         self._quit = threading.Event()
         self._over = False
         self.running = 0  # commands, as far as it has been told
+        self._ends_what_runs = False
 
     async def __aenter__(self) -> CommandSession:
         self._loop = asyncio.get_running_loop()
@@ -164,10 +165,12 @@ class CommandSession:
 
     def stop(self, *, interrupt: bool = False) -> None:
         """Nothing new starts; with ``interrupt`` what runs gets SIGINT, and its grace."""
+        self._ends_what_runs |= interrupt
         self._orders.append(lambda session: session.stop(interrupt))
 
     def kill(self) -> None:
         """Nothing new starts, and what runs is killed."""
+        self._ends_what_runs = True
         self._orders.append(lambda session: session.kill())
 
     def pause(self, on: bool) -> None:
@@ -311,7 +314,8 @@ class CommandSession:
             # What cannot be executed will not be the next time.
             retryable = end.outcome != _core.ERROR
             _, final = session.settle(end.unit, end.attempt, end.outcome, retryable)
-        if self.node is not None:
+        # What was ended with this node has come to nothing: another one runs it.
+        if self.node is not None and (end.outcome == _core.PASSED or not self._ends_what_runs):
             self.node.tell(ended, end.slot, end.outcome, end.status, final)
         last = None if final == _core.NONE else _core.outcome_name(final)
         self._post(replace(ended, final=last, more=more))
