@@ -876,6 +876,10 @@ export class Record {
   setOutcome(item: number, outcome: number, message?: string | null): void;
   /** Seconds that the history knew an attempt to take before this run; 0: not known. */
   setExpected(item: number, expected: number): void;
+  /** The names of the test's marks. */
+  setMarks(item: number, marks: readonly string[]): void;
+  /** The test's failures are known, and do not fail the run. */
+  setQuarantined(item: number): void;
   /** What was tested: the code's revision and branch; null where unknown. */
   setCode(revision: string | null, branch: string | null): void;
   /** The condition of a pass ("shuffled", say), and the seed that repeats it, at most 2^53. */

@@ -165,6 +165,39 @@ export type FileEvent =
 
 type Hook<Kind> = (event: Extract<FileEvent, { kind: Kind }>) => unknown;
 
+/** A run that nodes on several machines share through a Redis or Valkey server. */
+export interface Shared {
+  /**
+   * redis://HOST[:PORT][/DATABASE], or rediss:// for TLS. The user comes from QE_QUEUE_USER, the
+   * password from QE_QUEUE_PASSWORD or a file.
+   */
+  url: string;
+  /** Which run that is; default: QE_QUEUE_RUN, or what the CI calls it. */
+  run?: string;
+  /** Whose; default: QE_QUEUE_PROJECT, or by git's remote `origin`, or the folder. */
+  project?: string;
+  /** Where the password is: nobody else may read it. */
+  passwordFile?: string;
+  /** Who vouches for the server; default: QE_QUEUE_CA_FILE, or the system's list. */
+  caFile?: string;
+  /** Seconds after which a node that is not heard of loses its files, 1 to 3600; default 10. */
+  lease?: number;
+}
+
+/** What a node knows at its end of a run that several share. */
+export interface SharedResult {
+  /** In words. */
+  lines: string[];
+  /** What has failed on any node: only the last one knows, and who came too late. */
+  failures: string[];
+  /** Whether the run was stopped, on whatever node. */
+  stopped: boolean;
+  /** Whether each file has exactly one outcome, as far as this node knows. */
+  proven: boolean;
+  /** What went wrong with the server; null: nothing. */
+  trouble: string | null;
+}
+
 /** How an agent works. */
 export interface AgentOptions extends Omit<FileOptions, 'framework'> {
   /** Its name in results. */
@@ -193,6 +226,11 @@ export interface AgentOptions extends Omit<FileOptions, 'framework'> {
    * failures, of hunts `runs`; default false.
    */
   outputs?: boolean;
+  /**
+   * This is a node of a run that several share, by whatever host: results are of the files that
+   * ran here. Of executions alone.
+   */
+  shared?: Shared | null;
   /** Called with each event of their kind, and awaited; what one throws ends the run. */
   onStart?: Hook<'start'>;
   onAttempt?: Hook<'attempt'>;
@@ -244,6 +282,8 @@ export interface ExecutorResult {
   warnings: string[];
   /** Of an adaptive policy. */
   adaptions?: Adaption[];
+  /** Of a run that several share: what is known of the whole. */
+  shared?: SharedResult;
 }
 
 /** What an agent is asked to do; it is told how far it has got. */
@@ -307,7 +347,9 @@ export class TestExecutor extends Agent<ExecutorResult> {
    * Runs each file until it passes, or has no attempt left.
    *
    * @throws (rejects) before anything starts: TypeError where an argument is wrong; Error
-   *   (QE_ENOTFOUND) where a file or the framework's program is missing
+   *   (QE_ENOTFOUND) where a file or the framework's program is missing; of a run that is shared
+   *   QE_EFORMAT where it has other files, QE_EGONE where no server answers, QE_EUNSUPPORTED
+   *   where it will not have us
    */
   executeTestsParallel(
     files: readonly string[],

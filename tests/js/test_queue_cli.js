@@ -249,3 +249,30 @@ test('gc deletes what is over, or left behind, and nothing that nodes work on', 
   assert.match((await queue('gc', 'works', '--force')).stdout, /^1 run, \d+ keys$/m);
   assert.match((await queue('status')).stdout, /has no runs/);
 });
+
+test('a reader is used by one call at a time, and is there as long as that', async (t) => {
+  const server = await serve(t);
+  const { Reader } = require('../../js/queue/addon').load();
+  const reader = new Reader({ url: server.url, project: 'p' });
+  assert.throws(() => reader.runs(), { code: 'QE_ESTATE' });
+  await reader.open();
+  await assert.rejects(reader.open(), { code: 'QE_ESTATE' });
+  const first = reader.runs();
+  for (const call of [() => reader.runs(), () => reader.close()]) {
+    assert.throws(call, { code: 'QE_EBUSY' });
+  }
+  assert.deepEqual(await first, []);
+  await assert.rejects(reader.status('none'), { code: 'QE_ENOTFOUND', message: /no run none/ });
+  await assert.rejects(reader.status('a{b'), { code: 'QE_EINVAL' });
+  assert.throws(() => reader.tries('1', 1, 'x'.repeat(100)), { code: 'QE_EINVAL' });
+  reader.close();
+  reader.close();
+  assert.throws(() => reader.runs(), { code: 'QE_ESTATE' });
+  assert.throws(() => new Reader({ url: 'http://x', project: 'p' }), {
+    code: 'QE_EINVAL',
+    message: /^the queue's address: /,
+  });
+  await assert.rejects(new Reader({ url: server.url, project: 'a/b' }).open(), {
+    code: 'QE_EINVAL',
+  });
+});

@@ -133,3 +133,14 @@ test('a history that is open in two places serves both', () => {
   assert.equal(two.get('from'), 'one');
   two.close();
 });
+
+test('marks and a quarantine of a test are in the result', () => {
+  const record = recorded();
+  record.setMarks(0, ['slow', 'two\nlines']);
+  record.setQuarantined(0);
+  const file = path.join(folder, 'marks.json');
+  record.writeJson(file);
+  const [one] = JSON.parse(fs.readFileSync(file, 'utf8')).tests;
+  assert.deepEqual(one.marks, ['slow', 'two lines']);
+  assert.equal(one.quarantined, true);
+});

@@ -144,11 +144,16 @@ async function agents(): Promise<void> {
   const found = await hunter.detectFlakyTests(['a.js'], { iterations: 'thorough' });
   const cause: string | undefined = found.flakyList[0]?.likelyCauses[0]?.cause;
   const text: string = await agent.metrics.openMetrics();
+  const shared = { url: 'rediss://queue.example.org', run: '1', lease: 5 };
+  const node = await new TestExecutor({ shared }).executeTestsParallel(['a.js']);
+  const elsewhere: string[] = node.shared?.failures ?? [];
+  // @ts-expect-error it is no address alone
+  new TestExecutor({ shared: 'redis://queue.example.org' });
   // @ts-expect-error a preset of executions is none of iterations
   await hunter.detectFlakyTests(['a.js'], { iterations: 'fast' });
   // @ts-expect-error it has another name
   new TestExecutor({ agent_id: 'a' });
-  void [flaky, peak, cause, text];
+  void [flaky, peak, cause, text, elsewhere];
 }
 
 void agents;
