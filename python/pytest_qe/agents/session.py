@@ -108,6 +108,8 @@ class Ended:
 
 #: Called with an end, on the session's thread, before another attempt may begin.
 OnEnd = Callable[[Ended], Any]
+#: Makes a node of a sealed plan and the number of workers.
+Join = Callable[[_core.Plan, int], "CommandNode"]
 
 
 class CommandSession:
@@ -129,9 +131,10 @@ class CommandSession:
         policy: Policy,
         on_end: OnEnd | None = None,
         publishing: Publishing | None = None,
-        join: Callable[[_core.Plan, int], CommandNode] | None = None,
+        join: Join | None = None,
     ) -> None:
         self._policy = policy
+        self._cut = False  # what runs was interrupted, or killed
         self._join = join
         self.node: CommandNode | None = None
         self._publishing = publishing
@@ -143,7 +146,6 @@ class CommandSession:
         self._quit = threading.Event()
         self._over = False
         self.running = 0  # commands, as far as it has been told
-        self._ends_what_runs = False
 
     async def __aenter__(self) -> CommandSession:
         self._loop = asyncio.get_running_loop()
@@ -165,12 +167,12 @@ class CommandSession:
 
     def stop(self, *, interrupt: bool = False) -> None:
         """Nothing new starts; with ``interrupt`` what runs gets SIGINT, and its grace."""
-        self._ends_what_runs |= interrupt
+        self._cut = self._cut or interrupt
         self._orders.append(lambda session: session.stop(interrupt))
 
     def kill(self) -> None:
         """Nothing new starts, and what runs is killed."""
-        self._ends_what_runs = True
+        self._cut = True
         self._orders.append(lambda session: session.kill())
 
     def pause(self, on: bool) -> None:
@@ -314,9 +316,9 @@ class CommandSession:
             # What cannot be executed will not be the next time.
             retryable = end.outcome != _core.ERROR
             _, final = session.settle(end.unit, end.attempt, end.outcome, retryable)
-        # What was ended with this node has come to nothing: another one runs it.
-        if self.node is not None and (end.outcome == _core.PASSED or not self._ends_what_runs):
-            self.node.tell(ended, end.slot, end.outcome, end.status, final)
+        # What was cut short here says nothing of the command: another node runs it.
+        if self.node is not None and (end.outcome == _core.PASSED or not self._cut):
+            self.node.tell(replace(ended, more=more), end.slot, end.outcome, end.status, final)
         last = None if final == _core.NONE else _core.outcome_name(final)
         self._post(replace(ended, final=last, more=more))
 
