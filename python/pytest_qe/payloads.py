@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, TypedDict
 
 from . import _core, bounds
@@ -18,6 +18,8 @@ from . import _core, bounds
 #: The format; one that says otherwise is not read.
 VERSION = 1
 MOST_BYTES = 1 << 20
+#: What the tests of a file are counted by: all of them, and by what became of them.
+TESTS = ("total", "passed", "failed", "skipped", "errors")
 
 #: Characters kept of each text: the first that makes all of it fit.
 _KEPT = (1 << 18, 1 << 16, 1 << 13, 1 << 8)
@@ -65,6 +67,7 @@ class Payload(TypedDict):
     marks: list[str]
     quarantined: bool
     expected: float  # what the history knew; 0: nothing
+    tests: dict[str, int] | None  # in a file, by what became of them; None: not known
 
 
 def pack(
@@ -84,6 +87,7 @@ def pack(
     marks: Sequence[str] = (),
     quarantined: bool = False,
     expected: float = 0.0,
+    tests: Mapping[str, int] | None = None,
 ) -> bytes:
     """An attempt as bytes.
 
@@ -104,6 +108,8 @@ def pack(
         marks: the names of the test's marks.
         quarantined: its failures are known, and do not fail the run.
         expected: how many seconds the history knew it to take.
+        tests: where it is of a file how many tests that had, and what became of them, by
+            ``TESTS``.
 
     Example:
         >>> data = pack(outcome=1, start=1.0, duration=0.5, worker=0)
@@ -125,6 +131,8 @@ def pack(
         "marks": [_shorter(mark, _LONGEST_NAME) for mark in marks[:_MOST_MARKS]],
     }  # fmt: skip
     value |= {name: of for name, of in optional.items() if of}
+    if tests is not None:
+        value["tests"] = {name: tests[name] for name in TESTS}
     for kept in _KEPT if texts else ():
         data = _dumped({**value, "texts": _texts(texts, kept)})
         if len(data) <= MOST_BYTES:
@@ -202,6 +210,7 @@ def unpack(data: bytes) -> Payload:
         "marks": [_mark(one) for one in _list(value, "marks", _MOST_MARKS)],
         "quarantined": _of(value, "quarantined", bool, False),
         "expected": _seconds(value, "expected", 0.0),
+        "tests": _tests(value),
     }
 
 
@@ -265,6 +274,13 @@ def _text(value: dict[str, Any], name: str, most: int) -> str:
     if len(found) > most:
         raise PayloadError(f"{name}: too long")
     return found
+
+
+def _tests(value: dict[str, Any]) -> dict[str, int] | None:
+    if "tests" not in value:
+        return None
+    found = _of(value, "tests", dict)
+    return {name: _count(found, name, (1 << 31) - 1) for name in TESTS}
 
 
 def _list(value: dict[str, Any], name: str, most: int) -> list[Any]:

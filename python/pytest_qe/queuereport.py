@@ -49,6 +49,7 @@ class Test:
     attempts: list[Attempt] = field(default_factory=list)
     message: str | None = None
     quarantined: bool = False
+    tests: dict[str, int] | None = None  # in it, where it is a file
 
     @property
     def outcome(self) -> int:
@@ -187,6 +188,7 @@ class Whole:
         """What an attempt says of its test, where it is the one that counts."""
         test = self.tests[item]
         test.message = one["message"] or test.message
+        test.tests = one["tests"]
         test.quarantined = test.quarantined or one["quarantined"]
         if one["marks"]:
             self.record.set_marks(item, key("\n".join(m.replace("\n", " ") for m in one["marks"])))
@@ -325,13 +327,13 @@ def _case(file: str, test: Test) -> dict[str, Any]:
         "name": test.name.removeprefix(f"{file}::"),
         "seconds": last.seconds if last else 0.0,
         "outcome": {"not_run": "skipped", "flaky": "passed"}.get(word, word),
-        "message": "it has no outcome" if word == "not_run" else _told(test, text),
+        "message": "it has no outcome" if word == "not_run" else told(test, text),
         "passed": test.outcome not in FAILING,
         "history": _history(test),
     }
 
 
-def _told(test: Test, text: str) -> str:
+def told(test: Test, text: str) -> str:
     """What failed, in a line, and below it how."""
     message = test.message or ""
     return text if not message or text.startswith(message) else f"{message}\n{text}".rstrip()

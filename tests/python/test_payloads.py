@@ -15,6 +15,9 @@ LEAST: dict[str, Any] = {
 }  # fmt: skip
 
 
+_TESTS = {"total": 6, "passed": 3, "failed": 2, "skipped": 1, "errors": 0}
+
+
 def given(**changes: Any) -> bytes:
     return json.dumps({**LEAST, **changes}).encode()
 
@@ -24,7 +27,7 @@ def test_all_that_is_packed_comes_back() -> None:
         outcome=_core.CRASHED, start=1.5, duration=0.25, worker=3, node="n1", cpu=0.125,
         peak=1 << 40, status=139, pass_=2, message="it died",
         failures=[("call", "Traceback\n  é \udc80 \x00")], output=[("Captured stdout", "x" * 9)],
-        marks=["slow", "db"], quarantined=True, expected=3.0,
+        marks=["slow", "db"], quarantined=True, expected=3.0, tests=_TESTS,
     )  # fmt: skip
     assert unpack(data) == {
         "outcome": _core.CRASHED, "start": 1.5, "duration": 0.25, "cpu": 0.125,
@@ -34,7 +37,7 @@ def test_all_that_is_packed_comes_back() -> None:
             (_core.TEXT_FAILURE, "call", "Traceback\n  é \udc80 \x00"),
             (_core.TEXT_OUTPUT, "Captured stdout", "x" * 9),
         ],
-        "marks": ["slow", "db"], "quarantined": True, "expected": 3.0,
+        "marks": ["slow", "db"], "quarantined": True, "expected": 3.0, "tests": _TESTS,
     }  # fmt: skip
     data.decode("utf-8")
 
@@ -44,7 +47,7 @@ def test_what_is_not_given_takes_no_room() -> None:
     assert len(data) < 80
     found = unpack(data)
     assert found["texts"] == [] and found["message"] is None and found["node"] == ""
-    assert not found["quarantined"] and found["peak_memory"] == 0
+    assert not found["quarantined"] and found["peak_memory"] == 0 and found["tests"] is None
 
 
 def test_numbers_that_are_none_are_unknown() -> None:
@@ -99,6 +102,8 @@ def test_names_without_end_are_cut_too() -> None:
         given(**{"pass": -1}), given(node="n" * 64), given(node=7), given(message=7),
         given(message="m" * 100_000), given(quarantined=1), given(quarantined="yes"),
         given(marks="slow"), given(marks=[1]), given(marks=["m" * 5000]), given(marks=[""] * 1001),
+        given(tests=[]), given(tests={"total": 1}), given(tests={**_TESTS, "failed": -1}),
+        given(tests={**_TESTS, "passed": 1 << 31}), given(tests=7),
         given(texts={}), given(texts=[1]), given(texts=[{}]), given(texts=[[]] * 101),
         given(texts=[{"kind": "failure", "name": "call"}]),
         given(texts=[{"kind": "secret", "name": "call", "text": ""}]),

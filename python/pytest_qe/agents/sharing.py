@@ -53,6 +53,7 @@ class CommandNode:
         workers: int,
     ) -> None:
         self._expected_ns = expected_ns
+        self.told = 0  # commands that have ended here
         self.node = Node(
             shared.target,
             plan,
@@ -78,8 +79,10 @@ class CommandNode:
             "message": describe_end(end.returncode) if bad else None,
             "failures": [("run", describe_end(end.returncode))] if bad else [],
             "output": [(name, text) for name, text in texts if text] if bad else [],
+            "tests": None if end.more is None else end.more.as_dict(),
         }  # fmt: skip
         again = final == _core.NONE
+        self.told += not again
         self.node.tell(
             end.unit, end.attempt, final, again=again, failed=final in FAILING,
             payload=payload,
