@@ -70,13 +70,14 @@ class Node:
         self.trouble: str | None = None  # the server is gone for good
         order = plan.places()
         self._place = {unit: place for place, (unit, _, _) in enumerate(order)}
+        self.name = queues.node()
         self._queue = queues.open_queue(
             target,
             [ids[unit] for unit, _, _ in order],
             [scope for _, scope, _ in order],
             [flags for _, _, flags in order],
             [expected_ns[unit] for unit, _, _ in order],
-            workers=workers, maxfail=maxfail, lease=lease,
+            workers=workers, maxfail=maxfail, lease=lease, name=self.name,
         )  # fmt: skip
         os.environ.pop("QE_QUEUE_PASSWORD", None)  # no test's business
         try:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -182,3 +187,67 @@ def _events(session: _core.Session) -> Iterator[tuple[Any, ...]]:
             if event[0] == _core.EV_FINISH:
                 yield event
     raise AssertionError("the session has no end")
+
+
+class Nodes:
+    """Nodes of one run of a project `shop`, each a process with a group of its own.
+
+    Args:
+        folder: the project's; what they print, and what ran, is noted there.
+    """
+
+    def __init__(self, folder: Path, server: RedisServer) -> None:
+        self.folder, self.server = folder, server
+        self.run = "one"
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def spawn(self, name: str, *argv: str, **env: str) -> subprocess.Popen[bytes]:
+        """Starts a node; it finds its name in the variable NODE."""
+        with open(self.folder / f"out-{name}.txt", "wb") as out:
+            self.processes[name] = subprocess.Popen(
+                argv, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out,
+                stderr=subprocess.STDOUT, env={**os.environ, "NODE": name, **env},
+                start_new_session=True,
+            )  # fmt: skip
+        return self.processes[name]
+
+    def wait(self, *names: str) -> list[int]:
+        """Exit statuses, of all nodes where none are named."""
+        return [self.processes[name].wait(HUNG) for name in names or self.processes]
+
+    def output(self, name: str) -> str:
+        return (self.folder / f"out-{name}.txt").read_text("utf-8", "replace")
+
+    def result(self, name: str) -> dict[str, Any]:
+        """What `--json=NAME.json` of a node says."""
+        found: dict[str, Any] = json.loads((self.folder / f"{name}.json").read_text())
+        return found
+
+    def ran(self) -> Counter[str]:
+        """How often each thing began, by the `ran-NAME.N` that it leaves."""
+        return Counter(path.name[4:].rpartition(".")[0] for path in self.folder.glob("ran-*"))
+
+    def began(self, at_least: int) -> None:
+        wait_for(lambda: sum(self.ran().values()) >= at_least, f"{at_least} of it to begin")
+
+    def queue(self, command: str, *words: str) -> tuple[int, str]:
+        """Exit status and output of `qe queue COMMAND`."""
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest_qe", "queue", command, *words,
+             f"--queue={self.server.url}", "--project=shop"],
+            cwd=self.folder, capture_output=True, text=True, timeout=HUNG, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
+
+    def report(self, *words: str, run: str | None = None) -> tuple[int, dict[str, Any], str]:
+        """Exit status, JSON and output of `qe queue report`."""
+        path = self.folder / "whole.json"
+        path.unlink(missing_ok=True)
+        status, text = self.queue("report", run or self.run, f"--json={path}", *words)
+        return status, json.loads(path.read_text()) if path.exists() else {}, text
+
+    def close(self) -> None:
+        for process in self.processes.values():
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -11,9 +11,10 @@ import click
 
 from . import ends
 from .background import cancel_command, logs_command, status_command, wait_command
-from .ends import Failed, Wrong
+from .ends import Cannot, Failed, Wrong
 from .layeroptions import config_option, env_option, plans_of, run_options
 from .options import Output
+from .queueoptions import queue_options, shared_of
 
 if TYPE_CHECKING:
     from .screen import Screen
@@ -54,6 +55,7 @@ def layer_command() -> None:
 @layer_command.command("run", epilog=f"{EXAMPLES}\n\n{ends.STATUSES}")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @run_options
+@queue_options
 @click.option(
     "--strategy",
     type=click.Choice(list(_STRATEGIES)),
@@ -72,6 +74,7 @@ def run_command(
     real: bool,
     strategy: str | None,
     background: bool,
+    queue: dict[str, Any],
     **given: Any,
 ) -> int:  # fmt: skip
     """Run layers of test_layers.yaml; those that they depend on run only if they are named."""
@@ -84,19 +87,22 @@ def run_command(
 
     output = Output(**given)
     output.check()
+    if background and queue["queue_url"] is not None:
+        raise Wrong("--queue: nodes share what they wait for, so it takes no --background")
     if background:
         return _start(plans_of(config, env), names, sys.argv[1:])
     agent = LayerExecutionAgent(config)
-    chosen = LayerExecutionConfig(
-        environment=env,
-        execution_strategy=ExecutionStrategy(_STRATEGIES[strategy]) if strategy else None,
-        fail_fast_enabled=fail_fast,
-        timeout_multiplier=timeout_multiplier,
-        max_parallel=max_parallel,
-        force_real_services=real,
-    )
     with telling(config) as tell:
         plans = plans_of(config, env)
+        chosen = LayerExecutionConfig(
+            environment=env,
+            execution_strategy=ExecutionStrategy(_STRATEGIES[strategy]) if strategy else None,
+            fail_fast_enabled=fail_fast,
+            timeout_multiplier=timeout_multiplier,
+            max_parallel=max_parallel,
+            force_real_services=real,
+            shared=shared_of(queue, os.path.dirname(os.path.abspath(plans.config.file))),
+        )
         result, status = show(agent, agent.stream(names, chosen, plans=plans), plans, names, output)
         tell(result, status > ends.INTERRUPTED)
     return status
@@ -150,8 +156,10 @@ def show(
         _failures(screen, result)
         for line, style in _sum(result):
             screen.say(line, style)
+        for line in result.get("shared", {}).get("lines", ()):
+            screen.note(line)
 
-    return carry_out(
+    result, status = carry_out(
         agent,
         stream,
         EventView(screen, output.json_lines, _as_of_files),
@@ -162,6 +170,10 @@ def show(
         recorded=lambda result: of_layers(result, layers, plans.config.folder),
         told=actions.of_layers,
     )
+    shared = result.get("shared")
+    if shared is not None and shared["trouble"] is not None:
+        raise Cannot(f"--queue: {shared['trouble']}")
+    return result, status
 
 
 def _as_of_files(event: Event) -> Event:
@@ -194,6 +206,8 @@ def _line(event: Event, verbose: bool) -> tuple[str, str, bool] | None:
         outcome = event["outcome"]
         word = outcome if event["passed"] else outcome.upper()
         text = f"{word:8} {event['file']}  {seconds(event['seconds'])}{_counts(event['tests'])}"
+        if "shared" in event:
+            text += f"  {event['shared']['here']} of {event['shared']['units']} here"
         if event["again"]:
             text += f"  attempt {event['attempt'] - 1}, again"
         return text, STYLES.get(outcome, ""), True
@@ -209,6 +223,10 @@ def _line(event: Event, verbose: bool) -> tuple[str, str, bool] | None:
         return event["message"], "bold red", True
     if told == "background":
         return f"started  {event['layer']}  in the background: {event['run']['id']}", "", True
+    if told == "others":
+        left = f"{event['left']} of {event['units']}"
+        text = f"waits    {event['file']}  for other nodes, which run the last {left}"
+        return text, "yellow", True
     if told == "wait":
         names = ", ".join(event["names"])
         return f"waits    {event['file']}  another run has {names}", "yellow", True

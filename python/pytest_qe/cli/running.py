@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from . import ends
 from .ends import Cannot, Wrong
 from .layeroptions import plans_of, run_options
 from .options import Output
+from .queueoptions import queue_options, shared_of
 
 EXAMPLES = """\b
 Examples:
@@ -29,6 +31,7 @@ Examples:
     help="Which layers run, and how they wait for each other.",
 )
 @run_options
+@queue_options
 def run_command(
     names: tuple[str, ...],
     mode: str,
@@ -38,6 +41,7 @@ def run_command(
     timeout_multiplier: float,
     fail_fast: bool | None,
     real: bool,
+    queue: dict[str, Any],
     **given: Any,
 ) -> int:  # fmt: skip
     """Run the layers of test_layers.yaml, those that are named, or all.
@@ -67,11 +71,17 @@ def run_command(
         ExecutionMode(mode), environment=env, layers=names or None, fail_fast=fail_fast,
         timeout_multiplier=timeout_multiplier, max_parallel=max_parallel,
         force_real_services=real,
+        shared=shared_of(queue, os.path.dirname(os.path.abspath(plans.config.file))),
     )  # fmt: skip
     try:
-        here = chosen_layers(chosen, plans)[0]
+        here, apart = chosen_layers(chosen, plans)
     except ValueError as error:
         raise Wrong(*ends.lines_of(error)) from None
+    if apart and chosen.shared is not None:
+        raise Wrong(
+            f"--queue: {', '.join(apart)} would run in the background, which no nodes share: "
+            "name other layers, or take --mode=nightly"
+        )
     stream = agent.stream(chosen, plans=plans)
     result, status = show(agent, stream, plans, here, output, f"mode {mode}")
     _background(result, output.stream)

@@ -11,22 +11,25 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _core
 from ..errors import QeError
 from ..memory import Memory, MemoryStore, settled
+from ..queuenode import NodeRefused
 from . import checking
 from . import config as configs
+from .durations import KEPT_S, Durations
 from .mistakes import ConfigError, hint_for, unknown_name
+from .nodes import node_of
 from .stage import Event, PlanError, StageRun
 from .waiting import Waiting
 
-_KEPT_S = 90 * 24 * 3600.0
-_EXPECTED = "aqe/layers/durations"
+if TYPE_CHECKING:
+    from ..agents.sharing import Shared
+
 LAST = "aqe/layers/last_execution"
 _MOST = 1_000_000  # categories at once
-_WEIGHT = 0.5  # of the last duration, in what is expected of the next
 
 
 class ExecutionStrategy(str, enum.Enum):
@@ -63,6 +66,8 @@ class LayerExecutionConfig:
         max_parallel: categories at once.
         force_real_services: ``llm_requirements.mode`` is ``real``, whatever it says.
         variables: changes of the environment of all that is executed.
+        shared: ``agents.Shared(target, lease)``: this is a node of a run that several share; the
+            result is of all of them, and ``shared`` in ``done`` says more.
     """
 
     layer_name: str = ""
@@ -73,6 +78,7 @@ class LayerExecutionConfig:
     max_parallel: int | None = None
     force_real_services: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
+    shared: Shared | None = None
 
     def options(self) -> dict[str, Any]:
         """As the core takes them; see ``qe_stage_new``.
@@ -164,6 +170,7 @@ class LayerPlans:
         expected: Mapping[str, float] | None = None,
         variables: Mapping[str, str] | None = None,
         real: bool = False,
+        shared: Shared | None = None,
     ) -> StageRun:
         """A run of some layers.
 
@@ -176,7 +183,7 @@ class LayerPlans:
         try:
             return StageRun(
                 self.merged, self.core, given, self.config.folder,
-                environment=self.environment, variables=more,
+                environment=self.environment, variables=more, node=node_of(shared),
             )  # fmt: skip
         except PlanError as error:
             raise self.located(error) from None
@@ -294,36 +301,6 @@ class Collected:
             result.suggestions.append(f"{name}: {event['suggestion']}")
 
 
-class Durations:
-    """How long categories took, in an agent's memory."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-
-    async def read(self) -> dict[str, float]:
-        try:
-            found = await settled(self._memory.retrieve(_EXPECTED))
-        except (QeError, OSError):
-            return {}  # then none are known
-        if not isinstance(found, Mapping):
-            return {}
-        return {
-            str(name): float(seconds)
-            for name, seconds in found.items()
-            if isinstance(seconds, int | float)
-        }
-
-    async def add(self, seen: Mapping[str, float]) -> None:
-        known = await self.read()
-        for name, seconds in seen.items():
-            before = known.get(name, seconds)
-            known[name] = before + _WEIGHT * (seconds - before)
-        try:
-            await settled(self._memory.store(_EXPECTED, known, ttl=_KEPT_S))
-        except (QeError, OSError):
-            pass  # what is not remembered is no reason to lose a result
-
-
 class LayerExecutionAgent:
     """Runs one layer.
 
@@ -404,6 +381,7 @@ class LayerExecutionAgent:
             expected=await durations.read(),
             variables=chosen.variables,
             real=chosen.force_real_services,
+            shared=chosen.shared,
         )
         seen: dict[str, float] = {}
         collected = Collected({name: plans.merged["layers"][name] for name in names})
@@ -424,12 +402,16 @@ class LayerExecutionAgent:
             self._runs.discard(run)
             await durations.add(seen)
             self.last_result = {**collected.as_dict(), "plan": run.plan}
+            if run.node is not None:
+                self.last_result["shared"] = run.node.described()
             await self._remember(memory)
+        if run.node is not None and run.node.refused is not None:
+            raise NodeRefused(run.node.refused)
         yield {"kind": "done", "result": self.last_result}
 
     async def _remember(self, memory: Memory) -> None:
         try:
-            await settled(memory.store(LAST, self.last_result, ttl=_KEPT_S))
+            await settled(memory.store(LAST, self.last_result, ttl=KEPT_S))
         except (QeError, OSError, ValueError, TypeError):
             pass
 

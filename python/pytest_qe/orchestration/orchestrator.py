@@ -9,7 +9,7 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..errors import QeError
 from ..memory import Memory, settled
@@ -28,6 +28,9 @@ from .cgroups import described
 from .mistakes import ConfigError, unknown_name
 from .services import Services
 from .stage import Event
+
+if TYPE_CHECKING:
+    from ..agents.sharing import Shared
 
 _MOST_MESSAGES = 10_000
 #: What ``qe layer --strategy`` calls them.
@@ -74,6 +77,7 @@ class OrchestrationConfig:
         layers: only these; None: those of the mode.
         execution_strategy, fail_fast, timeout_multiplier, max_parallel: of all layers, see
             ``LayerExecutionConfig``.
+        shared: likewise; no layer may be one of the background then.
     """
 
     execution_mode: ExecutionMode = ExecutionMode.CI
@@ -85,6 +89,7 @@ class OrchestrationConfig:
     timeout_multiplier: float = 1.0
     max_parallel: int | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    shared: Shared | None = None
 
 
 @dataclass
@@ -99,6 +104,7 @@ class OrchestrationResult:
         not_started: layers of the background that were not, as others failed, or by ``errors``.
         cancelled: it was told to end.
         errors: why layers of the background could not be started, a line each.
+        shared: of a run that nodes share: ``run``, ``lines``, ``stopped``, ``trouble``.
     """
 
     success: bool
@@ -109,6 +115,7 @@ class OrchestrationResult:
     not_started: list[str] = field(default_factory=list)
     cancelled: bool = False
     errors: list[str] = field(default_factory=list)
+    shared: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -230,6 +237,11 @@ class TestOrchestratorAgent:
         if plans is None:
             plans = await asyncio.to_thread(LayerPlans, self.config_path, given.environment)
         here, apart = chosen_layers(given, plans)
+        if apart and given.shared is not None:
+            raise ValueError(
+                f"shared: {', '.join(apart)} would run in the background, which no nodes share: "
+                "name other layers, or take the mode nightly"
+            )
         result: dict[str, Any] = {"success": True, "total_duration": 0.0, "layers": {}}
         if here:
             fast = mode is ExecutionMode.FAST_FEEDBACK
@@ -242,6 +254,7 @@ class TestOrchestratorAgent:
                 max_parallel=given.max_parallel,
                 force_real_services=given.force_real_services,
                 variables=given.variables,
+                shared=given.shared,
             )
             stream = self._layers.stream(here, chosen, gates=mode is ExecutionMode.CI, plans=plans)
             async with contextlib.aclosing(stream) as events:
@@ -275,6 +288,8 @@ class TestOrchestratorAgent:
             "cancelled": cancelled,
             "errors": errors,
         }
+        if "shared" in result:
+            self.last_result["shared"] = result["shared"]
         yield {"kind": "done", "result": self.last_result}
 
     @staticmethod

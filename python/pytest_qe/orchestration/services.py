@@ -166,6 +166,24 @@ class Services:
         self._to_stop: list[Service] = []
         self._stopping: set[CommandSession] = set()
 
+    async def ready_before(self, stop: asyncio.Event, name: str) -> bool:
+        """Waits for a service, as ``ready``; False: ``stop`` was set before it was there.
+
+        Raises: ``ServiceError``.
+        """
+        ready = asyncio.ensure_future(self.ready(name))
+        stopped = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({ready, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not ready.done():
+                return False
+            ready.result()
+            return True
+        finally:
+            stopped.cancel()
+            ready.cancel()
+            await asyncio.gather(stopped, ready, return_exceptions=True)
+
     async def ready(self, name: str) -> None:
         """Waits until a service is there, starting it where it is not.
 

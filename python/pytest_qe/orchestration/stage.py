@@ -7,19 +7,24 @@ import json
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _core, counts
-from ..agents.session import CommandSession, Ended, Limits, Policy, Unit
+from ..agents.session import CommandSession, Ended, Join, Limits, Policy, Unit
 from ..frameworks import Command, FrameworkError
 from ..publishing import of_category
+from ..queuenode import NodeRefused, NoServer
 from ..scratch import scratch
 from .cgroups import cgroup_for, limited_by
 from .commands import commands_of
+from .ending import Ending, ending
 from .locks import Locks
 from .services import ServiceError, Services
-from .suggesting import how_ended, suggestion
+
+if TYPE_CHECKING:
+    from .nodes import LayerNode
 
 Event = dict[str, Any]
 
@@ -53,6 +58,10 @@ class StageRun:
     - ``end``: it has ended: ``outcome``, ``returncode``, ``seconds``, ``tests`` (counts, None
       where they are not known), ``failures``, ``stdout``, ``stderr``, ``oom_kills`` (processes
       that the control group's limit of memory ended), ``again``
+      Of a run that nodes share the event is of all of them, and ``shared`` says of how many
+      units, and how many ran here.
+    - ``others``: all of a category has begun, here or on other nodes; ``left`` of ``units`` have
+      not ended
     - ``skip``: a category will not run: ``why`` (dependency, layer, fail_fast, limit,
       cancelled, service) and ``of``
     - ``stop``: it runs, and is ended: ``why`` (limit, cancelled)
@@ -65,6 +74,7 @@ class StageRun:
         folder: the project's.
         environment: the name of the environment, None: none.
         variables: changes of the environment of all that is executed.
+        node: this process's part in a run that several share; None: it runs all of it.
 
     Raises: ``PlanError``, before anything starts.
     """
@@ -79,6 +89,7 @@ class StageRun:
         environment: str | None = None,
         variables: Mapping[str, str] | None = None,
         locks: Path | None = None,
+        node: LayerNode | None = None,
     ) -> None:
         self.config = config
         self.folder = os.path.abspath(folder)
@@ -110,6 +121,7 @@ class StageRun:
         self._told: set[tuple[str, str]] = set()  # of services, as has been told
         self._commands: dict[int, list[Command]] = {}
         self.cancelled = False
+        self.node = node
 
     def _config_of(self, number: int) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """What the configuration has of a category's layer, and of itself."""
@@ -157,6 +169,7 @@ class StageRun:
         with scratch() as reports:
             self._prepare(reports)
             yield {"kind": "plan", "plan": self.plan}
+            watching = await self._join()
             try:
                 async for event in self._loop():
                     yield event
@@ -165,6 +178,24 @@ class StageRun:
                     yield event
             finally:
                 await self._close()
+                if self.node is not None:
+                    watching.cancel()
+                    await asyncio.to_thread(self.node.close)
+
+    async def _join(self) -> asyncio.Future[None]:
+        """Comes to the run that is shared, if one is."""
+        if self.node is None:
+            return asyncio.get_running_loop().create_future()
+        names = [
+            f"{layer}/{one['name']}"
+            for layer, about in self.config["layers"].items()
+            for one in about["categories"]
+            if layer in self._numbers
+        ]
+        await asyncio.to_thread(self.node.join, names)
+        if self.node.stopped:
+            self.cancel()
+        return asyncio.ensure_future(self.node.watch(self.cancel))
 
     def check(self) -> None:
         """Raises: ``PlanError`` for tools and paths that there are not."""
@@ -209,6 +240,7 @@ class StageRun:
                     self._sessions[category].stop(interrupt=True)
                 yield self._about(category, kind="stop", why=why)
             elif kind == "skip":
+                self._tell_skip(category, why)
                 yield self._about(category, kind="skip", why=why, of=self._name_of(why, of))
                 for event in self._one_less(layer):
                     yield event
@@ -280,6 +312,15 @@ class StageRun:
         found: Sequence[str] = self.config["layers"][layer].get("required_services", ())
         return found
 
+    def _tell_skip(self, number: int, why: str) -> None:
+        """What every node skips; a service that is missing is this one's."""
+        if self.node is not None and why not in ("cancelled", "service"):
+            self.node.tell(self._name(number), "skipped", 0.0, 0.0, why)
+
+    def _name(self, number: int) -> str:
+        about = self.categories[number]
+        return f"{about['layer']}/{about['name']}"
+
     async def _close(self) -> None:
         if self._next is not None:
             self._next.cancel()
@@ -301,12 +342,25 @@ class StageRun:
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             said = f"{where}{error.strerror or error}"
-            self._end(number, attempt, "error", None, 0.0, said=said)
+            self._end(number, attempt, Ending("error", 0.0, said=said))
+        except (NodeRefused, NoServer) as error:
+            self._leave(error)
+            self._end(number, attempt, Ending("interrupted", 0.0, said=str(error)))
         except Exception as error:
             # It must never look as if it still ran.
-            self._end(number, attempt, "error", None, 0.0, said=f"{type(error).__name__}: {error}")
+            said = f"{type(error).__name__}: {error}"
+            self._end(number, attempt, Ending("error", 0.0, said=said))
         finally:
             self._locks.give(str(number))
+
+    def _leave(self, error: Exception) -> None:
+        """The run goes on without this node."""
+        assert self.node is not None
+        if isinstance(error, NodeRefused):
+            self.node.refused = self.node.refused or str(error)
+        else:
+            self.node.trouble = self.node.trouble or str(error)
+        self.cancel()
 
     async def _attempt(self, number: int, attempt: int) -> None:
         about = self.categories[number]
@@ -321,7 +375,8 @@ class StageRun:
         self._waiting.discard(number)
         for service in self._needed(about["layer"]):
             try:
-                if not await self._ready(number, service):
+                stop = self._stops.setdefault(number, asyncio.Event())
+                if not await self._services.ready_before(stop, service):
                     self._stage.refused(number, time.monotonic_ns())
                     self._queue.put_nowait({"kind": "wake"})
                     return
@@ -334,45 +389,48 @@ class StageRun:
                 return
         await self._execute(number, attempt)
 
-    async def _ready(self, number: int, service: str) -> bool:
-        """Waits for a service; False: the category is to end before.
-
-        Raises: ``ServiceError``.
-        """
-        ready = asyncio.ensure_future(self._services.ready(service))
-        stop = asyncio.ensure_future(self._stops.setdefault(number, asyncio.Event()).wait())
-        try:
-            await asyncio.wait({ready, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if not ready.done():
-                return False
-            ready.result()
-            return True
-        finally:
-            stop.cancel()
-            ready.cancel()
-            await asyncio.gather(stop, ready, return_exceptions=True)
-
     async def _execute(self, number: int, attempt: int) -> None:
         group = cgroup_for(self.categories[number])
         try:
-            ends, seconds = await self._session(number, attempt, group)
+            if self.node is None:
+                found = await self._session(number, attempt, group, self._commands[number])
+            else:
+                found = await self._shared(number, attempt, group)
         finally:
             closed = (0, 0) if group is None else await asyncio.to_thread(group.close)
-        self._judge(number, attempt, ends, seconds, closed, await self._gone(number, ends))
+        gone = None if found.passed else await self._gone(number)
+        self._why.pop(number, None)
+        self._end(number, attempt, replace(found, closed=closed, gone=gone))
 
-    async def _gone(self, number: int, ends: list[Ended | None]) -> str | None:
+    async def _shared(self, number: int, attempt: int, group: _core.Cgroup | None) -> Ending:
+        from .shared import SharedCategory
+
+        assert self.node is not None
+        return await SharedCategory(
+            self.node, self._name(number), attempt, self._config_of(number)[1],
+            self._commands[number], self.folder,
+            lambda commands, join: self._session(number, attempt, group, commands, join),
+            lambda: self._why.get(number, "cancelled" if self.cancelled else ""),
+            lambda left, units: self._queue.put_nowait(
+                self._about(number, kind="others", left=left, units=units)
+            ),
+        ).result()  # fmt: skip
+
+    async def _gone(self, number: int) -> str | None:
         """What there is to say of services where a category did not pass."""
-        if all(end is not None and end.outcome == "passed" for end in ends):
-            return None
         if self.cancelled or number in self._why:
             return None  # how it ended was not its own doing
         return await self._services.gone(self._needed(self.categories[number]["layer"]))
 
     async def _session(
-        self, number: int, attempt: int, group: _core.Cgroup | None
-    ) -> tuple[list[Ended | None], float]:
+        self,
+        number: int,
+        attempt: int,
+        group: _core.Cgroup | None,
+        commands: Sequence[Command],
+        join: Join | None = None,
+    ) -> Ending:
         about = self.categories[number]
-        commands = self._commands[number]
         units = [Unit(c.argv, c.env, cwd=c.cwd) for c in commands]
         policy = Policy(
             max(1, min(about["instances"], len(units))),
@@ -401,7 +459,7 @@ class StageRun:
             finally:
                 counts.discard(command)
 
-        async with CommandSession(units, policy, read, publishing) as session:
+        async with CommandSession(units, policy, read, publishing, join) as session:
             self._sessions[number] = session
             # Its limit is of all of them together.
             timer = asyncio.get_running_loop().call_later(
@@ -416,79 +474,25 @@ class StageRun:
             finally:
                 timer.cancel()
                 del self._sessions[number]
-        return [ends.get(n) for n in range(len(units))], time.monotonic() - began
+        # Of those that others have run this node knows nothing.
+        mine = range(len(units)) if session.node is None else sorted(ends)
+        seconds = time.monotonic() - began
+        return ending([ends.get(n) for n in mine], self._why.get(number, ""), seconds)
 
     def _over(self, number: int, session: CommandSession) -> None:
-        if len(self._commands[number]) > 1:
+        if len(self._commands[number]) > 1 or self.node is not None:
             self._why.setdefault(number, "timeout")
             session.stop(interrupt=True)
 
-    def _judge(
-        self,
-        number: int,
-        attempt: int,
-        ends: list[Ended | None],
-        seconds: float,
-        closed: tuple[int, int],
-        gone: str | None,
-    ) -> None:
-        why = self._why.pop(number, "")
-        bad = [end for end in ends if end is not None and end.outcome != "passed"]
-        shown = bad[0] if bad else next((end for end in reversed(ends) if end is not None), None)
-        outcome = "passed"
-        if bad:
-            outcome = bad[0].outcome
-        elif any(end is None for end in ends):
-            outcome = "interrupted"
-        if why and outcome != "passed":
-            outcome = "timeout" if why in ("timeout", "limit") else "interrupted"
-        self._end(
-            number, attempt, outcome, shown, seconds,
-            found=[end.more for end in ends if end is not None], closed=closed, gone=gone,
-            late=why == "limit",
-        )  # fmt: skip
-
-    def _end(
-        self,
-        number: int,
-        attempt: int,
-        outcome: str,
-        shown: Ended | None,
-        seconds: float,
-        *,
-        found: Sequence[counts.TestCounts | None] = (),
-        closed: tuple[int, int] = (0, 0),
-        gone: str | None = None,
-        late: bool = False,
-        said: str = "",
-    ) -> None:
-        known = [one for one in found if one is not None]
-        tests = None
-        if known:
-            tests = {key: sum(one.as_dict()[key] for one in known) for key in known[0].as_dict()}
-        failures = [failure for one in known for failure in one.failures]
-        passed = outcome == "passed"
-        good = tests["passed"] if tests else 0
-        bad = tests["failed"] + tests["errors"] if tests else 0
-        again = self._stage.ended(number, passed, good, bad)
-        event = self._about(
-            number, kind="end", attempt=attempt, outcome=outcome, passed=passed,
-            returncode=shown.returncode if shown is not None else None,
-            ended=said or how_ended(outcome, shown),
-            seconds=seconds, tests=tests, failures=failures, again=again,
-            stdout=_text(shown.stdout) if shown is not None else "",
-            stderr=_text(shown.stderr) if shown is not None else said,
-            cpu_seconds=shown.cpu if shown is not None else 0.0,
-            peak_memory_bytes=max(closed[1], shown.peak_bytes if shown is not None else 0),
-            oom_kills=closed[0],
-        )  # fmt: skip
+    def _end(self, number: int, attempt: int, end: Ending) -> None:
+        again = self._stage.ended(number, end.passed, *end.good_and_bad())
+        event = self._about(number, kind="end", attempt=attempt, again=again, **end.fields())
         about = self.categories[number]
-        limit = self.layers[self._numbers[about["layer"]]]["limit_s"] if late else None
-        event["suggestion"] = (
-            None if passed else gone or suggestion(event, about, layer_limit_s=limit)
-        )
+        limit = self.layers[self._numbers[about["layer"]]]["limit_s"]
+        event["suggestion"] = end.suggestion(event, about, limit)
+        if self.node is not None and not again:
+            self.node.tell(
+                self._name(number), end.outcome, time.time() - end.seconds, end.seconds,
+                event["ended"],
+            )  # fmt: skip
         self._queue.put_nowait(event)
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
