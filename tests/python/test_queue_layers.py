@@ -251,6 +251,68 @@ def test_an_interrupted_node_leaves_its_part_to_others(nodes: Nodes) -> None:
     assert nodes.report()[0] == 0
 
 
+def test_a_machine_that_joins_midway(
+    nodes: Nodes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    machines = [nodes, Nodes(tmp_path_factory.mktemp("other"), nodes.server)]
+    for machine in machines:
+        machine.layers(
+            {
+                "first": {"categories": [machine.tests("fast", 6, 0.1)]},
+                "second": {
+                    "dependencies": ["first"],
+                    "required_services": ["disk"],
+                    "categories": [machine.files("unit", 16, 0.4)],
+                },
+            },
+            services={
+                "disk": {
+                    "check": {"command": "test -e up"},
+                    "start": ["sh", "-c", "touch up ran-service.0; sleep 60"],
+                    "stop": "rm up",
+                }
+            },
+        )
+    try:
+        nodes.start("1", "first", "second")
+        wait_for(lambda: any("unit" in name for name in nodes.ran()), "the second layer to begin")
+        machines[1].start("2", "first", "second")
+        assert machines[1].wait() == [0], machines[1].output("2")
+        assert nodes.wait() == [0], nodes.output("1")
+        mine, other = nodes.ran(), machines[1].ran()
+        # Each machine has its own service; what is shared ran on one of them.
+        assert mine.pop("service") == other.pop("service") == 1
+        assert not any((machine.folder / "up").exists() for machine in machines)
+        assert set((mine + other).values()) == {1} and len(mine + other) == 6 + 16
+        assert any("unit" in name for name in other) and not any("fast" in name for name in other)
+        assert set(outcomes(machines[1].result("2")).values()) == {"passed"}
+    finally:
+        machines[1].close()
+
+
+def test_a_node_that_stood_still(nodes: Nodes) -> None:
+    """For longer than its lease: others have run what it had, and it goes on with the rest."""
+    nodes.layers({
+        "first": {"categories": [nodes.files("unit", 6, 0.4)]},
+        "second": {"dependencies": ["first"], "categories": [nodes.files("more", 12, 0.4)]},
+    })  # fmt: skip
+    for path in [*nodes.folder.glob("unit*.py"), *nodes.folder.glob("more*.py")]:
+        path.write_text(path.read_text().replace("os.mkdir", "os.makedirs").replace(
+            ".0')", ".0', exist_ok=True)"))  # fmt: skip
+    nodes.start("1", "first", "second")
+    nodes.began(1)
+    nodes.start("2", "first", "second")
+    nodes.began(3)
+    group = nodes.processes["1"].pid
+    os.killpg(group, signal.SIGSTOP)
+    wait_for(lambda: any("more" in name for name in nodes.ran()), "the other to be in the second")
+    os.killpg(group, signal.SIGCONT)
+    assert nodes.wait() == [0, 0], nodes.output("1")
+    assert outcomes(nodes.result("1")) == outcomes(nodes.result("2"))
+    assert len(nodes.ran()) == 18
+    assert nodes.report()[0] == 0
+
+
 def test_retries_are_of_all_nodes(nodes: Nodes) -> None:
     nodes.layers({
         "first": {
