@@ -150,20 +150,6 @@ def test_another_attempt_is_another_nodes(nodes: Nodes) -> None:
     assert [one["outcome"] for one in flaky["attempts"]] == ["failed", "passed"]
 
 
-def test_what_is_interrupted_is_left_to_others(nodes: Nodes) -> None:
-    nodes.script("a", "[ $n -gt 0 ] || sleep 60")
-    nodes.script("b", "sleep 1")
-    nodes.start("1", "--attempts=1")
-    wait_for(lambda: nodes.ran()["a"] == 1, "the first file to begin")
-    nodes.start("2", "--attempts=1")
-    wait_for(lambda: nodes.ran()["b"] == 1, "the other node to begin")
-    nodes.processes["1"].send_signal(signal.SIGINT)
-    assert nodes.wait("1") == [130]
-    assert nodes.wait("2") == [0], nodes.output("2")
-    assert nodes.ran() == {"a": 2, "b": 1}
-    assert {test["outcome"] for test in nodes.report()["tests"]} == {"passed"}
-
-
 def test_what_is_refused(nodes: Nodes) -> None:
     nodes.script("a", "sleep 2")
     nodes.script("b", "true")
