@@ -173,8 +173,10 @@ SEEDS = {
 #: one run take another, and options of which one turns the plugin on.
 SHUFFLES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "randomly": ("randomly_seed", "default", ()),
-    "random_order": ("random_order_seed", "default:", ("random_order_enabled", "random_order_bucket")),
-}
+    "random_order": (
+        "random_order_seed", "default:", ("random_order_enabled", "random_order_bucket"),
+    ),
+}  # fmt: skip
 
 #: xdist's values that switch it off.
 XDIST_OFF = ("-n0", "-n=0", "--numprocesses=0", "--dist=no")

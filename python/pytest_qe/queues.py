@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_RUN", "PREFIX", "NoQueueHere", "PayloadError", "QueueOptionError", "Server", "Target",
-    "extension", "hidden", "node", "open_queue", "pack", "project", "run", "seed", "server", "target",
-    "unpack",
+    "extension", "hidden", "node", "open_queue", "pack", "project", "run", "seed", "server",
+    "target", "unpack",
 ]  # fmt: skip
 
 #: What all keys on the server begin with.
