@@ -29,7 +29,7 @@ async function freePort() {
   return port;
 }
 
-/** A server of a test's own: {port, url, ask, end}. It ends with the test. */
+/** A server of a test's own: {port, url, ask, end, restart}. It ends with the test. */
 async function serve(t, ...words) {
   const folder = folderOf(t, 'qe-queue-server-');
   const port = await freePort();
@@ -55,20 +55,29 @@ async function serveTls(t) {
 }
 
 async function serveIn(t, folder, port, words) {
-  const child = spawn(
-    'redis-server',
-    ['--bind', '127.0.0.1', '--dir', folder, '--save', '', ...words].map(String),
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  const closed = new Promise((resolve) => child.once('close', resolve));
-  let text = '';
-  child.stdout.setEncoding('utf8').on('data', (more) => (text += more));
-  const end = async () => {
-    child.kill('SIGKILL');
-    await closed;
+  let end;
+  const begin = async () => {
+    const child = spawn(
+      'redis-server',
+      ['--bind', '127.0.0.1', '--dir', folder, '--save', '', ...words].map(String),
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const closed = new Promise((resolve) => child.once('close', resolve));
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (more) => (text += more));
+    end = async () => {
+      child.kill('SIGKILL');
+      await closed;
+    };
+    assert.ok(await until(() => /Ready to accept connections/.test(text), READY_MS), text);
   };
-  t.after(end);
-  assert.ok(await until(() => /Ready to accept connections/.test(text), READY_MS), text);
+  t.after(() => end());
+  await begin();
+  /** Kills it, and starts it again with what it has written by then. */
+  const restart = async () => {
+    await end();
+    await begin();
+  };
 
   /** What the server answers to a command: a number, a word or a text, or the first line. */
   const ask = (...command) =>
@@ -87,7 +96,7 @@ async function serveIn(t, folder, port, words) {
       });
       socket.on('error', reject);
     });
-  return { port, url: `redis://127.0.0.1:${port}/`, ask, end };
+  return { port, url: `redis://127.0.0.1:${port}/`, ask, end: () => end(), restart };
 }
 
 /**
