@@ -289,7 +289,7 @@ class Run {
       cpuSeconds: event.cpu,
       peakMemoryBytes: event.peakBytes,
     };
-    this.#node?.tell(number, event, attempt, final, this.interrupted);
+    this.#node?.tell(number, event, attempt, final, found?.tests ?? null, this.interrupted);
     if (!this.#attempts.has(number)) this.#attempts.set(number, []);
     const attempts = this.#attempts.get(number);
     attempts.push(attempt);

@@ -54,9 +54,10 @@ class CommandNode {
    * @param {object} event of `runUnits`
    * @param {object} attempt as of `FileAttempt`
    * @param {string | null} final the command's outcome; null: it runs again
+   * @param {object | null} tests what became of its tests, where that is known
    * @param {boolean} interrupted whether this node is being ended
    */
-  tell(unit, event, attempt, final, interrupted) {
+  tell(unit, event, attempt, final, tests, interrupted) {
     const { outcome, started, seconds, cpuSeconds, peakMemoryBytes, returncode } = attempt;
     const bad = !PASSING.includes(outcome);
     // What a signal to this node has ended has come to nothing: another one runs it.
@@ -73,6 +74,7 @@ class CommandNode {
       expected: this.#expected[unit] ?? 0,
       failures: bad ? [['run', describeEnd(returncode)]] : [],
       output: bad ? output.filter(([, text]) => text !== '') : [],
+      tests,
     };
     const claim = { unit, claim: event.attempt, slot: event.worker };
     this.#node.tell(claim, { outcome: final, again: final === null, attempt: told });

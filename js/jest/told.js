@@ -8,13 +8,13 @@ const NAMES = Object.fromEntries(Object.entries(Outcome).map(([name, number]) =>
 const OUTCOMES = { passed: 'passed', failed: 'failed' }; // others: skipped
 
 /** What an attempt at a file came to, of its tests. */
-function outcomeOf(tests, file, error) {
+function outcomeOf(cases, file, error) {
   if (error) return NAMES[file.ending] ?? 'error';
-  const failed = tests.filter(([, of]) => !['passed', 'flaky', 'skipped'].includes(of));
+  const failed = cases.filter(([, of]) => !['passed', 'flaky', 'skipped'].includes(of));
   if (failed.length > 0)
     return failed.every(([, of]) => of === failed[0][1]) ? failed[0][1] : 'failed';
-  if (tests.some(([, of]) => of === 'flaky')) return 'flaky';
-  return tests.length > 0 && tests.every(([, of]) => of === 'skipped') ? 'skipped' : 'passed';
+  if (cases.some(([, of]) => of === 'flaky')) return 'flaky';
+  return cases.length > 0 && cases.every(([, of]) => of === 'skipped') ? 'skipped' : 'passed';
 }
 
 /**
@@ -25,22 +25,22 @@ function outcomeOf(tests, file, error) {
  * @returns {object} as `QueueNode.tell` takes it
  */
 function toldOf(file, error, now, event) {
-  const tests = [];
+  const cases = [];
   const failures = [];
   if (error) failures.push(['the file', String(error.stack || error.message || error)]);
   for (const [, result, ending] of file.tests()) {
     const { fullName, status, duration, failureMessages } = result;
     const outcome = NAMES[ending] ?? OUTCOMES[status] ?? 'skipped';
-    tests.push([fullName, ending === FLAKY ? 'flaky' : outcome, (duration ?? 0) / 1000]);
+    cases.push([fullName, ending === FLAKY ? 'flaky' : outcome, (duration ?? 0) / 1000]);
     if (status === 'failed') failures.push([fullName, failureMessages.join('\n\n')]);
   }
   const start = file.started / 1000;
-  const outcome = outcomeOf(tests, file, error);
+  const outcome = outcomeOf(cases, file, error);
   return {
     // Passed behind an attempt that had failed, on whichever node.
     outcome: outcome === 'passed' && event.claim > 1 ? 'flaky' : outcome,
     again: event.elsewhere,
-    attempt: { outcome, start, duration: now / 1000 - start, failures, tests },
+    attempt: { outcome, start, duration: now / 1000 - start, failures, cases },
   };
 }
 

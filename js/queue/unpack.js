@@ -3,11 +3,12 @@
 // are not known are passed over, as pytest-qe does (python/pytest_qe/payloads.py).
 
 const { Outcome } = require('../units');
-const { LONGEST_MESSAGE, LONGEST_NAME, MOST_BYTES, MOST_TEXTS, VERSION } = require('./payload');
+const payload = require('./payload');
 
+const { LONGEST_MESSAGE, LONGEST_NAME, MOST_BYTES, MOST_TEXTS, TESTS, VERSION } = payload;
 const MOST_MARKS = 1000;
 const MOST_SECONDS = 1e12;
-const MOST_WORKERS = 2 ** 31 - 1;
+const MOST = 2 ** 31 - 1;
 const KINDS = ['failure', 'output'];
 
 /** Bytes that are no payload; the message is one line. */
@@ -60,6 +61,13 @@ function text(value, name, most, otherwise) {
   return isLong(found, most) ? wrong(`${name}: too long`) : found;
 }
 
+function testsOf(value) {
+  if (!Object.hasOwn(value, 'tests')) return null;
+  const { tests } = value;
+  if (!isObject(tests)) wrong('tests: not of the right type');
+  return Object.fromEntries(TESTS.map((name) => [name, count(tests, name, MOST)]));
+}
+
 function list(value, name, most) {
   const found = Object.hasOwn(value, name) ? value[name] : [];
   if (!Array.isArray(found)) wrong(`${name}: not of the right type`);
@@ -82,7 +90,7 @@ const mark = (one) =>
  * @param {Buffer} data
  * @returns {object} outcome: the core's number; start, duration, cpu, expected: seconds;
  *   peak: bytes; status, pass, worker; message: or null; texts: [{kind, name, text}]; marks;
- *   quarantined
+ *   quarantined; tests: in a file, by what became of them, or null
  * @throws PayloadError
  */
 function unpack(data) {
@@ -98,13 +106,14 @@ function unpack(data) {
     cpu: seconds(value, 'cpu', 0),
     peak: count(value, 'peak_memory', Number.MAX_SAFE_INTEGER, 0),
     status: count(value, 'status', 0xffff, 0),
-    pass: count(value, 'pass', MOST_WORKERS, 0),
-    worker: count(value, 'worker', MOST_WORKERS),
+    pass: count(value, 'pass', MOST, 0),
+    worker: count(value, 'worker', MOST),
     message: (value.message ?? null) === null ? null : text(value, 'message', LONGEST_MESSAGE),
     texts: list(value, 'texts', MOST_TEXTS).map(textOf),
     marks: list(value, 'marks', MOST_MARKS).map(mark),
     quarantined: of(value, 'quarantined', 'boolean', false),
     expected: seconds(value, 'expected', 0),
+    tests: testsOf(value),
   };
 }
 

@@ -200,6 +200,8 @@ test('what others have told is checked, as Python does', async (t) => {
     { ...whole, texts: [{ kind: 'output', name: '' }] },
     { ...whole, marks: [1] },
     { ...whole, quarantined: 1 },
+    { ...whole, tests: [] },
+    { ...whole, tests: { total: 1 } },
     `${JSON.stringify(whole).slice(0, -1)},"cpu":1e999}`,
     // These are good, whatever else is in them.
     { ...whole, more: { of: 'a newer node' }, cpu: 1e12, message: '\u{1f600}'.repeat(16_000) },
@@ -219,8 +221,8 @@ test('what others have told is checked, as Python does', async (t) => {
   const words = ['report', 'one', ...where(server), '--json=-'];
   const [ours, python] = await both(own, words);
   const warnings = (end) => end.stderr.split('\n').filter((line) => line.startsWith('warning: '));
-  assert.equal(warnings(ours).length, 18, ours.stderr);
-  assert.equal(warnings(python).length, 18, python.stderr);
+  assert.equal(warnings(ours).length, 20, ours.stderr);
+  assert.equal(warnings(python).length, 20, python.stderr);
   const counted = ({ stdout }) => JSON.parse(stdout).tests.map((one) => one.attempts.length);
   assert.deepEqual(counted(ours), counted(python));
   assert.equal(ours.status, 0);

@@ -2,9 +2,13 @@
 // What the last node of jest and mocha says of the whole run, and one that comes late.
 
 const assert = require('node:assert/strict');
+const path = require('node:path');
 const { test } = require('node:test');
 
+const { ROOT } = require('./helpers');
 const { eventually, project, ranHere, serve, serveTls, start } = require('./queue-server');
+
+const PYTHON = [path.join(ROOT, 'build', 'venv', 'bin', 'python'), '-m', 'pytest_qe'];
 
 const words = (server, ...more) => [
   `--queue=${server.url}`,
@@ -77,6 +81,16 @@ for (const program of ['qe-jest', 'qe-mocha']) {
     assert.match(late.stderr, new RegExp(`^${program}: FAILED on some node: ${name}$`, 'm'));
     assert.match(late.stderr, new RegExp(`^${program}: in the whole run 1 passed, 1 failed$`, 'm'));
     assert.equal(own.begun().length, 2);
+    // Both hosts read all that was told.
+    const report = ['queue', 'report', '1', `--queue=${server.url}`, '--project=p', '--json=-'];
+    const read = [start('qe', own, 'd', report), start(PYTHON, own, 'd', report)];
+    const [ours, theirs] = (await Promise.all(read.map((one) => one.ended))).map(({ stdout }) =>
+      JSON.parse(stdout),
+    );
+    assert.deepEqual(ours, theirs);
+    assert.deepEqual(ours.run.warnings, []);
+    const found = ours.tests.find(({ outcome }) => outcome === 'failed');
+    assert.match(JSON.stringify(found.attempts[0].texts), /as it should/);
   });
 
   test(`${program}: a last node that cannot read the whole does not pass`, async (t) => {
