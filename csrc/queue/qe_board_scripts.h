@@ -149,8 +149,10 @@ static const char board_stop[] = BOARD_HEAD BOARD_HERE
     "if state() == 'open' then set('state', 'stopped') end\n"
     "return {news(), 1}\n";
 
-static const char board_leave[] =
-    BOARD_HEAD BOARD_HERE "call('HDEL', nodes, node)\n"
-                          "return {news(), 1}\n";
+/* A plan that we have not laid is anybody's to lay. */
+static const char board_leave[] = BOARD_HEAD BOARD_HERE
+    "call('HDEL', nodes, node)\n"
+    "if state() == 'laying' and get('by') == node then set('at', 0) end\n"
+    "return {news(), 1}\n";
 
 #endif

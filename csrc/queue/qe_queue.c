@@ -190,6 +190,7 @@ static int open_rest(qe_queue *q, const qe_queue_options *o,
     q->timeout_ns = o->timeout_ns != 0 ? o->timeout_ns : 5 * S;
     q->patience_ns = o->patience_ns;
     q->backoff_ns = QE__QUEUE_BACKOFF_NS;
+    q->address.haste = &q->haste;
     q->shared.room.idle = o->workers;
     name_calls(q);
     if (status == 0) {
@@ -205,7 +206,9 @@ static int open_rest(qe_queue *q, const qe_queue_options *o,
     if (status == 0) {
         q->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         q->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        status = q->wake_fd < 0 || q->news_fd < 0 ? QE_ESYS : 0;
+        q->haste.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        status =
+            q->wake_fd < 0 || q->news_fd < 0 || q->haste.fd < 0 ? QE_ESYS : 0;
     }
     if (status == 0) {
         q->has_lock = pthread_mutex_init(&q->lock, NULL) == 0;
@@ -231,7 +234,7 @@ int qe_queue_open(qe_queue **out, const qe_queue_options *options,
     if (q == NULL) {
         return wrong(text, "out of memory"), QE_ENOMEM;
     }
-    q->wake_fd = q->news_fd = -1;
+    q->wake_fd = q->news_fd = q->haste.fd = -1;
     status = open_rest(q, options, units, count, text);
     if (status != 0) {
         int error = errno;
@@ -296,6 +299,7 @@ static void end_thread(qe_queue *q, bool at_once)
     q->shared.leave = true;
     q->shared.at_once = at_once;
     q->shared.leave_ns = qe_now_ns() + qe__queue_patience_ns(q);
+    qe__haste_from(&q->haste, QE__QUEUE_GRACE_NS);
     if (at_once && q->redis != NULL) {
         /* Whatever it waits for, it has it now. */
         (void) shutdown(qe__redis_fd(q->redis), SHUT_RDWR);
@@ -317,6 +321,11 @@ int qe_queue_finish(qe_queue *q, qe_queue_end *out)
         *out = q->shared.end;
     }
     return 0;
+}
+
+void qe_queue_cancel(qe_queue *q)
+{
+    qe__haste_now(&q->haste);
 }
 
 const char *qe_queue_text(const qe_queue *q)
@@ -363,6 +372,9 @@ void qe_queue_close(qe_queue *q)
     }
     if (q->news_fd >= 0) {
         (void) close(q->news_fd);
+    }
+    if (q->haste.fd >= 0) {
+        (void) close(q->haste.fd);
     }
     OPENSSL_cleanse(q->address.password, sizeof(q->address.password));
     free(q->ca_file);

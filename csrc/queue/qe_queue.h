@@ -3,7 +3,8 @@
  * others wait for. All of that happens on a thread of its own, which a lag of the server may stop and a
  * session does not notice. The board is qe_board.h's, how much is asked for qe_share.h's.
  *
- * Calls are a host's, from one thread, but for what qe_queue_source gives, which is the session's. */
+ * Calls are a host's, from one thread, but for qe_queue_cancel, and for what qe_queue_source gives,
+ * which is the session's. */
 #ifndef QE_QUEUE_H
 #define QE_QUEUE_H
 
@@ -82,6 +83,11 @@ int qe_queue_stop(qe_queue *q);
 /* This node runs nothing more: gives back what it holds, tells what is still to be told (at most
  * `patience_ns`), leaves, and ends the thread. */
 int qe_queue_finish(qe_queue *q, qe_queue_end *out);
+/* Nobody wants to wait any longer: qe_queue_join ends at once with QE_EGONE, if its server has not
+ * answered yet, and takes back that we came; qe_queue_finish within half a second, which is enough for
+ * a server that answers. Holds for those that come later, too. A server's name that is being looked up
+ * still is. From any thread, and from a signal's handler, while the queue is open. */
+void qe_queue_cancel(qe_queue *q);
 const char *qe_queue_text(const qe_queue *q); /* what went wrong, in a line */
 void qe_queue_close(qe_queue *q);
 

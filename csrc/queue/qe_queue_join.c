@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +20,19 @@ static int fail(qe_queue *q, int code, const char *text)
     return code;
 }
 
-static void nap(uint64_t ns)
+/* The host waits no longer. */
+static bool is_cancelled(const qe_queue *q)
 {
-    (void) poll(NULL, 0, (int) ((ns + QE__MS - 1) / QE__MS));
+    return atomic_load(&q->haste.asked_ns) != 0;
+}
+
+static void nap(const qe_queue *q, uint64_t ns)
+{
+    uint64_t until = qe_now_ns() + ns;
+
+    while (!is_cancelled(q) && qe_now_ns() < until) {
+        (void) qe__haste_poll(&q->haste, -1, 0, until);
+    }
 }
 
 /* ------------------------------------------------------------------ the digest */
@@ -201,6 +210,19 @@ static int come(qe_queue *q, qe__board_news *news)
     return status;
 }
 
+/* Nobody is to wait for us, nor for a plan that we began to lay. */
+static int cancelled(qe_queue *q)
+{
+    qe__board_news news;
+
+    if (q->redis != NULL) {
+        (void) qe__board_leave(q->board, &news);
+    }
+    qe__redis_close(q->redis);
+    q->redis = NULL;
+    return fail(q, QE_EGONE, "the server was waited for no longer");
+}
+
 int qe_queue_join(qe_queue *q)
 {
     uint64_t began = qe_now_ns(), backoff_ns = 2 * LOOK_NS;
@@ -214,6 +236,7 @@ int qe_queue_join(qe_queue *q)
         uint64_t now;
 
         if (q->redis == NULL) {
+            qe__haste_from(&q->haste, 0); /* nothing has been said yet */
             status =
                 qe__redis_open(&q->redis, &q->address, q->timeout_ns, q->text);
             qe__board_use(q->board, q->redis);
@@ -221,18 +244,22 @@ int qe_queue_join(qe_queue *q)
             status = 0;
         }
         if (status == 0) {
+            qe__haste_from(&q->haste, QE__QUEUE_GRACE_NS);
             status = come(q, &news);
         }
         now = qe_now_ns();
+        if (is_cancelled(q)) {
+            return cancelled(q);
+        }
         if (status != QE_EBUSY) {
             qe__redis_close(q->redis);
             q->redis = NULL;
         }
         if (status == QE_EBUSY && now - began < LAYING_LEASES * q->lease_ns) {
-            nap(LOOK_NS);
+            nap(q, LOOK_NS);
         } else if (status == QE_EGONE &&
                    now - began < qe__queue_patience_ns(q)) {
-            nap(backoff_ns / 2 + qe__random(&q->random) % (backoff_ns / 2));
+            nap(q, backoff_ns / 2 + qe__random(&q->random) % (backoff_ns / 2));
             backoff_ns =
                 backoff_ns < 2500 * QE__MS ? 2 * backoff_ns : 5000 * QE__MS;
         } else {
@@ -246,6 +273,7 @@ int qe_queue_join(qe_queue *q)
                     "another node does not get done with laying "
                     "the plan of the run");
     }
+    atomic_store(&q->haste.since_ns, 0);
     q->joined = status == 0;
     q->lease_ns = qe__board_lease_ms(q->board) * QE__MS;
     q->shared.end.left = news.left;

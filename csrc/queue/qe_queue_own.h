@@ -22,6 +22,9 @@ enum qe__call {
     QE__CALL_LEAVE
 };
 
+/* How long a host that wants to wait no longer still waits, for a server that answers. */
+#define QE__QUEUE_GRACE_NS UINT64_C(500000000)
+
 /* After the first loss of a connection. */
 #define QE__QUEUE_BACKOFF_NS UINT64_C(100000000)
 #define QE__QUEUE_BACKOFF_MAX_NS UINT64_C(5000000000)
@@ -91,6 +94,7 @@ struct qe_queue {
     char text[QE_QUEUE_TEXT];
     qe_source source;
     qe__board *board;
+    qe__haste haste;
     int wake_fd, news_fd;
     bool has_lock, joined, started, finished;
     pthread_t thread;

@@ -184,16 +184,12 @@ static int step(qe_queue *q, uint64_t *due, bool *done)
 /* Sleeps until then, or until somebody has something to say. */
 static void rest(qe_queue *q, uint64_t until_ns)
 {
-    struct pollfd p = {.fd = q->wake_fd, .events = POLLIN};
-    uint64_t now = qe_now_ns(), rung;
-    struct timespec t;
+    uint64_t rung;
 
-    if (until_ns <= now) {
+    if (until_ns <= qe_now_ns()) {
         return;
     }
-    t.tv_sec = (time_t) (least(until_ns - now, 3600000 * QE__MS) / 1000000000u);
-    t.tv_nsec = (long) (least(until_ns - now, 3600000 * QE__MS) % 1000000000u);
-    if (ppoll(&p, 1, &t, NULL) > 0) {
+    if (qe__haste_poll(&q->haste, q->wake_fd, POLLIN, until_ns) > 0) {
         pthread_mutex_lock(&q->lock);
         (void) !read(q->wake_fd, &rung, sizeof(rung));
         q->shared.woken = false;
@@ -209,8 +205,9 @@ static bool given_up(qe_queue *q, bool tried)
 
     pthread_mutex_lock(&q->lock);
     now = s->at_once ||
-          (s->leave && (q->dead || qe_now_ns() >= s->leave_ns ||
-                        (s->troubled && q->redis == NULL && tried)));
+          (s->leave &&
+           (q->dead || qe_now_ns() >= qe__haste_until(&q->haste, s->leave_ns) ||
+            (s->troubled && q->redis == NULL && tried)));
     pthread_mutex_unlock(&q->lock);
     return now;
 }

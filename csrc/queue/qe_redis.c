@@ -27,6 +27,7 @@
 struct qe__redis {
     redisReplyObjectFunctions functions;
     const redisReplyObjectFunctions *own; /* hiredis's */
+    const qe__haste *haste;
     int fd;
     SSL_CTX *context;
     SSL *ssl; /* NULL: without TLS */
@@ -68,15 +69,10 @@ int qe__redis_fd(const qe__redis *r)
 static int await(const qe__redis *r, short events, uint64_t until_ns)
 {
     for (;;) {
-        struct pollfd p = {.fd = r->fd, .events = events};
-        uint64_t now = qe_now_ns();
-        uint64_t ms =
-            until_ns > now ? (until_ns - now + QE__MS - 1) / QE__MS : 0;
-
-        if (poll(&p, 1, ms > 3600000 ? 3600000 : (int) ms) > 0) {
+        if (qe__haste_poll(r->haste, r->fd, events, until_ns) > 0) {
             return 0;
         }
-        if (qe_now_ns() >= until_ns) {
+        if (qe_now_ns() >= qe__haste_until(r->haste, until_ns)) {
             return QE_EBUSY;
         }
     }
@@ -460,6 +456,7 @@ int qe__redis_open(qe__redis **out, const qe__redis_address *address,
         return QE_ENOMEM;
     }
     r->fd = -1;
+    r->haste = address->haste;
     status = make_reader(r);
     if (status == 0) {
         status = connect_any(r, address, until_ns);

@@ -101,6 +101,7 @@ class Queue : public Napi::ObjectWrap<Queue> {
         return DefineClass(env, "Queue",
                            {
                                InstanceMethod<&Queue::join>("join"),
+                               InstanceMethod<&Queue::cancel>("cancel"),
                                InstanceMethod<&Queue::source>("source"),
                                InstanceMethod<&Queue::start>("start"),
                                InstanceMethod<&Queue::tell>("tell"),
@@ -130,6 +131,12 @@ class Queue : public Napi::ObjectWrap<Queue> {
         ready(info.Env());
         return call(info.Env(), handle_,
                     [](qe_queue *queue, qe_queue_end *) { return qe_queue_join(queue); });
+    }
+
+    // join() and finish() wait no longer, also while they are under way.
+    void cancel(const Napi::CallbackInfo &)
+    {
+        qe_queue_cancel(handle_->queue);
     }
 
     // The option of a session, which keeps what it stands for.

@@ -117,6 +117,7 @@ class Run {
   /** Nothing new starts; what runs is interrupted, and has its grace, or is killed. */
   stop({ atOnce = false } = {}) {
     this.interrupted = true;
+    this.#node?.cancel();
     this.#servers?.noMore();
     if (atOnce) this.#session?.kill();
     else this.#session?.stop(true);
@@ -209,7 +210,14 @@ class Run {
     const files = this.#commands.map((_, number) => this.#file(number));
     const expected = this.#commands.map((_, number) => this.#expectedOf(number));
     this.#node = new CommandNode(shared, files, expected, workers, cwd);
-    const joined = await this.#node.join();
+    let joined;
+    try {
+      joined = await this.#node.join();
+    } catch (error) {
+      if (!this.interrupted) throw error;
+      this.#node = null; // nothing has begun
+      return false;
+    }
     if (joined && !this.#left && !this.interrupted) return true;
     await this.#part();
     return false;

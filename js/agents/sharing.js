@@ -34,6 +34,11 @@ class CommandNode {
     );
   }
 
+  /** Nobody waits for the server any longer; one that answers is still told what there is. */
+  cancel() {
+    this.#node.cancel();
+  }
+
   /** Comes to the run: false where nothing is left of it. Errors as of `QueueNode`. */
   join() {
     return this.#node.join();

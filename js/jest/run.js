@@ -125,6 +125,7 @@ class Run {
     this.queue = new QueueNode(wanted, units, {
       workers,
       maxFailures: globalConfig.bail,
+      program: 'qe-jest',
     });
     if (await this.queue.join()) return true;
     this.reports.finish({ workers: 0, interrupted: false });
@@ -244,10 +245,8 @@ class Run {
       this.reports.finish({ workers: this.workers, interrupted: true });
     }
     for (const each of SIGNALS) process.off(each, this.onSignal);
-    const die = () => process.kill(process.pid, name);
-    if (this.queue)
-      this.queue.finish().then(die); // others need not wait for its lease's end
-    else die();
+    if (this.queue) this.queue.die(name);
+    else process.kill(process.pid, name);
   }
 
   /** Events in their order, each when what the one before told has been heard. */
@@ -461,7 +460,7 @@ class Run {
   async #leave() {
     if (!this.queue) return;
     await this.queue.finish();
-    this.queue.conclude('qe-jest');
+    this.queue.conclude();
   }
 
   async #tell(test, ended) {

@@ -164,7 +164,7 @@ function replace(root, { Mocha }, options) {
     return stockRun.call(this, (failures) => {
       sessions.get(this)?.close();
       done?.(failures);
-      nodes.get(this)?.conclude('qe-mocha'); // behind mocha's own exit status
+      nodes.get(this)?.conclude(); // behind mocha's own exit status
     });
   };
 
@@ -197,7 +197,7 @@ function replace(root, { Mocha }, options) {
     } catch (error) {
       session.close();
       await node?.finish();
-      node?.conclude('qe-mocha');
+      node?.conclude();
       throw error;
     }
     if (tree === null) {
@@ -246,6 +246,7 @@ async function join({ queueWanted, workers }, { files, options: { bail } }, repo
   const node = new QueueNode(queueWanted, units, {
     workers: most,
     maxFailures: bail ? 1 : 0,
+    program: 'qe-mocha',
   });
   await node.join();
   return node;

@@ -140,10 +140,8 @@ class Session {
     this.onSignal = (name) => {
       this.close();
       this.interrupted?.();
-      const die = () => process.kill(process.pid, name);
-      if (this.node)
-        this.node.finish().then(die); // others need not wait for its lease's end
-      else die();
+      if (this.node) this.node.die(name);
+      else process.kill(process.pid, name);
     };
     for (const name of SIGNALS) process.on(name, this.onSignal);
     this.onExit = () => this.close();

@@ -10,9 +10,20 @@ const { nodeName } = require('./names');
 const { pack } = require('./payload');
 const { PREFIX, hidden, told } = require('./target');
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 const MOST_NAMES = 30; // of failures elsewhere that are shown
 
 const files = (count) => `${count} file${count === 1 ? '' : 's'}`;
+
+/** Waits; signals are heard by `onSignal` meanwhile. */
+async function meanwhile(onSignal, promise) {
+  for (const name of SIGNALS) process.on(name, onSignal);
+  try {
+    return await promise;
+  } finally {
+    for (const name of SIGNALS) process.off(name, onSignal);
+  }
+}
 
 class QueueNode {
   /** What the command line asks for, `wantedOf` has it; null: no queue. */
@@ -23,6 +34,9 @@ class QueueNode {
   #finishing = null;
   #ran = new Set(); // places
   #concluded = false;
+  #program = null; // who says what there is to say, if this class does
+  #said = false;
+  #dying = false; // by a signal
   #ended; // before we came: why there is nothing to do
   #whole = null; // only the last one knows it, and who came too late
   #end = null; // what came of our part, as the addon has it
@@ -32,10 +46,15 @@ class QueueNode {
    * @param {Target} target
    * @param {{id: string, expected?: number}[]} units files, the same and in the same order
    *   on all nodes
-   * @param {{workers: number, maxFailures: number}} options the latter of the whole run
+   * @param {object} options
+   * @param {number} options.workers
+   * @param {number} [options.maxFailures] of the whole run
+   * @param {string} [options.program] "qe-jest": it ends by a signal while this class waits for
+   *   the server; otherwise who made this hears signals
    * @throws UsageError
    */
-  constructor(target, units, { workers, maxFailures = 0 }) {
+  constructor(target, units, { workers, maxFailures = 0, program = null }) {
+    this.#program = program;
     const { server, project, run, lease, addon } = target;
     this.#target = target;
     this.run = run;
@@ -56,8 +75,18 @@ class QueueNode {
    * @throws UsageError where it is another run's plan, GoneError without a server
    */
   async join() {
+    let signal;
+    const onSignal = (name) => {
+      signal ??= name;
+      this.cancel();
+    };
     try {
-      await this.#queue.join();
+      const joined = this.#queue.join();
+      if (this.#program === null) await joined;
+      else
+        await meanwhile(onSignal, joined).finally(() => {
+          if (signal) process.kill(process.pid, signal);
+        });
       return true;
     } catch (error) {
       if (error.code !== 'QE_ESTATE') throw this.#wrong(error);
@@ -69,6 +98,29 @@ class QueueNode {
       await this.#finishing;
       return false;
     }
+  }
+
+  /** Nobody waits for the server any longer; one that answers is still told what there is. */
+  cancel() {
+    this.#queue.cancel();
+  }
+
+  /** A signal ends this process: others need not wait for its lease's end, nor we for a server
+   * that does not answer. */
+  async die(name) {
+    if (this.#dying) return;
+    this.#dying = true;
+    this.cancel();
+    await this.finish();
+    this.#say();
+    process.kill(process.pid, name);
+  }
+
+  #say() {
+    if (this.#said) return;
+    this.#said = true;
+    const lines = this.lines.map((line) => `${this.#program}: ${line}\n`);
+    fs.writeSync(2, lines.join('')); // jest may have closed the stream
   }
 
   #wrong(error) {
@@ -126,7 +178,9 @@ class QueueNode {
 
   async #leave() {
     try {
-      this.#end = await this.#queue.finish();
+      const finished = this.#queue.finish();
+      const die = (name) => this.die(name);
+      this.#end = await (this.#program === null ? finished : meanwhile(die, finished));
     } catch (error) {
       this.#end = { text: error.message, untold: 0 };
     }
@@ -182,7 +236,10 @@ class QueueNode {
           'lease had ended, and other nodes ran them',
       );
     }
-    if (untold > 0) lines.push(`${untold} results of this node could not be told to the server`);
+    if (untold > 0) {
+      const results = `${untold} result${untold === 1 ? '' : 's'}`;
+      lines.push(`${results} of this node could not be told to the server`);
+    }
     if (this.trouble !== null) lines.push(`error: --queue: ${this.trouble}`);
     else if (this.stopped) lines.push('the run was stopped: not all files have run');
     else if (!over) lines.push(`this node left before the run was over: ${files(left)} were left`);
@@ -214,13 +271,12 @@ class QueueNode {
   }
 
   /** Says, when this process ends, what ran here, and sees to its exit status. Once. */
-  conclude(program) {
+  conclude() {
     if (this.#concluded) return;
     this.#concluded = true;
     // Mocha sets its status right before.
     process.once('exit', (status) => {
-      const lines = this.lines.map((line) => `${program}: ${line}\n`);
-      fs.writeSync(2, lines.join('')); // jest may have closed the stream
+      this.#say();
       process.exitCode = this.#statusOf(process.exitCode || status);
     });
   }

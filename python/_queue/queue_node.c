@@ -1,20 +1,24 @@
 /* A node's part in a run; see qe_queue.h. */
 #include "queue_types.h"
+#include "queue_units.h"
 
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
-
-#include "qe_queue.h"
 
 #define CAPSULE "qe_source"
 
 typedef struct Queue {
     PyObject_HEAD
     qe_queue *queue;
-    pid_t owner;  /* whose thread it is: a fork has none */
-    bool foreign; /* the run is another's: see Queue_attributes */
-    bool busy;    /* a call that blocks has let go of the interpreter's lock */
+    pid_t owner;   /* whose thread it is: a fork has none */
+    bool foreign;  /* the run is another's: see Queue_attributes */
+    bool busy;     /* a call that blocks has let go of the interpreter's lock */
+    PyObject *end; /* what finish() told; NULL: not yet */
 } Queue;
 
 /* What finish() tells, in the order of qe_queue_end. */
@@ -32,127 +36,6 @@ static PyStructSequence_Field end_fields[] = {
 static PyStructSequence_Desc end_description = {
     "pytest_qe._queue.End", "What came of a node's part.", end_fields, 7};
 
-/* ------------------------------------------------------------------- units */
-
-/* The units of a Queue, with the bytes that their ids borrow. */
-struct units {
-    PyObject *ids; /* a list of bytes */
-    qe_queue_unit *at;
-    Py_ssize_t count;
-};
-
-static void forget_units(struct units *u)
-{
-    Py_CLEAR(u->ids);
-    free(u->at);
-    u->at = NULL;
-}
-
-static PyObject *id_of(PyObject *item)
-{
-    if (item != NULL && PyUnicode_Check(item)) {
-        return PyUnicode_AsEncodedString(item, "utf-8", "surrogatepass");
-    }
-    Py_XINCREF(item);
-    return item;
-}
-
-static bool number_of(PyObject *list, Py_ssize_t i, uint64_t most,
-                      uint64_t *out)
-{
-    PyObject *item = PySequence_GetItem(list, i);
-
-    if (item == NULL) {
-        return false;
-    }
-    *out = PyLong_AsUnsignedLongLong(item);
-    Py_DECREF(item);
-    if (*out == (uint64_t) -1 && PyErr_Occurred()) {
-        return false;
-    }
-    if (*out > most) {
-        PyErr_SetString(PyExc_OverflowError,
-                        "the number of a unit is too large");
-        return false;
-    }
-    return true;
-}
-
-static bool read_unit(struct units *u, Py_ssize_t i, PyObject *ids,
-                      PyObject *const lists[3])
-{
-    uint64_t numbers[3];
-    PyObject *item = PySequence_GetItem(ids, i);
-    PyObject *id = id_of(item);
-    char *bytes;
-
-    Py_XDECREF(item);
-    if (id == NULL) {
-        return false;
-    }
-    if (PyBytes_AsStringAndSize(id, &bytes, NULL) != 0) {
-        Py_DECREF(id); /* no bytes, or a NUL in them */
-        return false;
-    }
-    u->at[i].id = bytes;
-    if (PyList_SetItem(u->ids, i, id) != 0) {
-        return false;
-    }
-    for (int k = 0; k < 3; k++) {
-        if (!number_of(lists[k], i, k == 2 ? UINT64_MAX : UINT32_MAX,
-                       &numbers[k])) {
-            return false;
-        }
-    }
-    u->at[i].scope = (uint32_t) numbers[0];
-    u->at[i].flags = (uint32_t) numbers[1];
-    u->at[i].expected_ns = numbers[2];
-    return true;
-}
-
-static int read_units(struct units *u, PyObject *ids, PyObject *const lists[3])
-{
-    u->ids = NULL;
-    u->at = NULL;
-    u->count = PySequence_Size(ids);
-    if (u->count < 0) {
-        return -1;
-    }
-    for (int k = 0; k < 3; k++) {
-        Py_ssize_t n = PySequence_Size(lists[k]);
-
-        if (n < 0) {
-            return -1;
-        }
-        if (n != u->count) {
-            PyErr_SetString(PyExc_ValueError,
-                            "ids, scopes, flags and expected_ns differ in "
-                            "their lengths");
-            return -1;
-        }
-    }
-    if ((uint64_t) u->count > UINT32_MAX) {
-        PyErr_SetString(PyExc_OverflowError, "too many units");
-        return -1;
-    }
-    u->ids = PyList_New(u->count);
-    u->at = calloc((size_t) u->count + 1, sizeof(*u->at));
-    if (u->ids == NULL || u->at == NULL) {
-        if (!PyErr_Occurred()) {
-            (void) PyErr_NoMemory();
-        }
-        forget_units(u);
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < u->count; i++) {
-        if (!read_unit(u, i, ids, lists)) {
-            forget_units(u);
-            return -1;
-        }
-    }
-    return 0;
-}
-
 /* -------------------------------------------------------------------- life */
 
 static PyObject *Queue_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -166,7 +49,7 @@ static PyObject *Queue_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     unsigned long long lease = 0, kept = 0, timeout = 0, patience = 0;
     unsigned int workers = 0, maxfail = 0;
     PyObject *ids, *lists[3];
-    struct units units;
+    struct queue_units units;
     char text[QE_QUEUE_TEXT] = "";
     Queue *self;
     int status;
@@ -183,7 +66,7 @@ static PyObject *Queue_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                         "project, run, node and workers are required");
         return NULL;
     }
-    if (read_units(&units, ids, lists) != 0) {
+    if (queue_read_units(&units, ids, lists) != 0) {
         return NULL;
     }
     o.workers = workers;
@@ -194,13 +77,13 @@ static PyObject *Queue_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     o.patience_ns = patience;
     self = (Queue *) core_new_self(type);
     if (self == NULL) {
-        forget_units(&units);
+        queue_forget_units(&units);
         return NULL;
     }
     self->owner = getpid();
     status =
         qe_queue_open(&self->queue, &o, units.at, (uint32_t) units.count, text);
-    forget_units(&units);
+    queue_forget_units(&units);
     if (status != 0) {
         Py_DECREF(self);
         return queue_raise(status, text);
@@ -211,6 +94,8 @@ static PyObject *Queue_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static void Queue_dealloc(PyObject *object)
 {
     Queue *self = (Queue *) object;
+
+    Py_CLEAR(self->end);
 
     /* In a fork there is no thread to be ended, and the connection is not the fork's. */
     if (self->queue != NULL && self->owner == getpid()) {
@@ -240,26 +125,124 @@ static PyObject *done(Queue *self, int status)
     Py_RETURN_NONE;
 }
 
-/* ------------------------------------------------------------------- calls */
+/* ------------------------------------------------- calls that wait for a server */
+
+#define LOOK_MS 100 /* for signals that another thread of the process got */
+
+struct waiting {
+    qe_queue *queue;
+    qe_queue_end *end; /* NULL: it joins, otherwise it finishes */
+    int status, done_fd;
+};
+
+static void *wait_out(void *argument)
+{
+    struct waiting *w = argument;
+    const uint64_t one = 1;
+
+    w->status = w->end != NULL ? qe_queue_finish(w->queue, w->end)
+                               : qe_queue_join(w->queue);
+    (void) !write(w->done_fd, &one, sizeof(one));
+    return NULL;
+}
+
+static bool start_waiting(struct waiting *w, pthread_t *thread)
+{
+    sigset_t all, before;
+    int error;
+
+    w->done_fd = eventfd(0, EFD_CLOEXEC);
+    if (w->done_fd < 0) {
+        return false;
+    }
+    (void) sigfillset(&all); /* they are the interpreter's */
+    (void) pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(thread, NULL, wait_out, w);
+    (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        (void) close(w->done_fd);
+    }
+    return error == 0;
+}
+
+/* True once the call is done. */
+static bool look(const struct waiting *w)
+{
+    struct pollfd p = {.fd = w->done_fd, .events = POLLIN};
+    bool done;
+
+    Py_BEGIN_ALLOW_THREADS
+    done = poll(&p, 1, LOOK_MS) > 0;
+    Py_END_ALLOW_THREADS
+    return done;
+}
+
+/* Makes the call on a thread of its own, while this one looks for signals: where a handler raises,
+ * nobody wants to wait any longer. False with that exception; what the call came to is in *w. */
+static bool waits(Queue *self, struct waiting *w)
+{
+    PyObject *type = NULL, *value = NULL, *trace = NULL;
+    pthread_t thread;
+
+    w->queue = self->queue;
+    self->busy = true;
+    if (!start_waiting(w, &thread)) {
+        Py_BEGIN_ALLOW_THREADS
+        w->done_fd = -1;
+        (void) wait_out(w);
+        Py_END_ALLOW_THREADS
+        self->busy = false;
+        return true;
+    }
+    while (!look(w)) {
+        if (PyErr_CheckSignals() == 0) {
+            continue;
+        }
+        qe_queue_cancel(w->queue);
+        if (type == NULL) {
+            PyErr_Fetch(&type, &value, &trace);
+        } else {
+            PyErr_Clear();
+        }
+    }
+    Py_BEGIN_ALLOW_THREADS(void)
+    pthread_join(thread, NULL);
+    Py_END_ALLOW_THREADS(void)
+    close(w->done_fd);
+    self->busy = false;
+    if (type != NULL) {
+        PyErr_Restore(type, value, trace);
+    }
+    return type == NULL;
+}
 
 static PyObject *Queue_join(PyObject *object, PyObject *unused)
 {
     Queue *self = (Queue *) object;
-    qe_queue *q = handle_of(self);
+    struct waiting w = {.end = NULL};
     int status;
 
     (void) unused;
-    if (q == NULL) {
+    if (handle_of(self) == NULL || !waits(self, &w)) {
         return NULL;
     }
-    self->busy = true;
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_queue_join(q);
-    Py_END_ALLOW_THREADS
-    self->busy = false;
+    status = w.status;
     self->foreign = status == QE_EFORMAT || status == QE_ESTATE;
     return done(self, status);
 }
+
+static PyObject *Queue_cancel(PyObject *object, PyObject *unused)
+{
+    Queue *self = (Queue *) object;
+
+    (void) unused;
+    if (self->owner == getpid()) { /* also while a call is under way */
+        qe_queue_cancel(self->queue);
+    }
+    Py_RETURN_NONE;
+}
+
+/* ------------------------------------------------------------------- calls */
 
 static PyObject *Queue_start(PyObject *object, PyObject *unused)
 {
@@ -333,20 +316,35 @@ static PyObject *end_of(PyTypeObject *type, const qe_queue_end *end)
 static PyObject *Queue_finish(PyObject *object, PyObject *unused)
 {
     Queue *self = (Queue *) object;
-    qe_queue *q = handle_of(self);
     qe_queue_end end = {0};
-    int status;
+    struct waiting w = {.end = &end};
+    PyObject *type, *value, *trace;
+    bool good;
 
     (void) unused;
-    if (q == NULL) {
+    if (handle_of(self) == NULL) {
         return NULL;
     }
-    self->busy = true;
-    Py_BEGIN_ALLOW_THREADS
-    status = qe_queue_finish(q, &end);
-    Py_END_ALLOW_THREADS
-    self->busy = false;
-    return status == 0 ? end_of(Py_TYPE(object), &end) : done(self, status);
+    good = waits(self, &w);
+    if (w.status == 0) { /* it is told, though a signal's handler has raised */
+        PyErr_Fetch(&type, &value, &trace);
+        self->end = end_of(Py_TYPE(object), &end);
+        if (self->end == NULL) {
+            Py_XDECREF(type);
+            Py_XDECREF(value);
+            Py_XDECREF(trace);
+            return NULL;
+        }
+        PyErr_Restore(type, value, trace);
+    }
+    if (!good) {
+        return NULL;
+    }
+    if (w.status != 0) {
+        return done(self, w.status);
+    }
+    Py_INCREF(self->end);
+    return self->end;
 }
 
 /* -------------------------------------------------------------- attributes */
@@ -359,6 +357,16 @@ static PyObject *Queue_text(PyObject *object, void *unused)
     (void) unused;
     return PyUnicode_DecodeUTF8(text, (Py_ssize_t) strlen(text),
                                 "backslashreplace");
+}
+
+static PyObject *Queue_end(PyObject *object, void *unused)
+{
+    PyObject *end = ((Queue *) object)->end;
+
+    (void) unused;
+    end = end == NULL ? Py_None : end;
+    Py_INCREF(end);
+    return end;
 }
 
 static PyObject *Queue_foreign(PyObject *object, void *unused)
@@ -403,6 +411,8 @@ static PyObject *Queue_source(PyObject *object, void *unused)
 static PyMethodDef Queue_methods[] = {
     {"join", Queue_join, METH_NOARGS,
      "join(): comes to the run, lays its plan if it is the first"},
+    {"cancel", Queue_cancel, METH_NOARGS,
+     "cancel(): join() and finish() wait no longer; from any thread"},
     {"start", Queue_start, METH_NOARGS,
      "start(): starts the thread, after the session's start"},
     {"tell", Queue_tell, METH_VARARGS,
@@ -414,6 +424,9 @@ static PyMethodDef Queue_methods[] = {
 };
 
 static PyGetSetDef Queue_attributes[] = {
+    {"end", Queue_end, NULL,
+     "what finish() told, also where a signal's handler raised; None before",
+     NULL},
     {"source", Queue_source, NULL, "a capsule with the qe_source", NULL},
     {"foreign", Queue_foreign, NULL,
      "the run that was come to has another plan, or has ended", NULL},

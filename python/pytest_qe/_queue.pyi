@@ -21,6 +21,7 @@ class Queue:
     text: str
     foreign: bool
     source: Any
+    end: End | None
     def __init__(
         self,
         url: str,
@@ -44,6 +45,7 @@ class Queue:
         patience_ns: int = 0,
     ) -> None: ...
     def join(self) -> None: ...
+    def cancel(self) -> None: ...
     def start(self) -> None: ...
     def tell(
         self,

@@ -224,9 +224,15 @@ class Controller:
             if self.queue is not None:
                 self.queue.start()
             try:
-                self._loop()
+                try:
+                    self._loop()
+                finally:
+                    self.core.close()
+            except BaseException:  # Ctrl-C as well, outside of the loop
+                if self.queue is not None:
+                    self.queue.hurry()
+                raise
             finally:
-                self.core.close()
                 if self.queue is not None:
                     self.queue.finish()
         finally:

@@ -33,6 +33,27 @@ class NoServer(QeError):
         super().__init__(-11, message)
 
 
+class Waits:
+    """Those of a node for its server, and what ends them: ``cancel`` may be called from any thread,
+    also before the node is made."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self._queue: Any = None
+
+    def begin(self, queue: Any) -> None:
+        """A node has been made."""
+        self._queue = queue
+        if self.cancelled:
+            queue.cancel()
+
+    def cancel(self) -> None:
+        """Nobody wants to wait any longer. A server that answers is still told what there is."""
+        self.cancelled = True
+        if self._queue is not None:
+            self._queue.cancel()
+
+
 class Node:
     """A node's part in a run.
 
@@ -44,6 +65,7 @@ class Node:
         maxfail: failures of the whole run that stop it; 0: no limit.
         lease: seconds; 0: the default.
         what: what units are called, in the plural.
+        waits: what ends those for the server; Ctrl-C does on the main thread.
 
     Raises: ``ValueError`` for a value that makes no sense, ``NodeRefused``, ``NoServer``.
     """
@@ -59,6 +81,7 @@ class Node:
         maxfail: int = 0,
         lease: float = 0.0,
         what: str = "tests",
+        waits: Waits | None = None,
     ) -> None:
         self._target, self._what, self._ids = target, what, ids
         self._stopped = False
@@ -80,6 +103,8 @@ class Node:
             workers=workers, maxfail=maxfail, lease=lease, name=self.name,
         )  # fmt: skip
         os.environ.pop("QE_QUEUE_PASSWORD", None)  # no test's business
+        self.waits = Waits() if waits is None else waits
+        self.waits.begin(self._queue)
         try:
             self._queue.join()
         except OtherPlan:
@@ -148,14 +173,22 @@ class Node:
         elif status == _core.SOURCE_TROUBLE:
             self.trouble = self._queue.text
 
-    def finish(self) -> None:
-        """This node runs nothing more; the last one reads what the others have told."""
+    def finish(self) -> bool:
+        """This node runs nothing more; the last one reads what the others have told.
+
+        Returns: whether Ctrl-C ended the wait for the server.
+        """
+        interrupted = False
         try:
-            self._end = self._queue.finish()
+            self._queue.finish()
         except QeError:
             self.trouble = self.trouble or self._queue.text
+        except KeyboardInterrupt:
+            interrupted = True
+        self._end = self._queue.end
         if self._end is not None and self._end.last:
             self._read()
+        return interrupted
 
     def _read(self) -> None:
         from .queuereport import Whole
@@ -192,7 +225,8 @@ class Node:
                 "count: their lease had ended, and other nodes ran them"
             )
         if end is not None and end.untold:
-            lines.append(f"{end.untold} results of this node could not be told to the server")
+            results = "1 result" if end.untold == 1 else f"{end.untold} results"
+            lines.append(f"{results} of this node could not be told to the server")
         if self.trouble is not None:
             lines.append(f"error: {self.trouble}")
         elif end is not None and end.left and not end.over:

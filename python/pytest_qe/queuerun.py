@@ -68,7 +68,6 @@ class QueueRun:
         self.source = self._node.source
         self.ended = self._node.ended
         self.start = self._node.start
-        self.finish = self._node.finish
         self.lines = self._node.lines
 
     # ------------------------------------------------------------------ tell
@@ -119,6 +118,17 @@ class QueueRun:
         self._node.tell(
             attempt.unit, attempt.number, outcome, again=again, failed=failed, payload=payload
         )
+
+    def hurry(self) -> None:
+        """A server that does not answer is waited for no longer."""
+        self._node.waits.cancel()
+
+    def finish(self) -> None:
+        """This node runs nothing more."""
+        controller = self._controller
+        if controller.interrupts or controller.ended_by is not None:
+            self.hurry()
+        controller.interrupts += self._node.finish()
 
     # ------------------------------------------------------------- the whole run
 

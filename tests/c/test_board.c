@@ -91,6 +91,22 @@ static void who_dies_laying_is_replaced(void **state)
     leave(&b);
 }
 
+static void who_leaves_laying_is_not_waited_for(void **state)
+{
+    struct redis_world *w = *state;
+    struct node a, b;
+
+    redis_start(w);
+    a = come(w, "a");
+    b = come(w, "b");
+    assert_int_equal(qe__board_join(a.board, "d", 2, &a.news), 0);
+    assert_int_equal(qe__board_leave(a.board, &a.news), 0);
+    lay(&b, 2, 1, 0);
+    assert_int_equal(b.news.workers, 2);
+    leave(&a);
+    leave(&b);
+}
+
 static void a_lease_that_ended_is_lost(void **state)
 {
     struct redis_world *w = *state;
@@ -418,6 +434,7 @@ int main(void)
         BOARD_TEST(an_empty_plan_is_over),
         BOARD_TEST(another_plan_is_seen),
         BOARD_TEST(who_dies_laying_is_replaced),
+        BOARD_TEST(who_leaves_laying_is_not_waited_for),
         BOARD_TEST(a_lease_that_ended_is_lost),
         BOARD_TEST(what_we_do_not_know_of_is_anybodys),
         BOARD_TEST(what_runs_again_does_so_elsewhere),

@@ -29,7 +29,7 @@ async function freePort() {
   return port;
 }
 
-/** A server of a test's own: {port, url, ask, end, restart}. It ends with the test. */
+/** A server of a test's own: {port, url, ask, end, restart, kill}. It ends with the test. */
 async function serve(t, ...words) {
   const folder = folderOf(t, 'qe-queue-server-');
   const port = await freePort();
@@ -56,6 +56,7 @@ async function serveTls(t) {
 
 async function serveIn(t, folder, port, words) {
   let end;
+  let kill;
   const begin = async () => {
     const child = spawn(
       'redis-server',
@@ -65,6 +66,7 @@ async function serveIn(t, folder, port, words) {
     const closed = new Promise((resolve) => child.once('close', resolve));
     let text = '';
     child.stdout.setEncoding('utf8').on('data', (more) => (text += more));
+    kill = (name) => child.kill(name);
     end = async () => {
       child.kill('SIGKILL');
       await closed;
@@ -96,7 +98,8 @@ async function serveIn(t, folder, port, words) {
       });
       socket.on('error', reject);
     });
-  return { port, url: `redis://127.0.0.1:${port}/`, ask, end: () => end(), restart };
+  const url = `redis://127.0.0.1:${port}/`;
+  return { port, url, ask, end: () => end(), restart, kill: (name) => kill(name) };
 }
 
 /**

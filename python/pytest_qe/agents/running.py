@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,7 +29,8 @@ from .session import (
 from .warm import WarmServers
 
 if TYPE_CHECKING:
-    from .sharing import CommandNode, Shared
+    from .session import Join
+    from .sharing import Shared
 
 Event = dict[str, Any]
 
@@ -240,7 +241,7 @@ class Run:
 
     # ------------------------------------------------------------------ inside
 
-    def _join(self) -> Callable[[_core.Plan, int], CommandNode] | None:
+    def _join(self) -> Join | None:
         shared = self._settings.shared
         if shared is None:
             return None
@@ -253,7 +254,7 @@ class Run:
         ]
         expected = list(self._expected_ns) or [0] * len(self.files)
         each = [expected[n // self._runs] for n in range(len(names))]
-        return lambda plan, workers: CommandNode(shared, plan, names, each, workers)
+        return lambda plan, workers, waits: CommandNode(shared, plan, names, each, workers, waits)
 
     def _unit(self, number: int) -> Unit:
         command = self._commands[number]

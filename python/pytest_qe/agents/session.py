@@ -20,6 +20,7 @@ from ..errors import QeError
 from ..publishing import Publishing
 
 if TYPE_CHECKING:
+    from ..queuenode import Waits
     from .sharing import CommandNode
 
 GRACE_S = 2.0  # from SIGTERM, or SIGINT where the run is interrupted, to SIGKILL
@@ -109,7 +110,7 @@ class Ended:
 #: Called with an end, on the session's thread, before another attempt may begin.
 OnEnd = Callable[[Ended], Any]
 #: Makes a node of a sealed plan and the number of workers.
-Join = Callable[[_core.Plan, int], "CommandNode"]
+Join = Callable[[_core.Plan, int, "Waits"], "CommandNode"]
 
 
 class CommandSession:
@@ -137,6 +138,11 @@ class CommandSession:
         self._cut = False  # what runs was interrupted, or killed
         self._join = join
         self.node: CommandNode | None = None
+        self._waits: Waits | None = None  # for a server; of a node alone
+        if join is not None:
+            from ..queuenode import Waits
+
+            self._waits = Waits()
         self._publishing = publishing
         self._on_end = on_end
         self._count = len(units)
@@ -155,6 +161,7 @@ class CommandSession:
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._quit.set()
+        self._wait_no_longer()
         cancelled = None
         while self._thread.is_alive():
             try:
@@ -166,14 +173,22 @@ class CommandSession:
             raise cancelled
 
     def stop(self, *, interrupt: bool = False) -> None:
-        """Nothing new starts; with ``interrupt`` what runs gets SIGINT, and its grace."""
+        """Nothing new starts; with ``interrupt`` what runs gets SIGINT, and its grace, and a server
+        that does not answer is waited for no longer."""
         self._cut = self._cut or interrupt
+        if interrupt:
+            self._wait_no_longer()
         self._orders.append(lambda session: session.stop(interrupt))
 
     def kill(self) -> None:
         """Nothing new starts, and what runs is killed."""
         self._cut = True
+        self._wait_no_longer()
         self._orders.append(lambda session: session.kill())
+
+    def _wait_no_longer(self) -> None:
+        if self._waits is not None:
+            self._waits.cancel()
 
     def pause(self, on: bool) -> None:
         """Holds what runs, or lets it go on: no time has passed for its limits then."""
@@ -222,8 +237,13 @@ class CommandSession:
         policy = self._policy
         workers = min(policy.max_concurrent, self._count)
         node = None
-        if self._join is not None:
-            self.node = self._join(self._plan, workers)
+        if self._join is not None and self._waits is not None:
+            try:
+                self.node = self._join(self._plan, workers, self._waits)
+            except QeError:
+                if self._waits.cancelled:
+                    return  # nothing has begun
+                raise
             node = self.node.node
             if node.ended is not None:
                 return

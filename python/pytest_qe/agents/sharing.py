@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _core
 from ..keys import key
-from ..queuenode import FAILING, Node
+from ..queuenode import FAILING, Node, Waits
 
 if TYPE_CHECKING:
     from ..queues import Target
@@ -40,6 +40,7 @@ class CommandNode:
         names: what the commands are for, the same on every node.
         expected_ns: of each, 0 where unknown.
         workers: how many run at once.
+        waits: as of ``Node``.
 
     Raises: as ``Node``.
     """
@@ -51,6 +52,7 @@ class CommandNode:
         names: Sequence[str],
         expected_ns: Sequence[int],
         workers: int,
+        waits: Waits,
     ) -> None:
         self._expected_ns = expected_ns
         self.told = 0  # commands that have ended here
@@ -62,6 +64,7 @@ class CommandNode:
             workers=workers,
             lease=shared.lease,
             what="files",
+            waits=waits,
         )
 
     def tell(self, end: Ended, slot: int, outcome: int, status: int, final: int) -> None:

@@ -12,7 +12,7 @@ from .. import _core
 from ..agents.session import Join
 from ..agents.sharing import CommandNode
 from ..frameworks import Command
-from ..queuenode import EXIT_STATUS, NodeRefused, NoServer
+from ..queuenode import EXIT_STATUS, NodeRefused, NoServer, Waits
 from .ending import Ending
 from .nodes import LayerNode, joined, names_of, shares_tests
 
@@ -98,8 +98,8 @@ class SharedCategory:
     async def _files(self, shared: Shared, nodes: list[CommandNode]) -> tuple[Ending, int]:
         names = names_of(self.config, self.commands, self.folder)
 
-        def join(plan: _core.Plan, workers: int) -> CommandNode:
-            nodes.append(CommandNode(shared, plan, names, [0] * len(names), workers))
+        def join(plan: _core.Plan, workers: int, waits: Waits) -> CommandNode:
+            nodes.append(CommandNode(shared, plan, names, [0] * len(names), workers, waits))
             return nodes[0]
 
         try:
