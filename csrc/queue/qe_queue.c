@@ -323,6 +323,11 @@ int qe_queue_finish(qe_queue *q, qe_queue_end *out)
     return 0;
 }
 
+void qe_queue_known(const qe_queue *q, qe_queue_end *out)
+{
+    *out = q->started && !q->finished ? (qe_queue_end){0} : q->shared.end;
+}
+
 void qe_queue_cancel(qe_queue *q)
 {
     qe__haste_now(&q->haste);

@@ -67,7 +67,8 @@ int qe_queue_open(qe_queue **out, const qe_queue_options *options,
 /* Connects, comes to the run, and lays its plan if it is the first; waits while another does. The
  * connection is closed behind it, so that a host may fork. QE_EFORMAT: the run has another plan:
  * `text` says how many ids each has and the first that differ. QE_EGONE: no server in time.
- * QE_EUNSUPPORTED: the server will not have us. QE_ESTATE: the run is over or stopped. */
+ * QE_EUNSUPPORTED: the server will not have us. QE_ESTATE: the run is over or stopped:
+ * qe_queue_known says which. */
 int qe_queue_join(qe_queue *q);
 /* Starts the thread. To be called once, after the session's start. */
 int qe_queue_start(qe_queue *q);
@@ -83,6 +84,9 @@ int qe_queue_stop(qe_queue *q);
 /* This node runs nothing more: gives back what it holds, tells what is still to be told (at most
  * `patience_ns`), leaves, and ends the thread. */
 int qe_queue_finish(qe_queue *q, qe_queue_end *out);
+/* What is known of the run when no thread of ours is at work: after a call of qe_queue_join that
+ * came to it, or after qe_queue_finish. */
+void qe_queue_known(const qe_queue *q, qe_queue_end *out);
 /* Nobody wants to wait any longer: qe_queue_join ends at once with QE_EGONE, if its server has not
  * answered yet, and takes back that we came; qe_queue_finish within half a second, which is enough for
  * a server that answers. Holds for those that come later, too. A server's name that is being looked up

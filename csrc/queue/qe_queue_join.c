@@ -201,10 +201,15 @@ static int come(qe_queue *q, qe__board_news *news)
     if (status != 0 && status != QE_EBUSY) {
         return fail(q, status, qe__board_text(q->board));
     }
+    if (status == 0) {
+        q->shared.end.left = news->left;
+    }
     if (status == 0 && news->state == QE__BOARD_OVER && q->count > 0) {
+        q->shared.end.over = true;
         return fail(q, QE_ESTATE, "the run is over");
     }
     if (status == 0 && news->state == QE__BOARD_STOPPED) {
+        q->shared.end.stopped = true;
         return fail(q, QE_ESTATE, "the run was stopped");
     }
     return status;
@@ -276,7 +281,6 @@ int qe_queue_join(qe_queue *q)
     atomic_store(&q->haste.since_ns, 0);
     q->joined = status == 0;
     q->lease_ns = qe__board_lease_ms(q->board) * QE__MS;
-    q->shared.end.left = news.left;
     if (status == QE_ENOMEM) {
         return fail(q, status, "out of memory");
     }

@@ -25,6 +25,20 @@ struct Handle : Busy {
 };
 using Shared = std::shared_ptr<Handle>;
 
+Napi::Object object_of(Napi::Env env, const qe_queue_end &end)
+{
+    Napi::Object found = Napi::Object::New(env);
+
+    found.Set("over", end.over);
+    found.Set("stopped", end.stopped);
+    found.Set("last", end.last);
+    found.Set("counted", end.counted);
+    found.Set("late", end.late);
+    found.Set("untold", end.untold);
+    found.Set("left", (double) end.left);
+    return found;
+}
+
 // A call that may block, on a thread of libuv's: a promise of the node's end.
 Napi::Value call(Napi::Env env, const Shared &handle, int (*work)(qe_queue *, qe_queue_end *))
 {
@@ -37,15 +51,8 @@ Napi::Value call(Napi::Env env, const Shared &handle, int (*work)(qe_queue *, qe
         return status;
     };
     auto made = [of, end](Napi::Env made_env) {
-        Napi::Object found = Napi::Object::New(made_env);
+        Napi::Object found = object_of(made_env, *end);
 
-        found.Set("over", end->over);
-        found.Set("stopped", end->stopped);
-        found.Set("last", end->last);
-        found.Set("counted", end->counted);
-        found.Set("late", end->late);
-        found.Set("untold", end->untold);
-        found.Set("left", (double) end->left);
         found.Set("text", qe_queue_text(of->queue));
         return found;
     };
@@ -102,6 +109,7 @@ class Queue : public Napi::ObjectWrap<Queue> {
                            {
                                InstanceMethod<&Queue::join>("join"),
                                InstanceMethod<&Queue::cancel>("cancel"),
+                               InstanceMethod<&Queue::known>("known"),
                                InstanceMethod<&Queue::source>("source"),
                                InstanceMethod<&Queue::start>("start"),
                                InstanceMethod<&Queue::tell>("tell"),
@@ -137,6 +145,15 @@ class Queue : public Napi::ObjectWrap<Queue> {
     void cancel(const Napi::CallbackInfo &)
     {
         qe_queue_cancel(handle_->queue);
+    }
+
+    // What is known of the run, also where join() has failed as it has ended.
+    Napi::Value known(const Napi::CallbackInfo &info)
+    {
+        qe_queue_end end;
+
+        qe_queue_known(ready(info.Env()), &end);
+        return object_of(info.Env(), end);
     }
 
     // The option of a session, which keeps what it stands for.

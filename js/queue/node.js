@@ -91,8 +91,8 @@ class QueueNode {
     } catch (error) {
       if (error.code !== 'QE_ESTATE') throw this.#wrong(error);
       this.#ended = error.message;
-      const stopped = error.message.includes('stopped');
-      this.#end = { over: !stopped, stopped };
+      const { over, stopped } = this.#queue.known();
+      this.#end = { over, stopped };
       // A job that is run again under the same name runs nothing: it must not pass for that.
       this.#finishing = stopped ? Promise.resolve() : this.#read();
       await this.#finishing;

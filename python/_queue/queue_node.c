@@ -216,6 +216,34 @@ static bool waits(Queue *self, struct waiting *w)
     return type == NULL;
 }
 
+static PyObject *end_of(PyTypeObject *type, const qe_queue_end *end)
+{
+    PyObject *module = PyType_GetModule(type);
+    PyObject *record, *kind, *values[7];
+
+    kind = module == NULL ? NULL : PyObject_GetAttrString(module, "End");
+    record = kind == NULL ? NULL : PyStructSequence_New((PyTypeObject *) kind);
+    Py_XDECREF(kind);
+    if (record == NULL) {
+        return NULL;
+    }
+    values[0] = PyBool_FromLong(end->over);
+    values[1] = PyBool_FromLong(end->stopped);
+    values[2] = PyBool_FromLong(end->last);
+    values[3] = PyLong_FromUnsignedLong(end->counted);
+    values[4] = PyLong_FromUnsignedLong(end->late);
+    values[5] = PyLong_FromUnsignedLong(end->untold);
+    values[6] = PyLong_FromUnsignedLongLong(end->left);
+    for (int i = 0; i < 7; i++) {
+        if (values[i] == NULL) {
+            Py_CLEAR(record);
+            break;
+        }
+        PyStructSequence_SetItem(record, i, values[i]);
+    }
+    return record;
+}
+
 static PyObject *Queue_join(PyObject *object, PyObject *unused)
 {
     Queue *self = (Queue *) object;
@@ -228,6 +256,18 @@ static PyObject *Queue_join(PyObject *object, PyObject *unused)
     }
     status = w.status;
     self->foreign = status == QE_EFORMAT || status == QE_ESTATE;
+    if (status == QE_ESTATE) {
+        qe_queue_end end;
+
+        qe_queue_known(self->queue, &end);
+        if (self->end == NULL &&
+            (end.over || end.stopped)) { /* otherwise it is a call too many */
+            self->end = end_of(Py_TYPE(object), &end);
+            if (self->end == NULL) {
+                return NULL;
+            }
+        }
+    }
     return done(self, status);
 }
 
@@ -283,34 +323,6 @@ static PyObject *Queue_stop(PyObject *object, PyObject *unused)
 
     (void) unused;
     return q == NULL ? NULL : done(self, qe_queue_stop(q));
-}
-
-static PyObject *end_of(PyTypeObject *type, const qe_queue_end *end)
-{
-    PyObject *module = PyType_GetModule(type);
-    PyObject *record, *kind, *values[7];
-
-    kind = module == NULL ? NULL : PyObject_GetAttrString(module, "End");
-    record = kind == NULL ? NULL : PyStructSequence_New((PyTypeObject *) kind);
-    Py_XDECREF(kind);
-    if (record == NULL) {
-        return NULL;
-    }
-    values[0] = PyBool_FromLong(end->over);
-    values[1] = PyBool_FromLong(end->stopped);
-    values[2] = PyBool_FromLong(end->last);
-    values[3] = PyLong_FromUnsignedLong(end->counted);
-    values[4] = PyLong_FromUnsignedLong(end->late);
-    values[5] = PyLong_FromUnsignedLong(end->untold);
-    values[6] = PyLong_FromUnsignedLongLong(end->left);
-    for (int i = 0; i < 7; i++) {
-        if (values[i] == NULL) {
-            Py_CLEAR(record);
-            break;
-        }
-        PyStructSequence_SetItem(record, i, values[i]);
-    }
-    return record;
 }
 
 static PyObject *Queue_finish(PyObject *object, PyObject *unused)
@@ -425,7 +437,8 @@ static PyMethodDef Queue_methods[] = {
 
 static PyGetSetDef Queue_attributes[] = {
     {"end", Queue_end, NULL,
-     "what finish() told, also where a signal's handler raised; None before",
+     "what finish() told, also where a signal's handler raised; what join() "
+     "found, where the run has ended; None before",
      NULL},
     {"source", Queue_source, NULL, "a capsule with the qe_source", NULL},
     {"foreign", Queue_foreign, NULL,

@@ -111,7 +111,8 @@ class Node:
             raise NodeRefused(self._queue.text + self._in_order()) from None
         except RunEnded:
             self.ended = self._queue.text
-            if "stopped" not in self.ended:
+            self._stopped = self._queue.end is not None and self._queue.end.stopped
+            if not self._stopped:
                 # A job that is retried under the same name runs nothing: it must not pass for that.
                 self._read()
         except QeError as error:
@@ -139,7 +140,7 @@ class Node:
     @property
     def stopped(self) -> bool:
         """Whether the run was stopped, on whatever node."""
-        return self._stopped or (self.ended is not None and "stopped" in self.ended)
+        return self._stopped
 
     def start(self) -> None:
         """After the session's start."""

@@ -154,6 +154,7 @@ static void a_host_stops_all(void **state)
 {
     struct queue_node n[2];
     struct queue_world *w;
+    qe_queue_end end;
 
     redis_start(*state);
     w = queue_world_open(*state, 400, 50 * QW_MS);
@@ -165,6 +166,8 @@ static void a_host_stops_all(void **state)
     assert_true(queue_length(w, "XLEN", "work") > 0);
     n[0] = (struct queue_node){.w = w, .number = 9, .workers = 1};
     assert_int_equal(queue_node_join(&n[0]), QE_ESTATE);
+    qe_queue_known(n[0].queue, &end);
+    assert_true(end.stopped && !end.over && end.left > 0);
     assert_string_equal(n[0].text, "the run was stopped");
     qe_queue_close(n[0].queue);
     queue_world_close(w);

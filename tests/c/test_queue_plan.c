@@ -82,6 +82,7 @@ static void a_run_that_is_over_is_said_to_be(void **state)
 {
     struct queue_node n[1] = {{0}};
     struct queue_world *w;
+    qe_queue_end end;
 
     redis_start(*state);
     w = queue_world_open(*state, 3, 0);
@@ -90,6 +91,8 @@ static void a_run_that_is_over_is_said_to_be(void **state)
     queue_check_all(w, n, 1);
     n[0] = (struct queue_node){.w = w, .number = 2, .workers = 1};
     assert_int_equal(queue_node_join(&n[0]), QE_ESTATE);
+    qe_queue_known(n[0].queue, &end);
+    assert_true(end.over && !end.stopped && end.left == 0);
     assert_string_equal(n[0].text, "the run is over");
     qe_queue_close(n[0].queue);
     queue_world_close(w);

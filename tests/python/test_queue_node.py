@@ -102,7 +102,19 @@ def test_a_run_that_is_over_is_not_joined(redis: RedisServer) -> None:
     plan = queue(redis.url, "a", node="m")
     with pytest.raises(RunEnded):
         plan.join()
-    assert plan.foreign
+    assert plan.foreign and plan.end.over and not plan.end.stopped and plan.end.left == 0
+
+
+def test_a_run_that_was_stopped_is_not_joined(redis: RedisServer) -> None:
+    first = queue(redis.url, "stopped", "over")
+    first.join()
+    first.start()
+    first.stop()
+    first.finish()
+    late = queue(redis.url, "stopped", "over", node="m")
+    with pytest.raises(RunEnded):
+        late.join()
+    assert late.foreign and late.end.stopped and not late.end.over and late.end.left == 2
 
 
 def test_no_server_is_told_in_time() -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .. import _core, counts, frameworks
+from .. import counts, frameworks
 from ..publishing import Publishing
 from ..scratch import scratch
 from .adaptive import LOOK_S, Adaptive
