@@ -137,7 +137,10 @@ static uint32_t give_scope(qe_session *s, uint32_t scope)
     if (n < whole->count) { /* some of it was never ours */
         for (uint32_t i = 0; i < n; i++) {
             qe_source_news again = {
-                .first = whole->first + i, .count = 1, .attempt = 1};
+                .first = whole->first + i,
+                .count = 1,
+                /* The first: others wait in the scheduler, not in the arena. */
+                .attempt = s->units[a->order[whole->first + i]].claim};
 
             (void) claim(s, &again);
         }
