@@ -168,6 +168,13 @@ int qe__board_lay(qe__board *b, const char *const *ids, uint32_t count,
 {
     int status = 0;
 
+    for (uint32_t i = 0; i < entry_count; i++) {
+        if (entries[i].count > QE__ENTRY_UNITS) {
+            return qe__board_fail(b, QE_ETOOBIG,
+                                  "a group has more tests than one node can "
+                                  "claim at once (1000000)");
+        }
+    }
     for (uint32_t at = 0; at < count && status == 0; at += IDS_AT_ONCE) {
         uint32_t left = count - at;
 

@@ -14,6 +14,8 @@
 #define QE__ENTRY_ID 48u    /* bytes of an entry's name, NUL included */
 #define QE__NODE_NAME 64u   /* bytes of a node's, likewise */
 #define QE__CLAIM_MAX 1024u /* entries at once */
+/* Units of an entry at most: the server looks at each, and answers nobody else meanwhile. */
+#define QE__ENTRY_UNITS 1000000
 /* Expected nanoseconds are at most that: the server counts in doubles. */
 #define QE__EXPECTED_MAX (UINT64_C(1) << 53)
 
@@ -97,7 +99,8 @@ int qe__board_join(qe__board *b, const char *digest, uint32_t count,
 /* That of the run, once we have come to it: its first node's, whatever ours would have been. */
 uint64_t qe__board_lease_ms(const qe__board *b);
 /* Writes the plan: the ids of units in its order, and the entries (first, count, expected_ns, alone).
- * maxfail 0: no limit. QE_ESTATE: we took so long that another node does it. */
+ * maxfail 0: no limit. QE_ESTATE: we took so long that another node does it. QE_ETOOBIG: an entry has
+ * more than QE__ENTRY_UNITS. */
 int qe__board_lay(qe__board *b, const char *const *ids, uint32_t count,
                   const qe__entry *entries, uint32_t entry_count,
                   uint32_t maxfail, qe__board_news *news);

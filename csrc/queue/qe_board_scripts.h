@@ -4,10 +4,15 @@
 #ifndef QE_BOARD_SCRIPTS_H
 #define QE_BOARD_SCRIPTS_H
 
+#include "qe_board.h"
+
 /* KEYS: plan, work, nodes, out, tries, ids, serial, again, rework. ARGV: node, its workers, how many of
  * these wait, lease (ms), kept (s), which run of this name it is (0: any), then the script's own. An entry
  * of a stream has u (first unit), n (how many), a (attempt), x (not on this node), e (expected ns), s (1:
- * alone), in this order; nodes know those of `rework` by their names with an r before. */
+ * alone), in this order, and no more units than QE__ENTRY_UNITS; nodes know those of `rework` by their names with an r before. */
+#define BOARD_TEXT(n) BOARD_TEXT_OF(n)
+#define BOARD_TEXT_OF(n) #n
+
 #define BOARD_HEAD                                                             \
     "local plan, work, nodes, out, tries, ids, serial, again, rework =\n"      \
     "  unpack(KEYS)\n"                                                         \
@@ -62,25 +67,36 @@
     "  local found = call('XPENDING', key, 'q', at, at, 1)\n"                  \
     "  return #found == 1 and found[1][2] == node\n"                           \
     "end\n"                                                                    \
-    "local function fields(id)\n"                                              \
-    "  local key, at = place(id)\n"                                            \
-    "  return call('XRANGE', key, at, at)[1][2]\n"                             \
-    "end\n"                                                                    \
-    "local function drop(id)\n"                                                \
-    "  local key, at = place(id)\n"                                            \
-    "  call('XACK', key, 'q', at)\n"                                           \
-    "  call('XDEL', key, at)\n"                                                \
-    "  call('HDEL', plan, 'cut:' .. id)\n"                                     \
-    "end\n"                                                                    \
-    "local function put(u, n, a, x, e, s)\n"                                   \
-    "  if s == '1' or tonumber(a) > 1 then\n"                                  \
-    "    call('RPUSH', s == '1' and serial or again, u .. ' ' .. n ..\n"       \
-    "      ' ' .. a .. ' ' .. e .. ' ' .. x)\n"                                \
-    "  else\n"                                                                 \
-    "    call('XADD', work, '*', 'u', u, 'n', n, 'a', a, 'x', x, 'e', e,\n"    \
-    "      's', s)\n"                                                          \
-    "  end\n"                                                                  \
-    "end\n"
+    "local function size(f)\n"                                                 \
+    "  local n = tonumber(f[4])\n"                                             \
+    "  assert(n and n >= 1 and n <= " BOARD_TEXT(                              \
+        QE__ENTRY_UNITS) ",\n"                                                 \
+                         "    'an entry has no such number of tests')\n"       \
+                         "  return n\n"                                        \
+                         "end\n"                                               \
+                         "local function fields(id)\n"                         \
+                         "  local key, at = place(id)\n"                       \
+                         "  local f = call('XRANGE', key, at, at)[1][2]\n"     \
+                         "  size(f)\n"                                         \
+                         "  return f\n"                                        \
+                         "end\n"                                               \
+                         "local function drop(id)\n"                           \
+                         "  local key, at = place(id)\n"                       \
+                         "  call('XACK', key, 'q', at)\n"                      \
+                         "  call('XDEL', key, at)\n"                           \
+                         "  call('HDEL', plan, 'cut:' .. id)\n"                \
+                         "end\n"                                               \
+                         "local function put(u, n, a, x, e, s)\n"              \
+                         "  if s == '1' or tonumber(a) > 1 then\n"             \
+                         "    call('RPUSH', s == '1' and serial or again, u "  \
+                         ".. ' ' .. n ..\n"                                    \
+                         "      ' ' .. a .. ' ' .. e .. ' ' .. x)\n"           \
+                         "  else\n"                                            \
+                         "    call('XADD', work, '*', 'u', u, 'n', n, 'a', "   \
+                         "a, 'x', x, 'e', e,\n"                                \
+                         "      's', s)\n"                                     \
+                         "  end\n"                                             \
+                         "end\n"
 
 /* What a run that is there begins with: without one, the state says so; another run of the same name,
  * laid since, is none of the node's. */

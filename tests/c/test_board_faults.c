@@ -116,6 +116,18 @@ static void nothing_is_lost_or_doubled(void **state)
     leave(&a);
 }
 
+/* A run that is over is open once more. */
+static void reopen(struct node *n)
+{
+    static const char *const set[] = {"HSET", "qe:{p/1}:plan", "state",
+                                      "open", "left",          "1"};
+    redisReply *reply;
+
+    assert_int_equal(qe__redis_add(n->redis, 6, set, NULL), 0);
+    assert_int_equal(qe__redis_reply(n->redis, UINT64_MAX, &reply), 0);
+    freeReplyObject(reply);
+}
+
 /* What a node hears of a server that is started like this. */
 static void refuses(struct redis_world *w, const char *option,
                     const char *value, const char *more, int code,
@@ -191,6 +203,51 @@ static void what_is_odd_is_refused(void **state)
         }
         for (uint32_t j = 0; j < got; j++)
             free(e[j].gone);
+        leave(&a);
+    }
+}
+
+/* Nor does it keep the server from others. */
+static void what_is_huge_keeps_no_server_busy(void **state)
+{
+    const char *const writes[][16] = {
+        {"XADD", "qe:{p/1}:work", "*", "u", "0", "n", "4000000000", "a", "1",
+         "x", "", "e", "1", "s", "0", NULL},
+        {"RPUSH", "qe:{p/1}:again", "0 4000000000 2 1 ", NULL},
+        {"RPUSH", "qe:{p/1}:serial", "0 4000000000 1 1 ", NULL},
+    };
+    static const char *const late[] = {"HSET", "qe:{p/1}:plan", "late", "1"};
+    struct redis_world *w = *state;
+
+    redis_start(w);
+    for (size_t i = 0; i < 3; i++) {
+        const char *all[] = {"FLUSHALL"};
+        qe__share_want want = {.entries = 2};
+        struct node a = come(w, "a");
+        redisReply *reply;
+        qe__entry e[2];
+        uint32_t got;
+        int argc = 0;
+
+        assert_int_equal(qe__redis_add(a.redis, 1, all, NULL), 0);
+        assert_int_equal(qe__redis_reply(a.redis, UINT64_MAX, &reply), 0);
+        freeReplyObject(reply);
+        lay(&a, 1, 1, 0);
+        assert_int_equal(claim(&a, 1, e), 1);
+        assert_true(tell(&a, e, 0, QE_PASSED, true));
+        while (writes[i][argc] != NULL)
+            argc++;
+        assert_int_equal(qe__redis_add(a.redis, argc, writes[i], NULL), 0);
+        assert_int_equal(qe__redis_reply(a.redis, UINT64_MAX, &reply), 0);
+        freeReplyObject(reply);
+        assert_int_equal(qe__redis_add(a.redis, 4, late, NULL), 0);
+        assert_int_equal(qe__redis_reply(a.redis, UINT64_MAX, &reply), 0);
+        freeReplyObject(reply);
+        reopen(&a);
+        assert_int_equal(qe__board_claim(a.board, &want, 0, e, &got, &a.news),
+                         QE_EUNSUPPORTED);
+        assert_non_null(
+            strstr(qe__board_text(a.board), "no such number of tests"));
         leave(&a);
     }
 }
@@ -271,6 +328,7 @@ int main(void)
         BOARD_TEST(nothing_is_lost_or_doubled),
         BOARD_TEST(what_a_server_lacks_is_said),
         BOARD_TEST(what_is_odd_is_refused),
+        BOARD_TEST(what_is_huge_keeps_no_server_busy),
         BOARD_TEST(a_run_that_is_gone_is_seen),
         BOARD_TEST(a_run_that_was_laid_again_is_another),
     };
