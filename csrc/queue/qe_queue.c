@@ -189,6 +189,7 @@ static int open_rest(qe_queue *q, const qe_queue_options *o,
     q->lease_ns = o->lease_ns != 0 ? o->lease_ns : 10 * S;
     q->timeout_ns = o->timeout_ns != 0 ? o->timeout_ns : 5 * S;
     q->patience_ns = o->patience_ns;
+    q->stuck_ns = o->stuck_ns;
     q->backoff_ns = QE__QUEUE_BACKOFF_NS;
     q->address.haste = &q->haste;
     q->shared.room.idle = o->workers;

@@ -38,6 +38,10 @@ typedef struct qe_queue_options {
     uint64_t timeout_ns; /* of a call; 0: 5 s */
     uint64_t
         patience_ns; /* how long a server that is gone is waited for; 0: two leases */
+    uint64_t
+        stuck_ns; /* a session that has not looked at its source for so long, though there was
+                     something to see, hangs: its leases are renewed no more until it does,
+                     or its host tells something. 0: ten minutes, or sixty leases if that is longer */
 } qe_queue_options;
 
 /* What is to be known of the unit at a place, see qe_source.h. */

@@ -8,6 +8,9 @@
 #include "qe_queue_own.h"
 #include "qe_util.h"
 
+/* Longer than any hook of a host takes, and any look at a debugger's prompt but the longest. */
+#define STUCK_NS (600000 * QE__MS)
+
 static void ring(int fd)
 {
     const uint64_t one = 1;
@@ -57,6 +60,28 @@ void qe__queue_trouble(qe_queue *q, const char *text)
     (void) qe__queue_say(q, &news);
 }
 
+bool qe__queue_is_stuck(qe_queue *q, uint64_t now, uint64_t *look_ns)
+{
+    qe__queue_shared *s = &q->shared;
+    uint64_t limit = q->stuck_ns;
+
+    if (limit == 0) {
+        limit = 60 * q->lease_ns > STUCK_NS ? 60 * q->lease_ns : STUCK_NS;
+    }
+    *look_ns = UINT64_MAX;
+    if (s->leave || s->looked_ns == 0) { /* there may be no session at all */
+        return false;
+    }
+    if (now >= s->looked_ns + limit / 4 && now >= s->nudged_ns + limit / 4) {
+        s->nudged_ns = now;
+        ring(q->news_fd);
+    }
+    s->is_stuck = now >= s->looked_ns + limit;
+    *look_ns =
+        (s->looked_ns > s->nudged_ns ? s->looked_ns : s->nudged_ns) + limit / 4;
+    return s->is_stuck;
+}
+
 /* What the session said is what it has, unless something has been claimed since: then it has all
  * that is held but what runs. */
 void qe__queue_view(const qe_queue *q, uint64_t now, qe__share_view *out)
@@ -96,6 +121,16 @@ uint32_t qe__queue_waiting(const qe_queue *q)
 
 /* ---------------------------------------------------------------- a session's */
 
+static void looked(qe_queue *q)
+{
+    q->shared.looked_ns = qe_now_ns();
+    if (q->shared
+            .is_stuck) { /* the thread waits for that, and for nothing else */
+        q->shared.is_stuck = false;
+        qe__queue_wake(q);
+    }
+}
+
 static void take(void *ctx, qe_source_news *out)
 {
     qe_queue *q = ctx;
@@ -104,6 +139,7 @@ static void take(void *ctx, qe_source_news *out)
 
     *out = (qe_source_news){0};
     pthread_mutex_lock(&q->lock);
+    looked(q);
     if (s->taken < s->count) {
         *out = s->news[s->taken++];
         s->stale = s->stale || out->kind == QE_SOURCE_CLAIM;
@@ -111,6 +147,8 @@ static void take(void *ctx, qe_source_news *out)
             s->taken = s->count = 0;
             (void) !read(q->news_fd, &rung, sizeof(rung));
         }
+    } else { /* it was only to look */
+        (void) !read(q->news_fd, &rung, sizeof(rung));
     }
     pthread_mutex_unlock(&q->lock);
 }
@@ -123,6 +161,7 @@ static void room(void *ctx, const qe_source_room *said)
     qe__share_view view;
 
     pthread_mutex_lock(&q->lock);
+    looked(q);
     if (s->room_ns > 0 && s->room.idle < q->workers) {
         s->busy_ns += (now - s->room_ns) * (q->workers - s->room.idle);
     }
@@ -151,6 +190,7 @@ static void back(void *ctx, uint32_t first, uint32_t count)
     qe__queue_shared *s = &q->shared;
 
     pthread_mutex_lock(&q->lock);
+    looked(q);
     if (count == 0) {
         s->wanted = false;
     } else if (first < q->count && count <= q->count - first &&
@@ -208,6 +248,9 @@ int qe_queue_tell(qe_queue *q, uint32_t place, uint32_t attempt,
                       sizeof(s->tales[0]));
     if (status == 0) {
         s->tales[s->tale_count++] = tale;
+        if (s->looked_ns != 0) {
+            looked(q);
+        }
         s->ended++;
         if (s->tale_count == 1) {
             s->first_tale_ns = qe_now_ns();

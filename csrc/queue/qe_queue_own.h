@@ -67,8 +67,13 @@ typedef struct qe__queue_shared {
     qe_source_room room;
     bool stale;                 /* it does not know of all that was claimed */
     uint64_t room_ns, begun_ns; /* when it was said; when a unit last began */
-    uint64_t busy_ns, ended;    /* of all workers together; units */
-    uint32_t held_units;        /* claimed, and neither told nor given back */
+    uint64_t
+        looked_ns; /* when the session last took, or said, anything; 0: never */
+    bool is_stuck; /* see qe__queue_is_stuck */
+    uint64_t
+        nudged_ns; /* when it was last woken for nothing but to see whether it looks */
+    uint64_t busy_ns, ended; /* of all workers together; units */
+    uint32_t held_units;     /* claimed, and neither told nor given back */
     uint64_t held_ns;
     qe__board_news seen; /* as last heard */
     uint64_t trip_ns, entry_ns;
@@ -89,7 +94,7 @@ struct qe_queue {
     char *ca_file, *ids;
     qe_queue_unit *units;
     uint32_t count, workers, maxfail;
-    uint64_t lease_ns, timeout_ns, patience_ns;
+    uint64_t lease_ns, timeout_ns, patience_ns, stuck_ns;
     char digest[65], who[33];
     char text[QE_QUEUE_TEXT];
     qe_source source;
@@ -143,6 +148,9 @@ static inline uint64_t qe__queue_patience_ns(const qe_queue *q)
 }
 /* What decides how much is asked for. */
 void qe__queue_view(const qe_queue *q, uint64_t now, qe__share_view *out);
+/* Whether the session hangs, for all that we know; its next look wakes the thread then. One that has
+ * nothing to hear or to say is woken now and then, so that it looks. *look_ns: when to ask next. */
+bool qe__queue_is_stuck(qe_queue *q, uint64_t now, uint64_t *look_ns);
 /* How many of our workers have nothing to do. */
 uint32_t qe__queue_waiting(const qe_queue *q);
 void qe__queue_wake(qe_queue *q);

@@ -139,10 +139,18 @@ static int tell_next(qe_queue *q)
  * answered comes before anything that is new: the server must hear it in this order. */
 static int step(qe_queue *q, uint64_t *due, bool *done)
 {
-    uint64_t now = qe_now_ns(), ask_ns;
+    uint64_t now = qe_now_ns(), ask_ns, look_ns;
     errand e = errand_of(q);
     qe__share_want want;
+    bool stuck;
 
+    pthread_mutex_lock(&q->lock);
+    stuck = qe__queue_is_stuck(q, now, &look_ns);
+    pthread_mutex_unlock(&q->lock);
+    if (stuck) { /* nobody runs what we have: others are to have it */
+        *due = look_ns;
+        return 0;
+    }
     *due = now;
     if (q->renew_ns <= now) {
         return qe__queue_call_renew(q);
@@ -178,6 +186,7 @@ static int step(qe_queue *q, uint64_t *due, bool *done)
         return qe__queue_call_beat(q);
     }
     *due = least(least(ask_ns, e.tell_ns), least(q->beat_ns, q->renew_ns));
+    *due = least(*due, look_ns);
     return 0;
 }
 

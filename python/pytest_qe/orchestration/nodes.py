@@ -198,7 +198,7 @@ class LayerNode:
             raise NodeRefused(f"{text}: every node runs the same layers") from None
         except RunEnded:
             self.ended = self._queue.text
-            self.stopped = "stopped" in self.ended
+            self.stopped = self._queue.end is not None and self._queue.end.stopped
         except QeError as error:
             raise NoServer(self._queue.text or str(error)) from None
         else:
