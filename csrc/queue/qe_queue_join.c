@@ -181,6 +181,18 @@ static int lay(qe_queue *q, qe__board_news *news)
     return status;
 }
 
+/* A run that this node has no part in: its workers are not to count there. */
+static int turn_away(qe_queue *q, int status, const char *why)
+{
+    qe__board_news news;
+
+    if (why != NULL) {
+        (void) fail(q, status, why);
+    }
+    (void) qe__board_leave(q->board, &news);
+    return status;
+}
+
 /* With a connection: 0; QE_EBUSY: another node lays the plan. */
 static int come(qe_queue *q, qe__board_news *news)
 {
@@ -189,7 +201,7 @@ static int come(qe_queue *q, qe__board_news *news)
     news->state = QE__BOARD_NONE;
     status = qe__board_join(q->board, q->digest, q->count, news);
     if (status == QE_EFORMAT && news->state != QE__BOARD_NONE) {
-        return other_plan(q);
+        return turn_away(q, other_plan(q), NULL);
     }
     if (status == 0 && news->state == QE__BOARD_NONE) {
         status = lay(q, news);
@@ -206,11 +218,11 @@ static int come(qe_queue *q, qe__board_news *news)
     }
     if (status == 0 && news->state == QE__BOARD_OVER && q->count > 0) {
         q->shared.end.over = true;
-        return fail(q, QE_ESTATE, "the run is over");
+        return turn_away(q, QE_ESTATE, "the run is over");
     }
     if (status == 0 && news->state == QE__BOARD_STOPPED) {
         q->shared.end.stopped = true;
-        return fail(q, QE_ESTATE, "the run was stopped");
+        return turn_away(q, QE_ESTATE, "the run was stopped");
     }
     return status;
 }

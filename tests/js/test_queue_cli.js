@@ -63,10 +63,19 @@ test('status and abort say what those of Python say', async (t) => {
   await makeRun(server, own, 'one');
   await makeRun(server, own, 'two', ['good.sh']);
   await server.ask('SET', `${KEY('odd')}:plan`, 'nothing of ours');
+  // Workers of those that come too late, or have other files, are none of the run's.
+  const late = ['exec', '--command=sh {file}', 'good.sh', ...where(server)];
+  for (const [run, status] of [
+    ['one', 2],
+    ['two', 0],
+  ]) {
+    const end = await start('qe', own, 'c', [...late, `--run=${run}`]).ended;
+    assert.equal(end.status, status, end.stderr);
+  }
   const all = await same(own, ['status', ...where(server)]);
-  assert.match(steady(all.stdout), /^over 7 0 3 \d N s ago one$/m);
+  assert.match(steady(all.stdout), /^over 7 0 3 0 N s ago one$/m);
   assert.match(all.stdout, /^unreadable +odd$/m);
-  assert.match(all.stdout, /^over .* two$/m);
+  assert.match(steady(all.stdout), /^over 1 0 0 0 N s ago two$/m);
   const one = await same(own, ['status', 'one', ...where(server)]);
   assert.match(
     one.stdout,
