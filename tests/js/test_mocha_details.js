@@ -127,11 +127,22 @@ test('what is circular or huge is compared as mocha compares it', async (t) => {
 });
 
 test('files that one worker alone can load do not pass without having run', async (t) => {
+  // Nothing ends before the second worker has tried.
+  const waits = `it('waits', function (done) {
+    this.timeout(60000);
+    const look = () =>
+      require('fs').existsSync('tried') ? setTimeout(done, 1500) : setTimeout(look, 20);
+    look();
+  });`;
   const folder = project(t, {
-    'test/a.js': `require('fs').mkdirSync('once'); // a second worker cannot
-      describe('a', () => { it('waits', (done) => setTimeout(done, 1500)); });`,
-    'test/b.js': `describe('b', () => { it('fails', () => { throw new Error('must be seen'); });
-      it('waits', (done) => setTimeout(done, 1500)); });`,
+    'test/a.js': `const fs = require('fs');
+      if (fs.existsSync('once')) fs.writeFileSync('tried', '');
+      fs.mkdirSync('once'); // a second worker cannot
+      describe('a', () => { ${waits} });`,
+    'test/b.js': `describe('b', () => {
+      ${waits}
+      it('fails', () => { throw new Error('must be seen'); });
+    });`,
   });
   const { stdout, code } = await qeMocha(folder, ['--parallel=2']);
   assert.equal(code, 1, stdout);
