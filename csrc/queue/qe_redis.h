@@ -6,9 +6,7 @@
 #define QE_REDIS_H
 
 #include <hiredis/hiredis.h>
-#ifndef __cplusplus
 #include <stdatomic.h>
-#endif
 
 #include "qe.h"
 
@@ -16,9 +14,6 @@
 
 /* What shortens waits: from qe__haste_now on, which any thread or signal's handler may call, none
  * that began at `since_ns` or later lasts longer than `grace_ns`. */
-#ifdef __cplusplus
-typedef struct qe__haste qe__haste; /* it has other atomics than C */
-#else
 typedef struct qe__haste {
     int fd;                    /* an eventfd: look again; -1: nobody hurries */
     _Atomic uint64_t asked_ns; /* when; 0: not yet */
@@ -26,7 +21,6 @@ typedef struct qe__haste {
         since_ns; /* 0: what is waited for now is to be waited for */
     _Atomic uint64_t grace_ns;
 } qe__haste;
-#endif
 
 void qe__haste_now(qe__haste *h);
 /* Waits whose ends may be hastened begin now; who waits already looks again. */
