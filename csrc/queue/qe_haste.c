@@ -1,8 +1,8 @@
-/* Waits that somebody may want to be over sooner; see qe_redis.h. */
+/* Waits that somebody may want to be over sooner; see qe_haste.h. */
 #include <poll.h>
 #include <unistd.h>
 
-#include "qe_redis.h"
+#include "qe_haste.h"
 #include "qe_util.h"
 
 #define LONGEST_NS (3600000 * QE__MS)

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "qe_board.h"
+#include "qe_haste.h"
 #include "qe_queue.h"
 #include "qe_share.h"
 

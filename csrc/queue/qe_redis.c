@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "qe_haste.h"
 #include "qe_util.h"
 
 #define REPLY_MAX ((size_t) 64 << 20)

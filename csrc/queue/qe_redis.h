@@ -6,30 +6,12 @@
 #define QE_REDIS_H
 
 #include <hiredis/hiredis.h>
-#include <stdatomic.h>
 
 #include "qe.h"
 
 #define QE__REDIS_TEXT 256u /* bytes of a message, NUL included */
 
-/* What shortens waits: from qe__haste_now on, which any thread or signal's handler may call, none
- * that began at `since_ns` or later lasts longer than `grace_ns`. */
-typedef struct qe__haste {
-    int fd;                    /* an eventfd: look again; -1: nobody hurries */
-    _Atomic uint64_t asked_ns; /* when; 0: not yet */
-    _Atomic uint64_t
-        since_ns; /* 0: what is waited for now is to be waited for */
-    _Atomic uint64_t grace_ns;
-} qe__haste;
-
-void qe__haste_now(qe__haste *h);
-/* Waits whose ends may be hastened begin now; who waits already looks again. */
-void qe__haste_from(qe__haste *h, uint64_t grace_ns);
-/* When a wait until then ends. */
-uint64_t qe__haste_until(const qe__haste *h, uint64_t until_ns);
-/* Poll's, for up to an hour: > 0 when the descriptor is ready for `events` (fd -1: none is), 0 at
- * that time or before; the caller looks. */
-int qe__haste_poll(const qe__haste *h, int fd, short events, uint64_t until_ns);
+typedef struct qe__haste qe__haste; /* see qe_haste.h */
 
 /* Where the server is, and who we are there. */
 typedef struct qe__redis_address {
