@@ -169,6 +169,8 @@ void qe__session_tell(qe_session *s, uint64_t now_ns);
 /* With a source: listens to it; takes in what it says, true if that is an event for the
  * host; says what there is to do here. */
 int qe__session_watch_source(qe_session *s);
+/* A turn is free: what was claimed while others had it, as fresh workers do, gets a worker. */
+void qe__session_start_claimed(qe_session *s);
 bool qe__session_source(qe_session *s, qe_event *out);
 void qe__session_tell_room(qe_session *s);
 /* A unit has begun, or ended unseen. */

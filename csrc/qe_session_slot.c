@@ -408,6 +408,7 @@ static void succeed(qe_session *s, uint32_t slot)
     }
     if (!more || status != 0) {
         free_slot(s, w);
+        qe__session_start_claimed(s);
     }
 }
 

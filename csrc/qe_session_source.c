@@ -69,6 +69,14 @@ static int start_workers(qe_session *s, uint32_t units)
     return status;
 }
 
+void qe__session_start_claimed(qe_session *s)
+{
+    if (s->options.source != NULL && !s->stopping && s->trouble == 0 &&
+        qe__arena_any_ready(&s->exec.arena, QE__NONE)) {
+        (void) start_workers(s, 1); /* one that is refused is asked for again */
+    }
+}
+
 static int claim(qe_session *s, const qe_source_news *news)
 {
     qe__arena *a = &s->exec.arena;

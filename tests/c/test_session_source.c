@@ -369,6 +369,43 @@ static void another_attempt_is_another_claim(void **state)
     assert_int_equal(w->unit[1].outcome, QE_FLAKY);
 }
 
+static enum qe_outcome body_second_waits(struct world *w, qe_worker *worker,
+                                         const qe_claim *claimed)
+{
+    (void) worker;
+    if (claimed->attempt == 2)
+        (void) world_wait_gate(w, 1);
+    return QE_PASSED;
+}
+
+/* What runs again has a worker of its own, here in the turn of each that there could be. */
+static void what_is_claimed_behind_another_attempt_runs(void **state)
+{
+    struct world *w = *state;
+    qe_event event;
+
+    w->body = body_second_waits;
+    w->retryable = true;
+    w->options.workers = 2;
+    world_add_many(w, 12, 3, 1, 0);
+    world_start(w);
+    for (uint32_t u = 0; u < 2; u++)
+        say((qe_source_news){
+            .kind = QE_SOURCE_CLAIM, .first = u, .count = 1, .attempt = 2});
+    for (uint32_t n = 0; n < 2;) {
+        world_next(w, &event);
+        n += event.kind == QE_EV_START;
+    }
+    claim(2, 10);
+    while (end.head < end.tail)
+        world_poll(w, &event);
+    world_open(w, 1);
+    while (outcomes(w) < 12)
+        world_next(w, &event);
+    over();
+    world_finish(w);
+}
+
 static void attempts_of_its_own_are_no_claims(void **state)
 {
     struct world *w = *state;
@@ -501,6 +538,7 @@ int main(void)
         T(a_scope_goes_back_whole_or_not),
         T(what_is_lost_does_not_begin),
         T(another_attempt_is_another_claim),
+        T(what_is_claimed_behind_another_attempt_runs),
         T(attempts_of_its_own_are_no_claims),
         T(a_worker_that_dies_loses_nothing),
         T(a_stop_elsewhere_stops_here),
