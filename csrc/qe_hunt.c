@@ -163,7 +163,8 @@ static uint32_t server_of(const qe_hunt *h, const qe_hunt_pass *p)
 /* Whether the next pass that screens is to have the files of another. */
 static bool borrows(const qe_hunt *h)
 {
-    return h->lender == QE__NO_PASS && h->screened >= BORROWS;
+    return !h->options.apart && h->lender == QE__NO_PASS &&
+           h->screened >= BORROWS;
 }
 
 /* Whose files a pass has. */

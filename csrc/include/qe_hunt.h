@@ -68,6 +68,9 @@ typedef struct qe_hunt_options {
                                 of many measured flaky tests */
     uint32_t servers; /* hash seeds beside the run's own, numbered from 1 */
     bool pairs;       /* two passes can run at once */
+    bool
+        apart; /* passes run on machines that share no files, so none has those of
+                         another; and all that screen are told before any is over */
 } qe_hunt_options;
 
 typedef struct qe_hunt_pass {

@@ -89,7 +89,7 @@ static PyObject *Hunt_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"groups",  "seconds_each", "executions", "seconds",
                             "alpha",   "seed",         "servers",    "pairs",
-                            "rates_a", "rates_b",      NULL};
+                            "rates_a", "rates_b",      "apart",      NULL};
     PyObject *groups, *each;
     qe_hunt_options options = {0};
     unsigned long long seed;
@@ -97,16 +97,18 @@ static PyObject *Hunt_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     double *seconds;
     size_t n = 0;
     Hunt *self;
-    int status, pairs;
+    int status, pairs, apart = 0;
 
-    if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "OOdddKIpdd", names, &groups, &each,
-            &options.executions, &options.seconds, &options.alpha, &seed,
-            &options.servers, &pairs, &options.rates_a, &options.rates_b)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOdddKIpdd|p", names,
+                                     &groups, &each, &options.executions,
+                                     &options.seconds, &options.alpha, &seed,
+                                     &options.servers, &pairs, &options.rates_a,
+                                     &options.rates_b, &apart)) {
         return NULL;
     }
     options.seed = seed;
     options.pairs = pairs != 0;
+    options.apart = apart != 0;
     numbers = core_numbers(groups, &n);
     if (numbers == NULL) {
         return NULL;

@@ -38,7 +38,8 @@ PyObject *queue_raise(int code, const char *text)
 
 static int exec_module(PyObject *m)
 {
-    return queue_add_node(m) || queue_add_reader(m) ? -1 : 0;
+    return queue_add_node(m) || queue_add_reader(m) || queue_add_source(m) ? -1
+                                                                           : 0;
 }
 
 #endif

@@ -36,6 +36,9 @@ EV_GIVE_UP: int
 EV_REFUSED: int
 EV_SERVER: int
 EV_SOURCE: int
+SOURCE_CLAIM: int
+SOURCE_LOST: int
+SOURCE_WANTED: int
 SOURCE_STOPPED: int
 SOURCE_OVER: int
 SOURCE_TROUBLE: int
@@ -137,6 +140,9 @@ class Session:
     def publish(self, folder: bytes, about_json: str, names: list[bytes], /) -> None: ...
     def close(self) -> None: ...
 
+# number, condition, seed, the pass it repeats, server, files, partner, items
+HuntPass = tuple[int, str, int, int | None, int, int, int | None, list[int]]
+
 class Hunt:
     def __init__(
         self,
@@ -150,13 +156,10 @@ class Hunt:
         pairs: bool,
         rates_a: float,
         rates_b: float,
+        apart: bool = False,
     ) -> None: ...
     def known(self, item: int, failures: int, passes: int, /) -> None: ...
-    def next(
-        self,
-    ) -> (
-        tuple[int, str, int, int | None, int, int, int | None, list[int]] | Literal[False] | None
-    ): ...
+    def next(self) -> HuntPass | Literal[False] | None: ...
     def result(self, pass_: int, item: int, result: int, seconds: float, /) -> None: ...
     def more(self, item: int, result: int, /) -> None: ...
     def over(self, pass_: int, beside: float, /) -> None: ...

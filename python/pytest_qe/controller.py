@@ -179,8 +179,9 @@ class Controller:
         self.recording = Recording(self.config, options, self._ids())
         self.quarantined = held.hold(items, self.recording) if (held := self.quarantining) else []
         expected = self.recording.expected_ns()
-        hunts = options.flaky is not None and options.flaky_mode == "adaptive"
-        counts = self.recording.counts() if hunts else {}
+        shares = options.queue is not None
+        hunts = options.flaky is not None and (shares or options.flaky_mode == "adaptive")
+        counts = self.recording.counts() if hunts and not shares else {}
         self.recording.close_before_fork()
         self.workers = starting.count_workers(self, wishes)
         order = self.collected.order(self.config, items)
@@ -193,13 +194,12 @@ class Controller:
             if options.flaky is not None:
                 self.tally = FlakyTally(len(items), options.flaky)
             plan, self.units = planning.build(
-                items, wishes, options, expected, self.seed, self.workers, order,
-                options.queue is not None,
+                items, wishes, options, expected, self.seed, self.workers, order, shares,
             )  # fmt: skip
-        if options.queue is not None:
-            from .queuerun import QueueRun
+        if shares:
+            from . import queuerun
 
-            self.queue = QueueRun(self, plan, expected)
+            self.queue = queuerun.come(self, plan, wishes, expected)
             if self.queue.ended is not None:
                 self.workers = 0
                 self._finish(0.0)
@@ -276,7 +276,8 @@ class Controller:
             while True:
                 if self.hunt is not None:
                     self.hunt.feed(self.core, self.units)
-                pending.extend(self.core.events(_LIVE_TICK_MS if self.live.ends else _TICK_MS))
+                soon = self.live.ends or (self.hunt is not None and self.hunt.waits)
+                pending.extend(self.core.events(_LIVE_TICK_MS if soon else _TICK_MS))
                 self.live.pump()
                 if pending:
                     self.terminal.hide()
@@ -569,7 +570,9 @@ class Controller:
             run["collection_errors"] = details.uncollected(self.collected.failed) or None
             if self.hunt is not None:
                 run["passes"] = len(self.hunt.passes)
-                run["hunt"] = details.complete_hunt(self.hunt.describe(self._ids()), self.config)
+                run["lanes"] = self.hunt.complete(self.recording, 3 * self.workers + 1) or None
+                told = self.hunt.describe(self._ids())
+                run["hunt"] = details.complete_hunt(told, self.config) if told else None
         self.recording.write_reports(run)
         for text in self.recording.warnings + self.sharding.warnings:
             self.terminal.warn(text)

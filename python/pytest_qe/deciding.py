@@ -61,7 +61,8 @@ def _hash_seeds(controller: Controller, tests: int) -> list[int]:
         each = max(time.process_time(), 0.01)
         count = min(count, int(_SERVERS_SHARE * budget * controller.workers / each))
     # Each has what a worker has open in this process.
-    count = min(count, starting.room_for(controller.workers + count) - controller.workers)
+    if controller.options.queue is None:  # nodes have one plan, whatever there is room for
+        count = min(count, starting.room_for(controller.workers + count) - controller.workers)
     draw = Random(f"{controller.seed}:hash")
     return [draw.randrange(1, 2**32) for _ in range(max(0, count))]
 
@@ -82,9 +83,18 @@ def make(
             options.bisect_order, items, wishes, options, controller.seed, controller.workers,
             controller.surroundings.refused, controller.servers_gone,
         )  # fmt: skip
+    if options.queue is not None and options.flaky_mode == "fixed":
+        from .sharedhunt import SharedPasses
+
+        return SharedPasses(items, wishes, options, controller.seed, controller.workers)
     from .hunting import Hunt
 
-    return Hunt(
+    kind = Hunt
+    if options.queue is not None:
+        from .sharedhunt import SharedHunt
+
+        kind = SharedHunt
+    return kind(
         items, wishes, expected, options, controller.seed, controller.workers,
         config=controller.config,
         counts=counts,

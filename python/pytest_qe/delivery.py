@@ -257,7 +257,7 @@ class Delivery:
     ) -> None:
         """Remembers an attempt."""
         number, pass_ = self.units[attempt.unit]
-        if self.tally is not None and not self.tally.remembers(pass_):
+        if self.tally is not None and not self.tally.remembers(attempt.unit, pass_):
             return
         if self.tally is not None and failed_as_expected(attempt):
             outcome = _core.PASSED  # what a hunt counts
@@ -290,7 +290,7 @@ class Delivery:
         """A test's final outcome, to all reporters."""
         number, pass_ = self.units[attempt.unit]
         if self.tally is not None:
-            if self.tally.remembers(pass_):
+            if self.tally.remembers(attempt.unit, pass_):
                 self._note_pass(number, attempt)
             chosen = self.tally.add(number, pass_, attempt, outcome)
             if chosen is None:
@@ -301,7 +301,9 @@ class Delivery:
             outcome = _core.ERROR
             attempt.failed = attempt.failed or late
         place = self.units[attempt.unit]
-        if self._details is not None and (self.tally is None or self.tally.remembers(place[1])):
+        if self._details is not None and (
+            self.tally is None or self.tally.remembers(attempt.unit, place[1])
+        ):
             self._details.add_late(*place, attempt)
         self.recording.record.set_outcome(number, outcome, _message_of(attempt))
         item = self.session.items[number]

@@ -87,14 +87,16 @@ class Clusters:
     def __init__(self) -> None:
         self._found: dict[Way, dict[str, Any]] = {}
 
-    def add(self, item: int, way: Way, attempt: Attempt) -> None:
+    def add(self, item: int, way: Way, attempt: Attempt | None, message: str = "") -> None:
+        """A failure: of an attempt, or of one of which a message is known."""
         # What several tests have in common is where it failed, not how they came there.
         key = (way[0], _place(way)) if len(way) > 1 else way
         one = self._found.setdefault(key, {"failures": 0, "tests": set(), "message": ""})
         one["failures"] += 1
         one["tests"].add(item)
-        if not one["message"] and attempt.failed is not None:
-            one["message"] = attempts.line_of(attempt.failed)
+        if not one["message"] and attempt is not None and attempt.failed is not None:
+            message = attempts.line_of(attempt.failed)
+        one["message"] = one["message"] or message
 
     def most_first(self) -> list[tuple[Way, dict[str, Any]]]:
         return sorted(self._found.items(), key=lambda pair: -pair[1]["failures"])

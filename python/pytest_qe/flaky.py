@@ -48,7 +48,7 @@ class Tally:
         """(pass, 1 passed or 0 failed) of what counts, in the order of the passes."""
         raise NotImplementedError
 
-    def remembers(self, pass_: int) -> bool:
+    def remembers(self, unit: int, pass_: int) -> bool:
         """Whether what a pass did is one of the tests' results: otherwise it was an
         experiment."""
         return True

@@ -80,6 +80,7 @@ class Hunt(Decided):
         refused: names of changes around a pass that could not be made, by pass.
         gone: servers that could not serve.
         renamed: tests that are others in the process of another hash seed.
+        apart: passes run on several nodes, which share no files.
     """
 
     def __init__(
@@ -98,11 +99,12 @@ class Hunt(Decided):
         refused: dict[int, list[str]] | None = None,
         gone: set[int] | None = None,
         renamed: set[int] | None = None,
+        apart: bool = False,
     ) -> None:
         if options.flaky_budget is not None:
             room = min(_SPARE_EACH * len(items), MOST_ROOM)
         else:
-            room = (options.flaky or 1) * len(items)
+            room = (options.flaky or 1) * len(items) * (2 if apart else 1)  # lost, and had again
         if options.flaky_causes != 0:
             room += min(_CAUSES_ROOM + _CAUSES_EACH * len(items), MOST_ROOM)
         super().__init__(len(items), wishes, room, hash_seeds)
@@ -120,7 +122,8 @@ class Hunt(Decided):
             alpha=self.alpha,
             seed=seed,
             servers=len(self.hash_seeds),
-            pairs=workers > 1,
+            pairs=workers > 1 and not apart,
+            apart=apart,
             rates_a=law[0],
             rates_b=law[1],
         )
@@ -171,7 +174,7 @@ class Hunt(Decided):
                 return True
             if found is False:
                 return self.given.under_way > 0
-            number, condition, seed, repeats, server, files, partner, items = found
+            number, _, seed, _, server, files, partner, items = found
             around: dict[str, Any] = {"files": files}
             if partner is not None:
                 around["partner"] = partner
@@ -180,21 +183,26 @@ class Hunt(Decided):
             )
             if given is None:  # seconds are left, but no room; or the run is being stopped
                 return self.given.under_way > 0
-            made: dict[str, Any] = {
-                "number": number,
-                "condition": condition,
-                "seed": seed,
-                "tests": len(items),
-                "files": files,
-                "order": items,
-            }
-            for name, value in (("repeats", repeats), ("partner", partner)):
-                if value is not None:
-                    made[name] = value
-            if server > 0:
-                made["hash_seed"] = self.hash_seeds[server - 1]
-            self.passes.append(made)
+            self._note_pass(found)
         return True
+
+    def _note_pass(self, found: _core.HuntPass) -> None:
+        """For the JSON result."""
+        number, condition, seed, repeats, server, files, partner, items = found
+        made: dict[str, Any] = {
+            "number": number,
+            "condition": condition,
+            "seed": seed,
+            "tests": len(items),
+            "files": files,
+            "order": items,
+        }
+        for name, value in (("repeats", repeats), ("partner", partner)):
+            if value is not None:
+                made[name] = value
+        if server > 0:
+            made["hash_seed"] = self.hash_seeds[server - 1]
+        self.passes.append(made)
 
     # ------------------------------------------------------------- inquiries
 
@@ -287,10 +295,8 @@ class Hunt(Decided):
             return None
         self.executions += 1
         result = self.keep(item, pass_, attempt, outcome)
-        if self.given.given[pass_].server in self._gone:
-            result = 2  # it had not the hash seed that it was to have
-        elif self.given.given[pass_].server > 0 and item in self.renamed:
-            result = 2  # it was another test, by what it is given
+        if self.is_void(item, pass_):
+            result = 2
         self._core.result(pass_, item, result, attempt.seconds)
         self._seconds += attempt.seconds
         if result in (0, 1):
@@ -302,7 +308,12 @@ class Hunt(Decided):
             self._core.over(pass_, self._beside.more(spent, self._seconds))
         return None  # a later pass may see something else
 
-    def remembers(self, pass_: int) -> bool:
+    def is_void(self, item: int, pass_: int) -> bool:
+        server = self.given.given[pass_].server
+        # It had not the hash seed that it was to have, or was another test, by what it is given.
+        return server in self._gone or (server > 0 and item in self.renamed)
+
+    def remembers(self, unit: int, pass_: int) -> bool:
         return self.inquiries is None or not self.inquiries.owns(pass_)
 
     def write(

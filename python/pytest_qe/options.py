@@ -447,10 +447,11 @@ def _check_queue(options: Options, config: pytest.Config) -> None:
             raise pytest.UsageError(
                 f"{flag_name(name)}: is of a run that is shared: give --qe-queue=URL, too"
             )
-    for name in ("shard", "shard_durations", "flaky", "replay", "bisect_order"):
+    for name in ("shard", "shard_durations", "flaky_budget", "replay", "bisect_order"):
         if options.queue is not None and getattr(options, name) is not None:
             raise pytest.UsageError(
                 f"--qe-queue: shares one run of every test, so it takes no {flag_name(name)}"
+                + (": --qe-flaky=N hunts" if name == "flaky_budget" else "")
             )
 
 

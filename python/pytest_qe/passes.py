@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pytest
 
     from .planning import Wish
+    from .recording import Recording
 
 #: Executions that there is room for at the most, and so passes.
 MOST_ROOM = 1 << 20
@@ -108,6 +109,10 @@ class Passes:
         self._left[number] = len(items)
         return given
 
+    def is_under_way(self, number: int) -> bool:
+        """Whether a pass has executions to come."""
+        return number in self._left
+
     def place(self, number: int, unit: int) -> int:
         """Which of the pass's executions a unit is, from 0."""
         return unit - self.given[number].first
@@ -149,6 +154,22 @@ class Decided(Tally):
         self.passes: list[dict[str, Any]] = []
 
     @property
+    def waits(self) -> bool:
+        """Whether passes may come from elsewhere at any time."""
+        return False
+
+    def complete(self, recording: Recording, lanes: int) -> dict[str, str]:
+        """Puts what ran on other nodes into what is recorded, which is saved already.
+
+        Args:
+            lanes: of this node; those of others are numbered behind them.
+
+        Returns:
+            What lanes of others are called, by the names that the JSON result has for them.
+        """
+        return {}
+
+    @property
     def found(self) -> bool:
         """Whether it found what it was to find; otherwise the run fails."""
         return True
@@ -171,7 +192,11 @@ class Decided(Tally):
         """A section of the terminal's summary."""
         raise NotImplementedError
 
-    def remembers(self, pass_: int) -> bool:
+    def is_void(self, item: int, pass_: int) -> bool:
+        """Whether what a test did in a pass is no result: it had other conditions."""
+        return False
+
+    def remembers(self, unit: int, pass_: int) -> bool:
         return False
 
     def results_of(self, item: int) -> list[tuple[int, int]]:

@@ -25,6 +25,7 @@ TESTS = ("total", "passed", "failed", "skipped", "errors")
 _KEPT = (1 << 18, 1 << 16, 1 << 13, 1 << 8)
 _MOST_TEXTS = 100
 _MOST_MARKS = 1000
+_MOST_WAY = 100
 _LONGEST_NAME = 1 << 12
 _LONGEST_MESSAGE = 1 << 14
 _MOST_SECONDS = 1e12
@@ -68,6 +69,8 @@ class Payload(TypedDict):
     quarantined: bool
     expected: float  # what the history knew; 0: nothing
     tests: dict[str, int] | None  # in a file, by what became of them; None: not known
+    way: list[str]  # of a hunt: how it failed, see failures.py
+    void: bool  # of a hunt: it was not run under the conditions that it was to have
 
 
 def pack(
@@ -88,6 +91,8 @@ def pack(
     quarantined: bool = False,
     expected: float = 0.0,
     tests: Mapping[str, int] | None = None,
+    way: Sequence[str] = (),
+    void: bool = False,
 ) -> bytes:
     """An attempt as bytes.
 
@@ -110,6 +115,8 @@ def pack(
         expected: how many seconds the history knew it to take.
         tests: where it is of a file how many tests that had, and what became of them, by
             ``TESTS``.
+        way: of a hunt, the exception's type and frames, by which failures are the same.
+        void: of a hunt, it did not run under its conditions, and is no result.
 
     Example:
         >>> data = pack(outcome=1, start=1.0, duration=0.5, worker=0)
@@ -129,6 +136,7 @@ def pack(
         "expected": _finite(expected), "quarantined": quarantined,
         "message": None if message is None else _shorter(message, _LONGEST_MESSAGE),
         "marks": [_shorter(mark, _LONGEST_NAME) for mark in marks[:_MOST_MARKS]],
+        "way": [_shorter(part, _LONGEST_NAME) for part in way[:_MOST_WAY]], "void": void,
     }  # fmt: skip
     value |= {name: of for name, of in optional.items() if of}
     if tests is not None:
@@ -207,7 +215,9 @@ def unpack(data: bytes) -> Payload:
         "node": _text(value, "node", 63) if "node" in value else "",
         "message": message,
         "texts": [_text_of(one) for one in _list(value, "texts", _MOST_TEXTS)],
-        "marks": [_mark(one) for one in _list(value, "marks", _MOST_MARKS)],
+        "marks": [_name("marks", one) for one in _list(value, "marks", _MOST_MARKS)],
+        "way": [_name("way", one) for one in _list(value, "way", _MOST_WAY)],
+        "void": _of(value, "void", bool, False),
         "quarantined": _of(value, "quarantined", bool, False),
         "expected": _seconds(value, "expected", 0.0),
         "tests": _tests(value),
@@ -290,9 +300,9 @@ def _list(value: dict[str, Any], name: str, most: int) -> list[Any]:
     return found
 
 
-def _mark(one: object) -> str:
+def _name(of: str, one: object) -> str:
     if not isinstance(one, str) or len(one) > _LONGEST_NAME:
-        raise PayloadError("marks: not names")
+        raise PayloadError(f"{of}: not names")
     return one
 
 

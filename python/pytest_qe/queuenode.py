@@ -14,6 +14,7 @@ from . import _core, queues
 from .errors import OtherPlan, QeError, RunEnded
 
 if TYPE_CHECKING:
+    from .payloads import Payload
     from .queuereport import Whole
 
 #: How a host ends where the server is gone for good, or will not have us.
@@ -66,6 +67,7 @@ class Node:
         lease: seconds; 0: the default.
         what: what units are called, in the plural.
         waits: what ends those for the server; Ctrl-C does on the main thread.
+        keeps: whether the last node is to know each unit's attempt.
 
     Raises: ``ValueError`` for a value that makes no sense, ``NodeRefused``, ``NoServer``.
     """
@@ -82,18 +84,21 @@ class Node:
         lease: float = 0.0,
         what: str = "tests",
         waits: Waits | None = None,
+        keeps: bool = False,
     ) -> None:
-        self._target, self._what, self._ids = target, what, ids
+        self._target, self._what, self._ids, self._keeps = target, what, ids, keeps
+        self.name = queues.node()
         self._stopped = False
         self._told = 0
+        self._finished = False
         self._whole: Whole | None = None
         self.unread: str | None = None  # why the whole run could not be read
         self._end: Any = None
         self.ended: str | None = None  # before we came: why there is nothing to do
         self.trouble: str | None = None  # the server is gone for good
         order = plan.places()
+        self._unit = [unit for unit, _, _ in order]  # by place
         self._place = {unit: place for place, (unit, _, _) in enumerate(order)}
-        self.name = queues.node()
         self._queue = queues.open_queue(
             target,
             [ids[unit] for unit, _, _ in order],
@@ -175,11 +180,13 @@ class Node:
             self.trouble = self._queue.text
 
     def finish(self) -> bool:
-        """This node runs nothing more; the last one reads what the others have told.
+        """This node runs nothing more; the last one reads what the others have told. Once.
 
         Returns: whether Ctrl-C ended the wait for the server.
         """
-        interrupted = False
+        if self._finished:
+            return False
+        self._finished, interrupted = True, False
         try:
             self._queue.finish()
         except QeError:
@@ -196,15 +203,30 @@ class Node:
 
         try:
             reader = self._target.server.reader(self._target.project)
-            self._whole = Whole(reader, self._target.run)
+            self._whole = Whole(reader, self._target.run, keeps=self._keeps)
         except (QeError, ValueError) as error:
             self.unread = str(error)
 
     # ------------------------------------------------------------- the whole run
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether this is the last node, which has read what all have told."""
+        return self._whole is not None and self.ended is None
+
+    def counted(self) -> dict[int, tuple[str, Payload]]:
+        """Of each unit the node and the attempt that told its outcome; only the last one knows."""
+        found = {} if self._whole is None else self._whole.counted
+        return {self._unit[place]: one for place, one in found.items()}
+
     def failures(self) -> list[str]:
         """What has failed on any node; only the last one knows, and who came too late."""
         return [] if self._whole is None else [test.name for test in self._whole.failed()]
+
+    def flaky(self) -> list[str]:
+        """What failed in some runs and passed in others, on any node."""
+        tests = () if self._whole is None else self._whole.tests
+        return [test.name for test in tests if test.outcome == _core.FLAKY]
 
     @property
     def proven(self) -> bool:

@@ -78,14 +78,18 @@ class Whole:
     Args:
         reader: of its project.
         name: the run's.
+        keeps: whether ``counted`` is wanted.
 
     Raises: ``NoSuchRun``, ``QueueError``.
 
     Example: ``Whole(server("redis://host").reader("shop"), "42").missing``
     """
 
-    def __init__(self, reader: _queue.Reader, name: str) -> None:
+    def __init__(self, reader: _queue.Reader, name: str, *, keeps: bool = False) -> None:
         self.name = name
+        #: Of each unit the node and the attempt that told its outcome first.
+        self.counted: dict[int, tuple[str, Payload]] = {}
+        self._keeps = keeps
         self.status = reader.status(name)
         self.record = _core.Record()
         self.tests: list[Test] = []
@@ -160,6 +164,8 @@ class Whole:
             self._late.append({"id": test.name, "attempt": number, "node": node})
         if one is not None and counts and not self._proven[unit]:
             self._take(item, one)
+            if self._keeps:
+                self.counted[unit] = (node, one)
         self._proven[unit] |= counts
 
     def _record(self, item: int, number: int, outcome: int, node: str, one: Payload | None) -> None:

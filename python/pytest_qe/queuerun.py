@@ -11,7 +11,9 @@ from . import _core, attempts, queues
 from .details import marks_of
 from .details import told as told_of
 from .events import DataKind
-from .planning import NS, key
+from .failures import way_of_attempt
+from .flaky import failed_as_expected
+from .planning import NS, Wish, key
 from .queuenode import EXIT_STATUS, FAILING, Node, NodeRefused, NoServer
 from .starting import maxfail
 
@@ -19,6 +21,20 @@ if TYPE_CHECKING:
     from .controller import Controller
     from .delivery import Attempt
     from .events import Plain
+    from .spreading import Spread
+
+
+def come(
+    controller: Controller, plan: _core.Plan, wishes: list[Wish], expected_ns: list[int]
+) -> QueueRun:
+    """Comes to the run: of a hunt with its passes, otherwise with the tests of a plan.
+
+    Raises: as ``QueueRun``.
+    """
+    spread = getattr(controller.hunt, "spread", None)
+    if spread is not None:
+        plan = spread.plan(controller.session.items, wishes, expected_ns)
+    return QueueRun(controller, plan, expected_ns, spread)
 
 
 class QueueRun:
@@ -28,6 +44,7 @@ class QueueRun:
         controller: the run's, which has collected.
         plan: sealed; its units are described to the other nodes.
         expected_ns: of each item, 0 where unknown.
+        spread: of a hunt, its passes, which the host claims for itself.
 
     Raises:
         pytest.UsageError: the run has another plan, with the first ids that differ, or an
@@ -35,13 +52,22 @@ class QueueRun:
         pytest.exit.Exception: with EXIT_STATUS, where no server answers or will have us.
     """
 
-    def __init__(self, controller: Controller, plan: _core.Plan, expected_ns: list[int]) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        plan: _core.Plan,
+        expected_ns: list[int],
+        spread: Spread | None = None,
+    ) -> None:
         self._controller = controller
+        self._spread = spread
         self._quarantined = set(controller.quarantined)
         self._expected_ns = expected_ns
         options = controller.options
         items = controller.session.items
         numbers = [number for number, _ in controller.units]
+        if spread is not None:
+            numbers = [spread.item_of(place) for place in range(spread.executions)]
         try:
             target = queues.target(
                 options.queue, run=options.run, project=options.queue_project,
@@ -56,6 +82,8 @@ class QueueRun:
                 workers=controller.workers,
                 maxfail=maxfail(controller.config),
                 lease=options.queue_lease,
+                what="tests" if spread is None else "runs of tests",
+                keeps=spread is not None,
             )
         except NodeRefused as error:
             raise pytest.UsageError(f"--qe-queue: {error}") from None
@@ -65,21 +93,38 @@ class QueueRun:
             raise pytest.UsageError(f"--qe-queue: {text}") from None
         except NoServer as error:
             raise pytest.exit.Exception(f"--qe-queue: {error}", EXIT_STATUS) from None
-        self.source = self._node.source
+        #: For the session; a hunt has spare units alone, and claims by itself.
+        self.source = None if spread is not None else self._node.source
+        if spread is not None:
+            spread.join(self, self._node.source)
+        self.name = self._node.name
+        self.counted = self._node.counted
         self.ended = self._node.ended
         self.start = self._node.start
         self.lines = self._node.lines
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether this is the last node, which has read what all have told."""
+        return self._node.knows_all
+
     # ------------------------------------------------------------------ tell
+
+    def _claim(self, unit: int, attempt: int) -> tuple[int, int] | None:
+        """Which unit of the run's plan one of the session is, and which attempt at it; None: it is
+        of this node alone."""
+        return (unit, attempt) if self._spread is None else self._spread.claim_of(unit)
 
     def _about(self, unit: int) -> dict[str, Any]:
         """What is known of a test whatever comes of it."""
-        number = self._controller.units[unit][0]
-        item = self._controller.session.items[number]
+        number, pass_ = self._controller.units[unit]
+        item, hunt = self._controller.session.items[number], self._controller.hunt
         return {
             "marks": marks_of(item),
             "expected": self._expected_ns[number] / NS,
             "quarantined": number in self._quarantined,
+            "pass_": pass_,
+            "void": hunt is not None and hunt.is_void(number, pass_),
         }
 
     def tell_plain(self, e: Plain) -> None:
@@ -88,7 +133,9 @@ class QueueRun:
             "outcome": _core.PASSED, "worker": e.slot, "start": e.start, "duration": e.duration,
             "cpu": e.cpu, "peak": e.peak_bytes, **self._about(e.unit),
         }  # fmt: skip
-        self._node.tell(e.unit, e.attempt, _core.PASSED, payload=payload)
+        claim = self._claim(e.unit, e.attempt)
+        if claim is not None:
+            self._node.tell(*claim, _core.PASSED, payload=payload)
 
     def tell(
         self, attempt: Attempt, was: int, again: bool, outcome: int, measured: tuple[Any, ...]
@@ -102,6 +149,11 @@ class QueueRun:
             measured: seconds, processor seconds, bytes of memory at its peak, and the status
                 of a process that died.
         """
+        claim = self._claim(attempt.unit, attempt.number)
+        if claim is None:
+            return
+        if self._spread is not None and failed_as_expected(attempt):
+            was = _core.PASSED  # what a hunt counts
         duration, cpu, peak, status = measured
         about = self._about(attempt.unit)
         found = [v for kind, v in attempt.events if kind == DataKind.REPORT]
@@ -114,10 +166,10 @@ class QueueRun:
             "failures": [(str(report.when), told_of(report)) for report in failures],
             "output": list(sections) if failures else [],
         }  # fmt: skip
+        if self._spread is not None and was in FAILING:
+            payload["way"] = way_of_attempt(attempt, was)
         failed = not again and outcome in FAILING and not about["quarantined"]
-        self._node.tell(
-            attempt.unit, attempt.number, outcome, again=again, failed=failed, payload=payload
-        )
+        self._node.tell(*claim, outcome, again=again, failed=failed, payload=payload)
 
     def hurry(self) -> None:
         """A server that does not answer is waited for no longer."""

@@ -199,7 +199,8 @@ class Terminal:
         if controller.hunt is not None:
             controller.hunt.write(self.reporter, controller.session.items, self.config)
         elif controller.tally is not None:
-            self._flaky_table(controller)
+            assert isinstance(controller.tally, FlakyTally)
+            write_flaky_table(reporter, controller.tally, controller.session.items, self.config)
         elif self.options.flaky_detect:
             self._recovered(controller)
         for text in controller.queue.lines() if controller.queue is not None else ():
@@ -237,30 +238,36 @@ class Terminal:
         if len(found) > limit:
             self.reporter.write_line(f"... and {len(found) - limit} more (-v shows all)")
 
-    def _flaky_table(self, controller: Controller) -> None:
-        reporter, tally = self.reporter, controller.tally
-        assert isinstance(tally, FlakyTally)
-        rows = []
-        counts = {"flaky": 0, "failing": 0, "passing": 0, "not run": 0}
-        for number, item in enumerate(controller.session.items):
-            judged = tally.judge(number)
-            if judged is None:
-                counts["not run"] += 1
-                continue
-            kind = "flaky" if judged["is_flaky"] else "failing" if judged["failures"] else "passing"
-            counts[kind] += 1
-            if kind != "passing" or self.config.get_verbosity() > 0:
-                rows.append((-judged["flakiness_score"], number, item.nodeid, judged))
-        rows.sort(key=lambda row: row[:2])
-        reporter.write_sep("=", f"flaky tests ({tally.passes} passes)")
-        if rows:
-            reporter.write_line("passes  failures  score  pattern       test")
-        limit = len(rows) if self.config.get_verbosity() > 0 else _MAX_ROWS
-        for _, _, nodeid, judged in rows[:limit]:
-            reporter.write_line(
-                f"{judged['passes']:6}  {judged['failures']:8}  "
-                f"{judged['flakiness_score']:5.2f}  {judged['pattern']:12}  {nodeid}"
-            )
-        if len(rows) > limit:
-            reporter.write_line(f"... and {len(rows) - limit} more (-v shows all)")
-        reporter.write_line(", ".join(f"{count} {kind}" for kind, count in counts.items() if count))
+
+def write_flaky_table(
+    reporter: pytest.TerminalReporter,
+    tally: FlakyTally,
+    items: list[pytest.Item],
+    config: pytest.Config,
+) -> None:
+    """Writes what as many passes over all tests have shown of each."""
+    verbose = config.get_verbosity() > 0
+    rows = []
+    counts = {"flaky": 0, "failing": 0, "passing": 0, "not run": 0}
+    for number, item in enumerate(items):
+        judged = tally.judge(number)
+        if judged is None:
+            counts["not run"] += 1
+            continue
+        kind = "flaky" if judged["is_flaky"] else "failing" if judged["failures"] else "passing"
+        counts[kind] += 1
+        if kind != "passing" or verbose:
+            rows.append((-judged["flakiness_score"], number, item.nodeid, judged))
+    rows.sort(key=lambda row: row[:2])
+    reporter.write_sep("=", f"flaky tests ({tally.passes} passes)")
+    if rows:
+        reporter.write_line("passes  failures  score  pattern       test")
+    limit = len(rows) if verbose else _MAX_ROWS
+    for _, _, nodeid, judged in rows[:limit]:
+        reporter.write_line(
+            f"{judged['passes']:6}  {judged['failures']:8}  "
+            f"{judged['flakiness_score']:5.2f}  {judged['pattern']:12}  {nodeid}"
+        )
+    if len(rows) > limit:
+        reporter.write_line(f"... and {len(rows) - limit} more (-v shows all)")
+    reporter.write_line(", ".join(f"{count} {kind}" for kind, count in counts.items() if count))

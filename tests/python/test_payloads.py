@@ -38,6 +38,7 @@ def test_all_that_is_packed_comes_back() -> None:
             (_core.TEXT_OUTPUT, "Captured stdout", "x" * 9),
         ],
         "marks": ["slow", "db"], "quarantined": True, "expected": 3.0, "tests": _TESTS,
+        "way": [], "void": False,
     }  # fmt: skip
     data.decode("utf-8")
 

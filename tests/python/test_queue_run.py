@@ -425,7 +425,7 @@ def test_a_password(qe: Qe, tmp_path: Path) -> None:
         server.stop()
 
 
-@pytest.mark.parametrize("other", ["--qe-shard=1/2", "--qe-flaky=5", "--qe-replay=x"])
+@pytest.mark.parametrize("other", ["--qe-shard=1/2", "--qe-flaky-budget=5", "--qe-replay=x"])
 def test_one_run_of_every_test(qe: Qe, other: str) -> None:
     qe.files(test_a="def test_one(): pass")
     result = qe.run("--qe-queue=redis://127.0.0.1:1/", "--qe-run=one", other)

@@ -35,6 +35,10 @@ class FlakyTestHunterAgent(Agent):
 
     Takes what ``TestExecutorAgent`` takes, and
 
+    As a node of a run that several share (``shared``) it runs what it claims of all files' runs,
+    as many at once as of one file otherwise; the last node judges all of them, the others what ran
+    there, and ``shared`` says what is known of the whole.
+
     Args:
         causes: flaky files are looked into with the framework's own hunt (``pytest
             --qe-flaky``), where the project has one, for about 15 seconds a file.
@@ -111,8 +115,6 @@ class FlakyTestHunterAgent(Agent):
     ) -> AsyncIterator[Event]:
         """The same as it happens: events as in ``TestExecutorAgent.stream``, of each run, then
         ``judged`` for each file with what ``flaky_list`` has, in the end ``done``."""
-        if self.settings.shared is not None:
-            raise ValueError("shared: is of executions; each node can hunt in files of its own")
         files = check_files(test_files)
         count = _checked(iterations)
         hunt = _Hunt(self, files, count, framework, params or RUNS)
@@ -166,10 +168,11 @@ class _Hunt:
         self.expected_ns: Sequence[int] = ()
         self.adaptive: Adaptive | None = None
         self._stopped = False
+        self._together = params.limits is not None or agent.settings.shared is not None
         self._runs: list[Run] = []
         try:
-            # One run of all files where load decides, otherwise one of each.
-            groups = [files] if params.limits is not None else [[file] for file in files]
+            # One run of all files where load or a queue decides, otherwise one of each.
+            groups = [files] if self._together else [[file] for file in files]
             for group in groups:
                 policy, adaptive = policy_of(params, agent.settings, len(group) * iterations)
                 self.adaptive = adaptive or self.adaptive
@@ -229,7 +232,7 @@ class _Hunt:
 
     async def _all(self, queue: asyncio.Queue[Event | None]) -> None:
         try:
-            if self.adaptive is not None or not self._runs:
+            if self._together or not self._runs:
                 for run in self._runs:
                     await self._one(run, queue, 0)
             else:
@@ -248,7 +251,7 @@ class _Hunt:
         """All runs of one file, or of all files together, whose number begins at ``first``."""
         loop = asyncio.get_running_loop()
         limit = None
-        if self.adaptive is None:
+        if not self._together:
             # What has begun by then is let finish, within its own limit.
             limit = loop.call_later(FILES.retry_timeout or 0, run.no_more)
         try:
@@ -262,6 +265,8 @@ class _Hunt:
                 limit.cancel()
             for place in range(len(run.files)):
                 self._judged[first + place] = self._judge(run, place, first + place)
+        if run.shared is not None and not run.shared["last"]:
+            return  # who knows all tells of it
         for place in range(len(run.files)):
             verdict = self._judged[first + place]
             stopped = run.interrupted or self._stopped
@@ -283,10 +288,11 @@ class _Hunt:
         numbers = range(place * self._iterations, (place + 1) * self._iterations)
         # In the order in which they began: patterns are of time. What was interrupted failed
         # for that alone.
+        known = {**run.results, **run.elsewhere}
         ends = [
-            run.results[n]
+            known[n]
             for n in sorted(numbers, key=lambda n: run.began.get(n, 0.0))
-            if n in run.results and run.results[n]["outcome"] != "interrupted"
+            if n in known and known[n]["outcome"] != "interrupted"
         ]
         self._ends[number] = ends
         failed = [one for one in ends if not one["passed"]]
@@ -350,6 +356,9 @@ class _Hunt:
             "warnings": [note for run in self._runs for note in dict.fromkeys(run.warnings)]
             + (list(self._servers.notes) if self._servers is not None else []),
         }
+        shared = next((run.shared for run in self._runs if run.shared is not None), None)
+        if shared is not None:
+            result["shared"] = shared
         if self.adaptive is not None:
             result["adaptions"] = self.adaptive.changes
         if self._agent.settings.outputs:

@@ -30,7 +30,7 @@ from .warm import WarmServers
 
 if TYPE_CHECKING:
     from .session import Join
-    from .sharing import Shared
+    from .sharing import CommandNode, Shared
 
 Event = dict[str, Any]
 
@@ -141,6 +141,7 @@ class Run:
         self._attempts: dict[int, list[Event]] = {}
         self.results: dict[int, Event] = {}  # by the number of the command
         self.began: dict[int, float] = {}  # when its first attempt did
+        self.elsewhere: dict[int, Event] = {}  # results of other nodes that count, at the end
         self._starts: dict[int, tuple[float, int]] = {}  # ... and its last, by which worker
         self.retries = self.timeouts = 0
         self.interrupted = False
@@ -233,6 +234,7 @@ class Run:
         finally:
             if self._session is not None and self._session.node is not None:
                 self.shared = self._session.node.described()
+                self._hear_others(self._session.node)
             self._session = None
             if looking is not None:
                 looking.cancel()
@@ -254,7 +256,15 @@ class Run:
         ]
         expected = list(self._expected_ns) or [0] * len(self.files)
         each = [expected[n // self._runs] for n in range(len(names))]
-        return lambda plan, workers, waits: CommandNode(shared, plan, names, each, workers, waits)
+        return lambda plan, workers, waits: CommandNode(
+            shared, plan, names, each, workers, waits, self._runs
+        )
+
+    def _hear_others(self, node: CommandNode) -> None:
+        """What counts of other nodes, where this is the last one of a hunt."""
+        for number, one in node.elsewhere():
+            self.began[number] = one.pop("started")
+            self.elsewhere[number] = {**self.not_run(number), **one}
 
     def _unit(self, number: int) -> Unit:
         command = self._commands[number]

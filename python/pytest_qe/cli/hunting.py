@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import ends, options
-from .ends import Wrong
+from .ends import Cannot, Wrong
 from .options import Given, WithArgs
+from .queueoptions import queue_options, shared_of
 
 if TYPE_CHECKING:
     from ..agents import AlcallParams
@@ -23,6 +25,7 @@ Examples:
   qe hunt tests/ --preset=thorough --warm   20 of each
   qe hunt test_login.py --iterations=100 --adaptive --warm
   qe hunt tests/ --json=hunt.json -- -p no:randomly
+  qe hunt tests/ --queue=rediss://queue.example.org --run=4711   one node of several
 
 Files go two at a time, three runs of each at once. Which test of a pytest suite is flaky, and
 why, is found faster from within it: pytest --qe-flaky-budget=60.
@@ -76,6 +79,7 @@ why, is found faster from within it: pytest --qe-flaky-budget=60.
 @options.place
 @options.limits
 @options.output
+@queue_options
 def hunt_command(
     iterations: int | None,
     preset: str | None,
@@ -84,6 +88,7 @@ def hunt_command(
     throttle: float | None,
     adaptive: bool,
     causes: bool,
+    queue: dict[str, Any],
     **given: Any,
 ) -> int:  # fmt: skip
     """Run each test file many times, and tell those that pass only sometimes."""
@@ -96,7 +101,7 @@ def hunt_command(
     }  # fmt: skip
     known = {name: of for name, of in changes.items() if of is not None}
     try:
-        return _Hunt(what, iterations or preset or 10, known, adaptive, causes).run()
+        return _Hunt(what, iterations or preset or 10, known, adaptive, causes, queue).run()
     except (ValueError, TypeError) as error:
         raise Wrong(str(error)) from None
 
@@ -123,6 +128,7 @@ class _Hunt:
         changes: dict[str, Any],
         adaptive: bool,
         causes: bool,
+        queue: dict[str, Any],
     ) -> None:
         from ..agents import FlakyTestHunterAgent
         from ..agents.hunter import PRESETS
@@ -134,7 +140,8 @@ class _Hunt:
         self.files, self.framework, self.why = chosen(
             given.files, given.framework, given.cwd, given.template
         )
-        self.settings = given.settings()
+        settings = given.settings()
+        self.settings = replace(settings, shared=shared_of(queue, settings.folder()))
         self.agent = FlakyTestHunterAgent("qe", settings=self.settings, causes=causes)
 
     def run(self) -> int:
@@ -151,17 +158,20 @@ class _Hunt:
         )  # fmt: skip
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the result has them
-            return carry_out(
+            result, status = carry_out(
                 self.agent,
                 self.agent.stream(self.files, self.iterations, self.framework, self.params),
                 EventView(screen, given.json_lines),
                 given.grace,
                 given,
                 summary=lambda result: self._summary(screen, result),
-                bad=lambda result: bool(result["flaky_tests"]),
+                bad=lambda result: bool(result["flaky_tests"]) or _bad_elsewhere(result),
                 recorded=lambda result: of_hunt(result, self.settings),
                 told=lambda result: actions.of_hunt(result, self.settings.folder()),
-            )[1]
+            )
+        if result.get("shared", {}).get("trouble") is not None:
+            raise Cannot(f"--queue: {result['shared']['trouble']}")
+        return status
 
     def _line(self, event: Event) -> tuple[str, str, bool] | None:
         from .screen import STYLES, seconds
@@ -185,6 +195,12 @@ class _Hunt:
         from .screen import many, seconds
         from .summing import replay_line
 
+        shared = result.get("shared")
+        for line in () if shared is None else shared["lines"]:
+            if not line.startswith("FAILED on some node"):  # one may fail in a hunt
+                screen.note(line)
+        if shared is not None and not shared["last"]:
+            return
         for one in result["flaky_list"]:
             self._flaky(screen, one, replay_line(one["file"], self.framework, self.settings))
         for warning in result["warnings"]:
@@ -229,6 +245,13 @@ class _Hunt:
         if replay is not None:
             screen.say("  run it alone:", "dim")
             screen.say(f"    {replay}", "cyan")
+
+
+def _bad_elsewhere(result: Event) -> bool:
+    """Whether runs of other nodes are missing, or have shown what is flaky to one that came late,
+    as far as this one knows."""
+    shared = result.get("shared")
+    return shared is not None and bool(shared["flaky"] or shared["stopped"] or not shared["proven"])
 
 
 def _rate(one: Event) -> str:
