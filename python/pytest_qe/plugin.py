@@ -158,8 +158,6 @@ def _prepare(config: pytest.Config) -> bool:
     if not wanted.active:
         compat.refuse_lone_options(config)
         return False
-    if wanted.history is not None and not wanted.no_history:
-        _share_history(config, wanted)
     serially = next((v for k, v in _NEED_ONE_PROCESS.items() if getattr(config.option, k, 0)), None)
     if wanted.queue is not None and serially is not None:
         # Each node would run all of it.
@@ -171,6 +169,8 @@ def _prepare(config: pytest.Config) -> bool:
             raise pytest.UsageError("--qe-queue: a node needs Linux")
         print(_SERIAL_NOTICE, file=sys.stderr)
         return False
+    if wanted.history is not None and not wanted.no_history:
+        _share_history(config, wanted)
     if serially is not None:
         print(f"qe: {serially} needs one process: running serially", file=sys.stderr)
         return False
