@@ -387,7 +387,7 @@ static void what_is_claimed_behind_another_attempt_runs(void **state)
     w->body = body_second_waits;
     w->retryable = true;
     w->options.workers = 2;
-    world_add_many(w, 12, 3, 1, 0);
+    world_add_many(w, 12, 3, 0, 1);
     world_start(w);
     for (uint32_t u = 0; u < 2; u++)
         say((qe_source_news){
