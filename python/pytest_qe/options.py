@@ -453,6 +453,11 @@ def _check_queue(options: Options, config: pytest.Config) -> None:
                 f"--qe-queue: shares one run of every test, so it takes no {flag_name(name)}"
                 + (": --qe-flaky=N hunts" if name == "flaky_budget" else "")
             )
+    if options.queue is not None and config.getoption("stepwise", False):
+        raise pytest.UsageError(
+            "--qe-queue: takes no --stepwise, as one node's cache alone knows where it stopped: "
+            "-x stops all nodes"
+        )
 
 
 def _check_hunt_typed(options: Options, config: pytest.Config) -> None:

@@ -86,7 +86,7 @@ class QueueRun:
                 keeps=spread is not None,
             )
         except NodeRefused as error:
-            raise pytest.UsageError(f"--qe-queue: {error}") from None
+            raise pytest.UsageError(f"--qe-queue: {error}{self._by_cache()}") from None
         except ValueError as error:
             text = re.sub(r"--(?=run\b|queue\b)", "--qe-", str(error))
             text = text.replace("--project", "--qe-queue-project")
@@ -107,6 +107,14 @@ class QueueRun:
     def knows_all(self) -> bool:
         """Whether this is the last node, which has read what all have told."""
         return self._node.knows_all
+
+    def _by_cache(self) -> str:
+        """What there is to say of another plan where each machine's cache has a say in it."""
+        config = self._controller.config
+        for name, option in (("lf", "--lf"), ("failedfirst", "--ff"), ("newfirst", "--nf")):
+            if config.getoption(name, False):
+                return f". {option} goes by pytest's cache: all nodes need the same one, or none"
+        return ""
 
     # ------------------------------------------------------------------ tell
 
