@@ -202,6 +202,13 @@ const OPTIONS = [
     help: 'who is not heard of for so long loses its files to other nodes; default 10',
   },
   {
+    flag: '--history',
+    takes: '=PATH',
+    parse: file,
+    key: 'history',
+    help: 'where runs are remembered: a file, or redis://HOST/; default: QE_HISTORY, .qe/history.db',
+  },
+  {
     flag: '--report-json',
     takes: '=PATH',
     parse: file,
@@ -251,7 +258,9 @@ function checkReports(options) {
   }
 }
 
-const HARMLESS = new Set(['workers', 'scriptCache']); // results are the same without them
+const isOnServer = (history) => /^rediss?:\/\//.test(history ?? process.env.QE_HISTORY ?? '');
+
+const HARMLESS = new Set(['workers', 'scriptCache', 'history']); // results are the same without them
 
 /** Takes our options out of a command line; returns them, and what is the runner's own. */
 function parse(argv, known = OPTIONS) {
@@ -323,7 +332,7 @@ function checkQueue(options, known = OPTIONS) {
   const flags = (keys) =>
     known.filter(({ key }) => keys.includes(key) && options[key] !== undefined);
   if (options.queue === undefined) {
-    const [alone] = flags(QUEUE);
+    const [alone] = flags(isOnServer(options.history) ? ['run', 'queueLease'] : QUEUE);
     if (alone) throw new UsageError(`${alone.flag}: takes --queue, too`);
     return;
   }

@@ -9,10 +9,15 @@ const { makeFolder } = require('./files');
 const { writeHtml } = require('./htmlreport');
 const { FOLDER, HISTORY, makeQeFolder } = require('./places');
 const { publishing } = require('./publishing');
+const { takePassword } = require('./queue/server');
+const { Source } = require('./queue/target');
 const { head } = require('./revision');
+const { SharedHistory, isShared, runsKept } = require('./sharedhistory');
 const { Texts } = require('./texts');
 
 const KEEP_RUNS = 200;
+/** The newest runs of others, which tell of files that were not run here. */
+const OTHERS_RUNS = 10;
 
 const OUTCOMES = {
   passed: qe.PASSED,
@@ -32,6 +37,25 @@ const MOST_ATTEMPTS = 20;
 const holdsTexts = ({ reportJson, reportHtml }) => Boolean(reportJson || reportHtml);
 
 class Recording {
+  static #asked; // where the history is: a file, or that of the project
+  static #source = null; // ... or on a server
+
+  /**
+   * Where runs of this process are remembered, by `history` or QE_HISTORY.
+   *
+   * @param {object} options as parsed
+   * @throws UsageError
+   */
+  static ask(options) {
+    const given = options.history ?? (process.env.QE_HISTORY || undefined);
+    const shared = isShared(given);
+    Recording.#asked = shared ? undefined : given;
+    Recording.#source = shared ? new Source(given, options, process.cwd()) : null;
+    if (shared) takePassword();
+  }
+
+  #shared = null; // where it is on a server
+  #file = null;
   #record = new qe.Record();
   #items = new Map(); // by id
   #files = {};
@@ -56,10 +80,17 @@ class Recording {
   }
 
   #open() {
+    const given = Recording.#asked;
     const folder = path.join(this.rootDir, FOLDER);
+    if (Recording.#source !== null) {
+      this.#shared = new SharedHistory(Recording.#source, this.rootDir);
+      this.#shared.pull();
+      this.#tellShared();
+    }
     try {
-      makeQeFolder(folder);
-      return new qe.History(path.join(folder, HISTORY));
+      if (!this.#shared && given === undefined) makeQeFolder(folder);
+      this.#file = this.#shared?.file ?? path.resolve(given ?? path.join(folder, HISTORY));
+      return new qe.History(this.#file);
     } catch (error) {
       this.#warn(`history is not used: ${error.message}`);
       return null;
@@ -69,16 +100,35 @@ class Recording {
   /** The option of a session that tells other processes what it does. */
   publishing(names) {
     if (!this.history) return undefined;
-    const file = path.join(this.rootDir, FOLDER, HISTORY);
-    return publishing(file, `qe-${this.runner}`, this.rootDir, names);
+    return publishing(this.#file, `qe-${this.runner}`, this.rootDir, names);
   }
 
   #read() {
     try {
-      return JSON.parse(this.history?.get(this.key) ?? '{}');
+      const own = JSON.parse(this.history?.get(this.key) ?? '{}');
+      return this.#shared ? { ...this.#readOthers(), ...own } : own;
     } catch {
       return {};
     }
+  }
+
+  /** How files were on other machines, by their tests in the newest run that has them. */
+  #readOthers() {
+    const files = {};
+    for (const { id } of this.history.runs(OTHERS_RUNS)) {
+      const run = {};
+      for (const { id: test, outcome, duration } of this.history.attempts(id)) {
+        const one = (run[test.split('::', 1)[0]] ??= [0, 0]);
+        one[0] += duration;
+        one[1] = one[1] || Number(outcome !== 'passed' && outcome !== 'skipped');
+      }
+      for (const [name, one] of Object.entries(run)) files[name] ??= one;
+    }
+    return files;
+  }
+
+  #tellShared() {
+    for (const text of this.#shared.warnings.splice(0)) this.#warn(text);
   }
 
   /** How often each test has failed and passed in runs before: [id, failures, passes]. */
@@ -249,12 +299,15 @@ class Recording {
         if (this.#reports) this.#addExpected();
         this.history.put(this.key, JSON.stringify({ ...this.before, ...this.#files }), 0);
         this.history.save(this.#record, this.#started, wall, run.workers);
-        this.history.gc(KEEP_RUNS);
+        this.history.gc(this.#shared ? runsKept(this.#items.size) : KEEP_RUNS);
         this.history.close();
+        // One that was interrupted does not wait for a server: it is appended with the next.
+        if (this.#shared && !run.interrupted) this.#shared.push();
       }
     } catch (error) {
       this.#warn(`history was not saved: ${error.message}`);
     }
+    if (this.#shared) this.#tellShared();
     const { reportJson, reportHtml, reportTrace } = this.options;
     if (!(reportJson || reportHtml || reportTrace)) return;
     const told = {

@@ -5,6 +5,8 @@ const fs = require('node:fs');
 
 const { History } = require('./addon');
 const { historyOfProject } = require('./places');
+const { historyFile } = require('./sharedhistory');
+const { UsageError } = require('./usage');
 const { fixed } = require('./rounding');
 const { stats } = require('./stats');
 
@@ -44,8 +46,19 @@ function told(call, words = (message) => message) {
   }
 }
 
+/** Where the history is, by an option; undefined: nothing says so. */
+function asked(option) {
+  try {
+    return historyFile(option);
+  } catch (error) {
+    if (error instanceof UsageError) throw new RememberedError(`--history: ${error.message}`);
+    throw error;
+  }
+}
+
 /** Calls with the history that is there, and its path. */
-function withHistory(given, call) {
+function withHistory(option, call) {
+  const given = asked(option);
   const file = given ?? historyOfProject();
   if (!isFile(file)) {
     const here = 'there is no .qe/history.db here or above: --history says where';
@@ -189,4 +202,4 @@ function overview(limit, { json = false, history: given }) {
   return [...lines, `${tests.length} tests in ${file}`].join('\n');
 }
 
-module.exports = { BY, RememberedError, historyOf, overview, withHistory };
+module.exports = { BY, RememberedError, asked, historyOf, overview, withHistory };

@@ -99,6 +99,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports)
     add_hunt(env, exports);
     add_machine(env, exports);
     add_record(env, exports);
+    add_replica(env, exports);
     add_session(env, exports);
     add_shard(env, exports);
     add_stats(env, exports);

@@ -37,6 +37,8 @@ std::string text_of(const Napi::Value &value, const std::string &name);
 std::string result_text_of(const Napi::Value &value, const std::string &name);
 // ... or the bytes of a Buffer, which may be no UTF-8
 std::string result_bytes_of(const Napi::Value &value, const std::string &name);
+// The bytes of a Buffer, as they are.
+std::string bytes_of(const Napi::Value &value, const std::string &name);
 uint32_t count_of(const Napi::Value &value, const std::string &name, uint32_t least = 0,
                   uint32_t most = UINT32_MAX);
 double whole_of(const Napi::Value &value, const std::string &name, double least, double most);
@@ -107,6 +109,7 @@ void add_cause(Napi::Env env, Napi::Object exports);
 void add_hunt(Napi::Env env, Napi::Object exports);
 void add_machine(Napi::Env env, Napi::Object exports);
 void add_record(Napi::Env env, Napi::Object exports);
+void add_replica(Napi::Env env, Napi::Object exports);
 void add_shard(Napi::Env env, Napi::Object exports);
 void add_session(Napi::Env env, Napi::Object exports);
 void add_stats(Napi::Env env, Napi::Object exports);

@@ -115,6 +115,15 @@ std::string result_bytes_of(const Napi::Value &value, const std::string &name)
     return without_nul(std::string(bytes.Data(), bytes.Length()));
 }
 
+std::string bytes_of(const Napi::Value &value, const std::string &name)
+{
+    if (!value.IsBuffer()) {
+        refuse(value, name, "a Buffer");
+    }
+    Napi::Buffer<char> bytes = value.As<Napi::Buffer<char>>();
+    return std::string(bytes.Data(), bytes.Length());
+}
+
 Napi::Array array_from(Napi::Env env, const uint32_t *numbers, size_t n)
 {
     Napi::Array out = Napi::Array::New(env, n);

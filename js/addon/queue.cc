@@ -209,6 +209,7 @@ class Queue : public Napi::ObjectWrap<Queue> {
 Napi::Object init(Napi::Env env, Napi::Object exports)
 {
     exports.Set("Queue", Queue::define(env));
+    add_log(env, exports);
     add_queue_reader(env, exports);
     return exports;
 }

@@ -46,6 +46,7 @@ class Task : public Napi::AsyncWorker {
     int status_ = 0;
 };
 
+void add_log(Napi::Env env, Napi::Object exports);
 void add_queue_reader(Napi::Env env, Napi::Object exports);
 
 } // namespace qe

@@ -9,9 +9,12 @@ const path = require('node:path');
 
 const qe = require('../addon');
 const { MemoryStore } = require('../memory');
-const { FOLDER, makeQeFolder } = require('../places');
+const { FOLDER, HISTORY, makeQeFolder } = require('../places');
 const { publishing } = require('../publishing');
+const { Source } = require('../queue/target');
 const { head } = require('../revision');
+const { SharedHistory, isShared } = require('../sharedhistory');
+const { UsageError } = require('../usage');
 const { KNOWN, recordOf } = require('./records');
 
 const KEEP_RUNS = 200;
@@ -22,6 +25,8 @@ const KEEP_RUNS = 200;
  */
 class Remembering {
   #file;
+  #live; // whose folder others look into
+  #shared = null; // what QE_HISTORY names, where that is on a server
   #folder;
   #files;
   warnings = [];
@@ -35,18 +40,44 @@ class Remembering {
     this.#file = memory instanceof MemoryStore ? memory.path : null;
     this.#folder = path.resolve(folder ?? '.');
     this.#files = files;
+    this.#live = this.#file;
+    this.#share();
+  }
+
+  /** What QE_HISTORY says takes the place of the project's own history. */
+  #share() {
+    const own = path.join(FOLDER, HISTORY);
+    if (!process.env.QE_HISTORY || !this.#file?.endsWith(path.sep + own)) return;
+    this.#orWarn(() => {
+      if (!isShared(process.env.QE_HISTORY)) return;
+      const root = path.resolve(this.#file.slice(0, -own.length));
+      this.#shared = new SharedHistory(new Source(process.env.QE_HISTORY, {}, root), root);
+      this.#file = this.#shared.file;
+    });
+  }
+
+  /** Talks of, or to, the server of a shared history. */
+  #orWarn(call) {
+    try {
+      call();
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      this.warnings.push(`QE_HISTORY: ${error.message}`);
+    }
+    this.warnings.push(...(this.#shared?.warnings.splice(0) ?? []));
   }
 
   /** What other processes are told while the files run, each so many times. */
   publishing(kind, runs = 1) {
-    if (this.#file === null) return undefined;
+    if (this.#live === null) return undefined;
     const names = this.#files.flatMap((file) => Array(runs).fill(this.#name(file)));
-    return publishing(this.#file, kind, this.#folder, names);
+    return publishing(this.#live, kind, this.#folder, names);
   }
 
   /** Seconds that each file will take; 0 where that is not known. */
   expected() {
     const unknown = this.#files.map(() => 0);
+    if (this.#shared) this.#orWarn(() => this.#shared.pull());
     if (this.#file === null || !fs.existsSync(this.#file)) return unknown;
     try {
       return this.#with((history) => history.durations(this.#files.map((f) => this.#name(f))));
@@ -77,7 +108,9 @@ class Remembering {
       });
     } catch (error) {
       this.warnings.push(`the history was not saved: ${error.message}`);
+      return;
     }
+    if (this.#shared) this.#orWarn(() => this.#shared.push());
   }
 
   #with(call) {

@@ -8,7 +8,10 @@ const { print } = require('./driving');
 const { OK, failed } = require('./ends');
 const { number, option } = require('./options');
 
-const HISTORY = ['--history <PATH>', 'the history (default: .qe/history.db here or above)'];
+const HISTORY = [
+  '--history <PATH>',
+  'the history: a file, or redis://HOST (default: QE_HISTORY, then .qe/history.db here or above)',
+];
 
 const HELP = `
 Examples:

@@ -23,8 +23,18 @@ Examples:
   qe show last | jq .pass_rate     the last execution or hunt
   qe show last --timeline          the last run of tests: what ran where and when`;
 
+function fileAsked(option) {
+  try {
+    return remembered.asked(option);
+  } catch (error) {
+    if (error instanceof remembered.RememberedError) throw wrong(error.message);
+    throw error;
+  }
+}
+
 /** The history; null: there is none. */
-function fileOf({ history }) {
+function fileOf({ history: option }) {
+  const history = fileAsked(option);
   const isFile = (file) => fs.statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
   if (history !== undefined && !isFile(history))
     throw wrong(`--history: there is no file ${history}`);

@@ -119,7 +119,9 @@ function run(argv) {
   if (reason === null) {
     checkReports(options);
     // Whoever reads the environment of tests need not know the queue's address.
-    process.env.QE_JEST_OPTIONS = JSON.stringify({ ...options, queue: undefined });
+    const told = { ...options, queue: undefined, history: undefined };
+    process.env.QE_JEST_OPTIONS = JSON.stringify(told);
+    require('../recording').Recording.ask(options);
     if (options.queue !== undefined) {
       const { QueueNode } = require('../queue/node');
       const { wantedOf } = require('../queue/target');

@@ -35,6 +35,7 @@ const KEYS = [
   'queuePasswordFile',
   'queueCaFile',
   'queueLease',
+  'history',
   'reportJson',
   'reportHtml',
   'reportTrace',
@@ -174,7 +175,7 @@ function replace(root, { Mocha }, options) {
     const mine = options.shard ? share(sharding, this.files, this.options.file) : null;
     const { grep, dryRun } = this.options;
     const { passes } = options;
-    const reports = new Reports(options, sharding, !grep && !dryRun, passes);
+    const reports = orRefuse(() => new Reports(options, sharding, !grep && !dryRun, passes));
     const hunt = dryRun ? null : orRefuse(() => startHunt(options, reports, this.files));
     if (mine?.size === 0) {
       reports.finish({ workers: 0, interrupted: false });
@@ -297,6 +298,7 @@ async function run(argv) {
     const { wantedOf } = require('../queue/target');
     options.queueWanted = wantedOf(options, process.cwd());
   }
+  require('../recording').Recording.ask(options);
   replace(root, parts, { timeout: 0, ...options, workers, passes: passesOf(options) });
   process.argv = [process.execPath, bin, ...rest];
   await parts.main([], mocha);

@@ -63,7 +63,9 @@ class Reports {
     const sum = known.reduce((all, one) => all + (one?.[0] ?? 0), 0);
     const first = Math.max(1, Math.min(most, Math.floor(sum / this.loading) || 1));
     const failed = (i) => known[i]?.[1] ?? 0;
-    const seconds = (i) => (first > 1 ? (known[i]?.[0] ?? Infinity) : 0);
+    // Others' runs say how long files take, and not what it costs to load them here.
+    const spread = first > 1 || (most > 1 && Number.isNaN(this.loading));
+    const seconds = (i) => (spread ? (known[i]?.[0] ?? Infinity) : 0);
     const order = files.map((_, i) => i);
     order.sort((a, b) => failed(b) - failed(a) || seconds(b) - seconds(a) || a - b);
     return { order, first };

@@ -63,6 +63,14 @@ function checkPlain(name, value, most) {
   }
 }
 
+let taken; // QE_QUEUE_PASSWORD, once it is not in the environment any more
+
+/** Takes the password out of the environment, as no test needs it; `serverOf` knows it still. */
+function takePassword() {
+  taken = process.env.QE_QUEUE_PASSWORD || taken;
+  delete process.env.QE_QUEUE_PASSWORD;
+}
+
 /**
  * @param {string} url redis://HOST[:PORT][/DATABASE], or rediss:// for TLS
  * @param {{queuePasswordFile?: string, queueCaFile?: string}} options instead of what the
@@ -75,7 +83,8 @@ function serverOf(url, options, environ = process.env) {
   let file = options.queuePasswordFile;
   let password;
   if (file === undefined) {
-    password = environ.QE_QUEUE_PASSWORD || undefined;
+    const known = environ === process.env ? taken : undefined;
+    password = environ.QE_QUEUE_PASSWORD || known;
     file = environ.QE_QUEUE_PASSWORD_FILE || undefined;
   }
   if (password === undefined && file !== undefined) password = passwordOf(file);
@@ -89,4 +98,4 @@ function serverOf(url, options, environ = process.env) {
   return { url, user, password, caFile };
 }
 
-module.exports = { serverOf };
+module.exports = { serverOf, takePassword };

@@ -3,7 +3,7 @@
 
 const { GoneError, UsageError } = require('../usage');
 const { projectOf, runOf } = require('./names');
-const { serverOf } = require('./server');
+const { serverOf, takePassword } = require('./server');
 
 /** What all keys on the server begin with. */
 const PREFIX = 'qe';
@@ -83,7 +83,7 @@ class Target extends Source {
 function wantedOf(options, folder) {
   try {
     const target = new Target(options.queue, options, folder);
-    delete process.env.QE_QUEUE_PASSWORD; // no test needs it
+    takePassword();
     return target;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;

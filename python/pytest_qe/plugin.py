@@ -118,7 +118,7 @@ def _share_history(config: pytest.Config, wanted: Options) -> None:
     assert wanted.history is not None
     if "://" not in wanted.history:
         return
-    from . import quarantining, recording, sharedhistory
+    from . import quarantining, queues, recording, sharedhistory
 
     try:
         sharedhistory.is_shared(wanted.history)
@@ -126,6 +126,7 @@ def _share_history(config: pytest.Config, wanted: Options) -> None:
             wanted.history, config.rootpath, project=wanted.queue_project,
             password_file=wanted.queue_password_file, ca_file=wanted.queue_ca_file,
         )  # fmt: skip
+        queues.take_password()
         shared.pull()
     except sharedhistory.SharedHistoryError as error:
         raise pytest.UsageError(f"--qe-history: {error}") from None

@@ -6,7 +6,6 @@ units, and hears of the whole.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +106,7 @@ class Node:
             [expected_ns[unit] for unit, _, _ in order],
             workers=workers, maxfail=maxfail, lease=lease, name=self.name,
         )  # fmt: skip
-        os.environ.pop("QE_QUEUE_PASSWORD", None)  # no test's business
+        queues.take_password()
         self.waits = Waits() if waits is None else waits
         self.waits.begin(self._queue)
         try:

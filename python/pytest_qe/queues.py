@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_RUN", "PREFIX", "NoQueueHere", "PayloadError", "QueueOptionError", "Server", "Target",
     "extension", "hidden", "node", "open_queue", "pack", "project", "run", "seed", "server",
+    "take_password",
     "target", "unpack",
 ]  # fmt: skip
 
@@ -108,6 +109,16 @@ class Server:
         return reader
 
 
+_taken: str | None = None  # QE_QUEUE_PASSWORD, once it is not in the environment any more
+
+
+def take_password() -> None:
+    """Takes QE_QUEUE_PASSWORD out of the environment: no test's business. ``server`` knows it
+    still."""
+    global _taken
+    _taken = os.environ.pop("QE_QUEUE_PASSWORD", None) or _taken
+
+
 def server(
     url: str | None,
     *,
@@ -134,7 +145,7 @@ def server(
     user = environ.get("QE_QUEUE_USER") or None
     password = None
     if password_file is None:
-        password = environ.get("QE_QUEUE_PASSWORD") or None
+        password = environ.get("QE_QUEUE_PASSWORD") or (_taken if environ is os.environ else None)
         password_file = environ.get("QE_QUEUE_PASSWORD_FILE") or None
     if password is None and password_file is not None:
         password = _read_password(password_file)

@@ -553,6 +553,27 @@ def test_a_password_is_not_seen_by_others(
     assert all(WORD.encode() not in p.read_bytes() for p in a.folder.rglob("*") if p.is_file())
 
 
+def test_a_password_of_the_environment_is_for_queue_and_history_and_no_test(
+    tmp_path: Path, qe: Qe
+) -> None:
+    server = make_server(tmp_path / "redis", "--requirepass", WORD)
+    try:
+        a = Machine(tmp_path / "a", server.url)
+        (a.folder / "test_a.py").write_text(
+            f"import os\ndef test_a():\n    assert {WORD!r} not in str(os.environ)\n"
+        )
+        for words in [], [f"--qe-queue={server.url}", "--qe-run=1"]:
+            done = a.run(*words, QE_QUEUE_PASSWORD=WORD)
+            assert done.returncode == 0 and "warning" not in done.stdout + done.stderr
+        assert len(a.runs()) == 2
+        words = ["exec", "test_a.py", "--framework=pytest", f"--queue={server.url}", "--run=2"]
+        done = a.cli(*words, QE_QUEUE_PASSWORD=WORD)
+        assert done.returncode == 0 and "shared history" not in done.stdout + done.stderr
+        assert len(a.runs()) == 3
+    finally:
+        server.stop()
+
+
 def test_options_of_a_server_go_with_a_history_too(qe: Qe, redis: RedisServer) -> None:
     qe.files(test_a="def test_a(): pass")
     word = qe.path / "word"

@@ -190,7 +190,7 @@ class LayerNode:
             self._target, [key(name) for name in categories], range(count), [0] * count,
             [0] * count, workers=1, lease=self._shared.lease,
         )  # fmt: skip
-        os.environ.pop("QE_QUEUE_PASSWORD", None)  # no test's business
+        queues.take_password()
         try:
             self._queue.join()
         except OtherPlan:
