@@ -235,7 +235,7 @@ JS_CLEAN = env $$(env | sed -n 's/^\(QE_[A-Z0-9_]*\|JEST_[A-Z0-9_]*\|CI\)=.*/-u 
 .PHONY: test-js
 test-js: build/addon.stamp build/editable.stamp build/setup-tools.stamp ## Test the Node addon and qe-jest
 	@mkdir -p $(RESULTS)
-	@$(JS_CLEAN) timeout -k 10 1800 node --test --test-concurrency=2 \
+	@$(JS_CLEAN) timeout -k 10 2700 node --test --test-concurrency=2 \
 	    --test-reporter=spec --test-reporter-destination=stdout \
 	    --test-reporter=junit --test-reporter-destination=$(RESULTS)/js.xml \
 	    $(JS_TESTS) </dev/null
