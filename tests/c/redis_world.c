@@ -187,3 +187,17 @@ int redis_open(const struct redis_world *w, const char *url, qe__redis **out,
     address.ca_file = w->ca[0] != '\0' ? w->ca : NULL;
     return qe__redis_open(out, &address, PATIENCE_NS, text);
 }
+
+qe__reader *redis_reader(const struct redis_world *w, const char *project)
+{
+    qe__redis_address address;
+    qe__reader *r;
+    char text[QE__READER_TEXT];
+
+    assert_int_equal(qe__redis_parse(redis_url(w, false, ""), &address, text),
+                     0);
+    assert_int_equal(qe__reader_open(&r, &address, "qe", project,
+                                     UINT64_C(60000000000), text),
+                     0);
+    return r;
+}

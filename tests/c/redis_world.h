@@ -5,6 +5,7 @@
 
 #include "scratch.h"
 
+#include "qe_board_read.h"
 #include "qe_redis.h"
 
 struct redis_world {
@@ -31,5 +32,7 @@ const char *redis_url(const struct redis_world *w, bool tls, const char *user);
 /* Connects: what qe__redis_open returns. */
 int redis_open(const struct redis_world *w, const char *url, qe__redis **out,
                char *text);
+/* Who reads the runs of a project; closed by the test. */
+qe__reader *redis_reader(const struct redis_world *w, const char *project);
 
 #endif

@@ -1,7 +1,16 @@
 /* What is to run again, on a real server: before what nobody has had, and on another node. */
 #include "board_world.h"
 
-#include "qe_board_read.h"
+/* Two nodes of a run of so many units, which the first has laid. */
+static void meet(struct redis_world *w, struct node *a, struct node *b,
+                 uint32_t units)
+{
+    redis_start(w);
+    *a = come(w, "a");
+    *b = come(w, "b");
+    lay(a, units, 1, 0);
+    assert_int_equal(qe__board_join(b->board, "d", units, &b->news), 0);
+}
 
 /* All of a plan's entries, each told to run again. */
 static void fail_all(struct node *n, uint32_t entries)
@@ -20,11 +29,7 @@ static void it_comes_before_what_nobody_has_had(void **state)
     struct node a, b;
     qe__entry e[4];
 
-    redis_start(w);
-    a = come(w, "a");
-    b = come(w, "b");
-    lay(&a, 4, 1, 0);
-    assert_int_equal(qe__board_join(b.board, "d", 4, &b.news), 0);
+    meet(w, &a, &b, 4);
     fail_all(&a, 2);
     assert_int_equal(a.news.open, 4);
     /* Not where it failed, while another is there. */
@@ -61,11 +66,7 @@ static void what_failed_here_is_not_in_the_way(void **state)
     qe__entry e[200];
     uint32_t got, all = 0;
 
-    redis_start(w);
-    a = come(w, "a");
-    b = come(w, "b");
-    lay(&a, 101, 1, 0);
-    assert_int_equal(qe__board_join(b.board, "d", 101, &b.news), 0);
+    meet(w, &a, &b, 101);
     fail_all(&a, 100);
     assert_int_equal(claim(&a, 200, e), 1);
     assert_int_equal(e[0].first, 100);
@@ -87,11 +88,7 @@ static void who_is_alone_takes_its_own_last(void **state)
     struct node a, b;
     qe__entry e;
 
-    redis_start(w);
-    a = come(w, "a");
-    b = come(w, "b");
-    lay(&a, 3, 1, 0);
-    assert_int_equal(qe__board_join(b.board, "d", 3, &b.news), 0);
+    meet(w, &a, &b, 3);
     fail_all(&a, 2);
     assert_int_equal(qe__board_leave(b.board, &b.news), 0);
     /* Last of all, as another may still come. */
@@ -188,25 +185,17 @@ static void what_is_alone_waits_for_it(void **state)
 static void a_reader_counts_it(void **state)
 {
     struct redis_world *w = *state;
-    qe__redis_address address;
     qe__run_status status;
     qe__reader *r;
     struct node a, b;
     qe__entry e[2];
-    char text[QE__READER_TEXT];
 
-    redis_start(w);
-    a = come(w, "a");
-    b = come(w, "b");
-    lay(&a, 5, 1, 0);
-    assert_int_equal(qe__board_join(b.board, "d", 5, &b.news), 0);
+    meet(w, &a, &b, 5);
     fail_all(&a, 2);
     assert_int_equal(claim(&a, 1, e), 1);
     assert_int_equal(claim(&b, 1, e), 1);
     assert_int_equal(e[0].attempt, 2);
-    assert_int_equal(qe__redis_parse(redis_url(w, false, ""), &address, text),
-                     0);
-    assert_int_equal(qe__reader_open(&r, &address, "qe", "p", 60 * S, text), 0);
+    r = redis_reader(w, "p");
     assert_int_equal(qe__reader_status(r, "1", &status), 0);
     assert_int_equal(status.open, 3);
     assert_int_equal(status.claimed, 2);

@@ -16,19 +16,6 @@ struct world {
     qe__reader *reader;
 };
 
-static qe__reader *reader_of(const struct redis_world *w, const char *project)
-{
-    qe__redis_address address;
-    qe__reader *r;
-    char text[QE__READER_TEXT];
-
-    assert_int_equal(qe__redis_parse(redis_url(w, false, ""), &address, text),
-                     0);
-    assert_int_equal(qe__reader_open(&r, &address, "qe", project, 60 * S, text),
-                     0);
-    return r;
-}
-
 static qe__board *board_of(struct world *x, const char *project,
                            const char *run, const char *node)
 {
@@ -81,7 +68,7 @@ static struct world begin(struct redis_world *w)
     redis_start(w);
     assert_int_equal(redis_open(w, redis_url(w, false, ""), &x.redis, text), 0);
     x.board = board_of(&x, "p", "1", "a");
-    x.reader = reader_of(w, "p");
+    x.reader = redis_reader(w, "p");
     return x;
 }
 
@@ -372,7 +359,7 @@ static void runs_of_other_projects_are_neither_seen_nor_deleted(void **state)
     qe__board *more[] = {
         board_of(&x, "p", "10", "a"), board_of(&x, "p*", "1", "a"),
         board_of(&x, "other", "1", "a"), board_of(&x, "p", "z/1 x", "a")};
-    qe__reader *star = reader_of(x.w, "p*");
+    qe__reader *star = redis_reader(x.w, "p*");
     const char *doomed[] = {"1", "z/1 x"};
     qe__run_status s;
     uint64_t keys;

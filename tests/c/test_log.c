@@ -14,19 +14,6 @@ struct world {
     qe__reader *reader;
 };
 
-static qe__reader *reader_of(const struct redis_world *w, const char *project)
-{
-    qe__redis_address address;
-    qe__reader *r;
-    char text[QE__READER_TEXT];
-
-    assert_int_equal(qe__redis_parse(redis_url(w, false, ""), &address, text),
-                     0);
-    assert_int_equal(qe__reader_open(&r, &address, "qe", project, 60 * S, text),
-                     0);
-    return r;
-}
-
 static struct world begin(struct redis_world *w)
 {
     struct world x = {.w = w};
@@ -34,7 +21,7 @@ static struct world begin(struct redis_world *w)
 
     redis_start(w);
     assert_int_equal(redis_open(w, redis_url(w, false, ""), &x.redis, text), 0);
-    x.reader = reader_of(w, "p");
+    x.reader = redis_reader(w, "p");
     return x;
 }
 
@@ -299,7 +286,7 @@ static void a_quarantine_is_bounded(void **state)
 static void another_project_has_a_log_of_its_own(void **state)
 {
     struct world x = begin(*state);
-    qe__reader *other = reader_of(x.w, "q");
+    qe__reader *other = redis_reader(x.w, "q");
     struct seen seen = {0};
 
     assert_true(append(&x, 1, "run", 3, 9));

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import queue_help
 from conftest import HUNG, wait_for
 from queue_help import RedisServer, redis  # noqa: F401
 
@@ -27,57 +25,23 @@ echo "$NODE" > "ran-{name}.$n/by"
 """
 
 
-class Nodes:
-    def __init__(self, folder: Path, server: RedisServer) -> None:
-        self.folder, self.server = folder, server
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-
+class Nodes(queue_help.Nodes):
     def script(self, name: str, rest: str) -> None:
         (self.folder / f"{name}.sh").write_text(_SCRIPT.format(name=name, rest=rest))
 
     def start(self, name: str, *words: str, files: list[str] | None = None) -> None:
         found = files or sorted(path.name for path in self.folder.glob("*.sh"))
-        argv = [
-            sys.executable, "-m", "pytest_qe", "exec", "--command=sh {file}", *found,
+        self.spawn(
+            name, sys.executable, "-m", "pytest_qe", "exec", "--command=sh {file}", *found,
             f"--queue={self.server.url}", "--run=one", "--project=shop", "--max-concurrent=1",
             "--throttle=0", "--backoff=0", f"--json={name}.json", *words,
-        ]  # fmt: skip
-        with open(self.folder / f"out-{name}.txt", "wb") as out:
-            self.processes[name] = subprocess.Popen(
-                argv, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out,
-                stderr=subprocess.STDOUT, env={**os.environ, "NODE": name},
-                start_new_session=True,
-            )  # fmt: skip
-
-    def wait(self, *names: str) -> list[int]:
-        return [self.processes[name].wait(HUNG) for name in names or self.processes]
-
-    def output(self, name: str) -> str:
-        return (self.folder / f"out-{name}.txt").read_text("utf-8", "replace")
-
-    def result(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / f"{name}.json").read_text())
-        return found
-
-    def ran(self) -> Counter[str]:
-        return Counter(path.name[4:].rpartition(".")[0] for path in self.folder.glob("ran-*"))
-
-    def report(self) -> dict[str, Any]:
-        path = self.folder / "whole.json"
-        subprocess.run(
-            [sys.executable, "-m", "pytest_qe", "queue", "report", "one", f"--json={path}",
-             f"--queue={self.server.url}", "--project=shop"],
-            capture_output=True, timeout=HUNG, check=False,
         )  # fmt: skip
-        found: dict[str, Any] = json.loads(path.read_text())
+
+    def whole(self) -> dict[str, Any]:
+        """The result of all nodes, which is proven."""
+        found = self.report()[1]
         assert found["run"]["queue"]["complete"]
         return found
-
-    def close(self) -> None:
-        for process in self.processes.values():
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 @pytest.fixture
@@ -104,7 +68,7 @@ def test_nodes_share_files(nodes: Nodes) -> None:
     assert "in the whole run 9 passed, 1 failed" in nodes.output(last[0])
     bad = next(name for name in "123" if nodes.result(name)["failed"])
     assert {n for n, status in zip("123", statuses, strict=True) if status == 1} == {bad, last[0]}
-    found = next(test for test in nodes.report()["tests"] if test["outcome"] == "failed")
+    found = next(test for test in nodes.whole()["tests"] if test["outcome"] == "failed")
     assert found["id"] == "bad.sh"
     assert "why" in str(found["attempts"][0]["texts"])
 
@@ -118,7 +82,7 @@ def test_a_killed_node_loses_nothing(nodes: Nodes) -> None:
     wait_for(lambda: len(nodes.ran()) >= 4, "both to be at work")
     nodes.processes["1"].kill()
     assert nodes.wait("2") == [0]
-    assert {test["outcome"] for test in nodes.report()["tests"]} == {"passed"}
+    assert {test["outcome"] for test in nodes.whole()["tests"]} == {"passed"}
     assert max(nodes.ran().values()) <= 2
 
 
@@ -145,7 +109,7 @@ def test_another_attempt_is_another_nodes(nodes: Nodes) -> None:
     assert nodes.wait() == [0, 0]
     by = [(nodes.folder / f"ran-a-flaky.{n}" / "by").read_text().strip() for n in range(2)]
     assert sorted(by) == ["1", "2"]
-    flaky = next(t for t in nodes.report()["tests"] if t["id"] == "a-flaky.sh")
+    flaky = next(t for t in nodes.whole()["tests"] if t["id"] == "a-flaky.sh")
     assert flaky["outcome"] == "flaky"
     assert [one["outcome"] for one in flaky["attempts"]] == ["failed", "passed"]
 

@@ -23,18 +23,11 @@ FLAKY = 'sleep 0.05; if [ $((n % 4)) = 3 ]; then echo "it broke" >&2; exit 1; fi
 class Hunts(Nodes):
     def hunt(self, name: str, *words: str, run: str = "one") -> subprocess.Popen[bytes]:
         files = sorted(path.name for path in self.folder.glob("*.sh"))
-        argv = [
-            sys.executable, "-m", "pytest_qe", "hunt", "--command=sh {file}", *files,
+        return self.spawn(
+            name, sys.executable, "-m", "pytest_qe", "hunt", "--command=sh {file}", *files,
             f"--queue={self.server.url}", f"--run={run}", "--project=shop", "--iterations=12",
             "--max-concurrent=1", "--throttle=0", f"--json={name}.json", *words,
-        ]  # fmt: skip
-        with open(self.folder / f"out-{name}.txt", "wb") as out:
-            self.processes[name] = subprocess.Popen(
-                argv, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out,
-                stderr=subprocess.STDOUT, env={**os.environ, "NODE": name},
-                start_new_session=True,
-            )  # fmt: skip
-        return self.processes[name]
+        )  # fmt: skip
 
     def verdicts(self, name: str) -> dict[str, tuple[Any, ...]]:
         """Of each test file what the JSON result of a node says."""
@@ -83,7 +76,7 @@ def test_two_nodes_judge_as_one(hunts: Hunts) -> None:
     assert "runs of files ran here" in hunts.output(other)
     assert "of 12 passed" not in hunts.output(other)
     assert "FLAKY" not in hunts.output(other)
-    whole = hunts.report()
+    whole = hunts.whole()
     assert {test["id"]: len(test["attempts"]) for test in whole["tests"]} == {
         "a.sh": 12, "b.sh": 12, "c.sh": 12
     }  # fmt: skip
@@ -102,7 +95,7 @@ def test_runs_of_a_killed_node_run_elsewhere(hunts: Hunts) -> None:
     assert hunts.processes["heir"].wait(HUNG) == 1
     text = hunts.output("heir")
     assert "this was the last node of 2" in text
-    whole = hunts.report()
+    whole = hunts.whole()
     assert {test["id"]: len(test["attempts"]) for test in whole["tests"]} == {
         "a.sh": 12, "b.sh": 12, "c.sh": 12
     }  # fmt: skip

@@ -8,14 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import HUNG, Qe, wait_for
+import queue_help
+from conftest import Qe
 from pytest_qe import queuerun
 from queue_help import WORD, RedisServer, make_server, redis  # noqa: F401
 
@@ -38,44 +38,19 @@ def ran(name, seconds=0.0):
 """
 
 
-class Nodes:
+class Nodes(queue_help.Nodes):
     """Nodes of one run, each a pytest of its own."""
 
     def __init__(self, qe: Qe, server: RedisServer) -> None:
-        self.qe, self.server = qe, server
-        self.run = "one"
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        super().__init__(qe.path, server)
+        self.qe = qe
 
     def start(self, name: str, *args: str, **env: str) -> subprocess.Popen[bytes]:
-        words = [
-            f"--qe-queue={self.server.url}", f"--qe-run={self.run}", "--qe-queue-project=shop",
-            "--qe-no-history", "-p", "no:cacheprovider", *args,
-        ]  # fmt: skip
-        with open(self.qe.path / f"out-{name}.txt", "wb") as out:
-            process = self.qe.popen(*words, stdout=out, env={**os.environ, "NODE": name, **env})
-        self.processes[name] = process
-        return process
-
-    def wait(self, *names: str) -> list[int]:
-        return [self.processes[name].wait(HUNG) for name in names or self.processes]
-
-    def output(self, name: str) -> str:
-        return (self.qe.path / f"out-{name}.txt").read_text("utf-8", "replace")
-
-    def report(self, *args: str) -> tuple[int, dict[str, Any], str]:
-        """Exit status, JSON and output of ``qe queue report``."""
-        path = self.qe.path / "whole.json"
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest_qe", "queue", "report", self.run,
-             f"--queue={self.server.url}", "--project=shop", "--json", str(path), *args],
-            cwd=self.qe.path, capture_output=True, text=True, timeout=HUNG, check=False,
+        return self.spawn(
+            name, sys.executable, "-m", "pytest", f"--qe-queue={self.server.url}",
+            f"--qe-run={self.run}", "--qe-queue-project=shop", "--qe-no-history",
+            "-p", "no:cacheprovider", *args, **env,
         )  # fmt: skip
-        data = json.loads(path.read_text()) if path.exists() else {}
-        return done.returncode, data, done.stdout + done.stderr
-
-    def ran(self) -> Counter[str]:
-        """How often each test began."""
-        return Counter(p.name[4:].rpartition(".")[0] for p in self.qe.path.glob("ran-*"))
 
     def by(self) -> dict[str, list[str]]:
         """Who ran each test, in turn."""
@@ -83,15 +58,6 @@ class Nodes:
         for path in sorted(self.qe.path.glob("by-*")):
             found.setdefault(path.name[3:].rpartition(".")[0], []).append(path.read_text())
         return {name: [text.split(" ")[0] for text in texts] for name, texts in found.items()}
-
-    def began(self, at_least: int) -> None:
-        wait_for(lambda: sum(self.ran().values()) >= at_least, f"{at_least} tests to begin")
-
-    def close(self) -> None:
-        for process in self.processes.values():
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 @pytest.fixture
