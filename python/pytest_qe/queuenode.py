@@ -87,7 +87,7 @@ class Node:
     ) -> None:
         self._target, self._what, self._ids, self._keeps = target, what, ids, keeps
         self.name = queues.node()
-        self._stopped = False
+        self.stopped = False  # the run was, on whatever node
         self._told = 0
         self._finished = False
         self._whole: Whole | None = None
@@ -115,8 +115,8 @@ class Node:
             raise NodeRefused(self._queue.text + self._in_order()) from None
         except RunEnded:
             self.ended = self._queue.text
-            self._stopped = self._queue.end is not None and self._queue.end.stopped
-            if not self._stopped:
+            self.stopped = self._queue.end is not None and self._queue.end.stopped
+            if not self.stopped:
                 # A job that is retried under the same name runs nothing: it must not pass for that.
                 self._read()
         except QeError as error:
@@ -140,11 +140,6 @@ class Node:
     def source(self) -> object:
         """For the core's session."""
         return self._queue.source
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the run was stopped, on whatever node."""
-        return self._stopped
 
     def start(self) -> None:
         """After the session's start."""
@@ -174,7 +169,7 @@ class Node:
     def hear(self, status: int) -> None:
         """What the session's SOURCE event says of the run."""
         if status == _core.SOURCE_STOPPED:
-            self._stopped = True
+            self.stopped = True
         elif status == _core.SOURCE_TROUBLE:
             self.trouble = self._queue.text
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import ends, options
-from .ends import Cannot, Wrong
+from .ends import Wrong
 from .options import Given, WithArgs
-from .queueoptions import bad_elsewhere, queue_options, shared_of
+from .queueoptions import bad_elsewhere, check_server, queue_options, shared_of
 
 if TYPE_CHECKING:
     from ..agents import AlcallParams
@@ -177,8 +177,7 @@ class _Execution:
             recorded=lambda result: of_execution(result, self.settings, self._workers()),
             told=lambda result: actions.of_execution(result, self.settings.folder()),
         )
-        if result.get("shared", {}).get("trouble") is not None:
-            raise Cannot(f"--queue: {result['shared']['trouble']}")
+        check_server(result)
         return status
 
     def _workers(self) -> int | None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import ends, options
-from .ends import Cannot, Wrong
+from .ends import Wrong
 from .options import Given, WithArgs
-from .queueoptions import queue_options, shared_of
+from .queueoptions import bad_elsewhere, check_server, queue_options, shared_of
 
 if TYPE_CHECKING:
     from ..agents import AlcallParams
@@ -165,12 +165,11 @@ class _Hunt:
                 given.grace,
                 given,
                 summary=lambda result: self._summary(screen, result),
-                bad=lambda result: bool(result["flaky_tests"]) or _bad_elsewhere(result),
+                bad=lambda result: bool(result["flaky_tests"]) or bad_elsewhere(result, "flaky"),
                 recorded=lambda result: of_hunt(result, self.settings),
                 told=lambda result: actions.of_hunt(result, self.settings.folder()),
             )
-        if result.get("shared", {}).get("trouble") is not None:
-            raise Cannot(f"--queue: {result['shared']['trouble']}")
+        check_server(result)
         return status
 
     def _line(self, event: Event) -> tuple[str, str, bool] | None:
@@ -245,13 +244,6 @@ class _Hunt:
         if replay is not None:
             screen.say("  run it alone:", "dim")
             screen.say(f"    {replay}", "cyan")
-
-
-def _bad_elsewhere(result: Event) -> bool:
-    """Whether runs of other nodes are missing, or have shown what is flaky to one that came late,
-    as far as this one knows."""
-    shared = result.get("shared")
-    return shared is not None and bool(shared["flaky"] or shared["stopped"] or not shared["proven"])
 
 
 def _rate(one: Event) -> str:

@@ -11,10 +11,10 @@ import click
 
 from . import ends
 from .background import cancel_command, logs_command, status_command, wait_command
-from .ends import Cannot, Failed, Wrong
+from .ends import Failed, Wrong
 from .layeroptions import config_option, env_option, plans_of, run_options
 from .options import Output
-from .queueoptions import queue_options, shared_of
+from .queueoptions import check_server, queue_options, shared_of
 
 if TYPE_CHECKING:
     from .screen import Screen
@@ -170,9 +170,7 @@ def show(
         recorded=lambda result: of_layers(result, layers, plans.config.folder),
         told=actions.of_layers,
     )
-    shared = result.get("shared")
-    if shared is not None and shared["trouble"] is not None:
-        raise Cannot(f"--queue: {shared['trouble']}")
+    check_server(result)
     return result, status
 
 

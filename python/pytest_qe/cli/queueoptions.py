@@ -108,12 +108,21 @@ def shared_of(given: dict[str, Any], folder: str) -> Shared | None:
     return Shared(target, given["queue_lease"] or 0.0)
 
 
-def bad_elsewhere(result: dict[str, Any]) -> bool:
-    """Whether the part of the others fails the run, as far as this node knows."""
+def bad_elsewhere(result: dict[str, Any], what: str = "failures") -> bool:
+    """Whether the part of the others fails the run, as far as this node knows.
+
+    Args:
+        what: of ``shared`` in the result, the names that do: ``failures``, or ``flaky``.
+    """
     shared = result.get("shared")
-    return shared is not None and bool(
-        shared["failures"] or shared["stopped"] or not shared["proven"]
-    )
+    return shared is not None and bool(shared[what] or shared["stopped"] or not shared["proven"])
+
+
+def check_server(result: dict[str, Any]) -> None:
+    """Raises: ``Cannot``, where the server was lost, though what ran here has been told."""
+    shared = result.get("shared")
+    if shared is not None and shared["trouble"] is not None:
+        raise Cannot(f"--queue: {shared['trouble']}")
 
 
 def _told(command: _F) -> _F:
